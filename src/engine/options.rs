@@ -1,0 +1,77 @@
+//! Options of a session and of a propagation, with their defaults and units.
+
+use crate::volume::SliceAxis;
+use serde::{Deserialize, Serialize};
+
+/// Fixed for the life of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionOptions {
+    /// Intensities mapped to 0 and 1, in the volume's units. Default: the 0.5th and 99.5th percentile of the volume.
+    pub window: Option<(f64, f64)>,
+    /// NaN and infinite voxels: refused when false (default), else taken as the window's lower end.
+    pub replace_non_finite: bool,
+    /// Every how many slices one stays in memory (the paper's N). Default 5.
+    pub memorize_every: usize,
+    /// Most slices kept in memory besides the annotated ones and the previous slice. Default 8.
+    pub max_memory_slices: usize,
+    /// A propagation ends after this many slices without target in a row. Default 3; 0 never ends early.
+    pub stop_after_empty: usize,
+    /// A slice whose largest probability is below this holds no target. Default 0.5.
+    pub presence_probability: f64,
+    /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. Default 0.02.
+    pub presence_area_fraction: f64,
+    /// Masks with fewer pixels than this are taken as empty. Default 4.
+    pub min_area: usize,
+    /// Work on the whole slice, as in the paper, instead of a region of interest. Default false.
+    pub whole_slice: bool,
+    /// Side of the region of interest over the side of the target. Default 1.6.
+    pub roi_scale: f64,
+    /// Steps that can be undone. Default 50.
+    pub undo_depth: usize,
+    /// Most memory for features kept per slice, bytes. Default 400 MB.
+    pub feature_cache_bytes: usize,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions {
+            window: None,
+            replace_non_finite: false,
+            memorize_every: 5,
+            max_memory_slices: 8,
+            stop_after_empty: 3,
+            presence_probability: 0.5,
+            presence_area_fraction: 0.02,
+            min_area: 4,
+            whole_slice: false,
+            roi_scale: 1.6,
+            undo_depth: 50,
+            feature_cache_bytes: 400_000_000,
+        }
+    }
+}
+
+/// Which sides of the annotated slices are segmented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Towards higher and lower slice numbers.
+    #[default]
+    Both,
+    /// Towards higher slice numbers only.
+    Up,
+    /// Towards lower slice numbers only.
+    Down,
+}
+
+/// What a propagation does.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PropagateOptions {
+    /// The segment to carry through the volume; `None`: every segment with an annotated slice along `axis`.
+    pub segment: Option<u32>,
+    /// Axis to propagate along; `None`: the axis last drawn on.
+    pub axis: Option<SliceAxis>,
+    /// Both sides (default), up or down.
+    pub direction: Direction,
+    /// First and last slice (inclusive) that may be changed; `None`: the whole volume.
+    pub range: Option<(usize, usize)>,
+}

@@ -1,0 +1,105 @@
+//! The one error type of the crate. Every text says what is wrong and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Result of every call of this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed. One variant per status of the C interface.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument is outside what the call accepts.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The call is not possible in the present state of the object.
+    #[error("{0}")]
+    InvalidState(String),
+    /// The object is serving another call.
+    #[error("{0}")]
+    Busy(String),
+    /// Stopped by the caller. Nothing was changed.
+    #[error("cancelled; nothing was changed")]
+    Cancelled,
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file was read, but what it holds cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A model file cannot be used.
+    #[error("{0}")]
+    BadModel(String),
+    /// Something this build, machine or model does not offer.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Not enough memory on the host or the device.
+    #[error("{0}")]
+    OutOfMemory(String),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// A bug of mem3d.
+    #[error("internal error (please report it): {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// [`Error::Io`] for `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Error::Io { path: path.to_path_buf(), source }
+    }
+
+    /// [`Error::BadFile`] for `path`.
+    pub fn bad_file(path: &Path, reason: impl Into<String>) -> Self {
+        Error::BadFile { path: path.to_path_buf(), reason: reason.into() }
+    }
+
+    /// [`Error::InvalidArgument`] with `text`.
+    pub fn argument(text: impl Into<String>) -> Self {
+        Error::InvalidArgument(text.into())
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(e: tch::TchError) -> Self {
+        torch_error(&e.to_string())
+    }
+}
+
+/// Sorts a libtorch message into [`Error::OutOfMemory`] or [`Error::Torch`], without its C++ backtrace.
+pub(crate) fn torch_error(text: &str) -> Error {
+    let first = text.split("\nException raised from").next().unwrap_or(text).trim();
+    let lower = first.to_lowercase();
+    if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
+        Error::OutOfMemory(format!(
+            "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \"cpu\""
+        ))
+    } else {
+        Error::Torch(first.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_of_memory_is_told_from_other_torch_errors() {
+        assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
+        assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
+        match torch_error("size mismatch\nException raised from x at y") {
+            Error::Torch(text) => assert_eq!(text, "size mismatch"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! mem3d: interactive 3D segmentation of medical volumes.
+
+pub mod engine;
+pub mod error;
+pub mod io;
+pub mod nn;
+pub mod volume;
+
+pub use error::{Error, Result};

@@ -1,0 +1,208 @@
+//! The networks: tensors in, tensors out. Knows no session, no file format but weights, no C.
+//!
+//! Conventions of every network:
+//!
+//! - Tensors are `[N, C, H, W]`. Letters are fixed: N objects or slices, C channels, CI context slices,
+//!   CK key channels, CV value channels, T memorized slices, P positions of a key map, H W rows and columns.
+//! - Slices are f32, 0..1 after windowing; each network applies its own normalisation.
+//! - Masks and probabilities are 0..1; logits are before the sigmoid or softmax.
+//! - Feature tensors carry their stride in the name: `f4` is at a quarter of the input resolution.
+//! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
+
+use crate::error::{Error, Result, torch_error};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+/// What a user can draw. Each kind may have its own interaction network (paper §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InteractionKind {
+    /// A free stroke inside (positive) or outside (negative) the target.
+    Scribble,
+    /// A rectangle around the target.
+    Box,
+    /// The left-, right-, top- and bottom-most points of the target.
+    ExtremePoints,
+    /// Single points inside (positive) or outside (negative) the target.
+    Click,
+}
+
+/// Which family of networks a model holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// The paper's networks: two ResNet-50 encoders, coarse-to-fine interaction networks.
+    Paper,
+    /// Small networks with mask-free keys; the default.
+    Compact,
+}
+
+/// What the engine and the host may know of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Family of networks.
+    pub preset: Preset,
+    /// Name of the model, e.g. `compact-1`.
+    pub name: String,
+    /// Side of the square network input of a region of interest, pixels; a multiple of 16.
+    pub network_size: i64,
+    /// Side of the square network input in whole-slice operation, pixels; a multiple of 16.
+    pub slice_size: i64,
+    /// CI: neighbouring slices given with each slice, 1 or 3 (previous, this, next).
+    pub context_slices: i64,
+    /// CK.
+    pub key_channels: i64,
+    /// CV.
+    pub value_channels: i64,
+    /// Stride of keys and values, 8 or 16.
+    pub key_stride: i64,
+    /// Kinds of interaction the model answers.
+    pub interactions: Vec<InteractionKind>,
+    /// Where the weights come from.
+    pub provenance: String,
+    /// Licence of the weights (SPDX or a sentence).
+    pub licence: String,
+}
+
+/// Input of the interaction network (paper eq. 1): one slice's region of interest and what the user drew on it.
+#[derive(Debug)]
+pub struct InteractionInput {
+    /// `[N, CI, H, W]`, 0..1.
+    pub slices: Tensor,
+    /// Previous probability `[N, 1, H, W]`; 0.5 everywhere in the first round.
+    pub previous: Tensor,
+    /// Positive guidance `[N, 1, H, W]`, 0..1.
+    pub positive: Tensor,
+    /// Negative guidance `[N, 1, H, W]`, 0..1.
+    pub negative: Tensor,
+    /// Filled box `[N, 1, H, W]`, 0 or 1; zero everywhere when no box or extreme points were given.
+    pub boxes: Tensor,
+}
+
+/// What a query slice's image alone gives; computed once a slice and cached.
+#[derive(Debug)]
+pub struct ImageFeatures {
+    /// The slices themselves `[N, CI, H, W]`.
+    pub slices: Tensor,
+    /// Query key `[N, CK, h, w]` at `key_stride`.
+    pub key: Tensor,
+    /// Query value `[N, CV, h, w]` (paper), or none.
+    pub value: Option<Tensor>,
+    /// Encoder features, finest first.
+    pub skips: Vec<Tensor>,
+}
+
+impl ImageFeatures {
+    /// Joins the features of several slices along N.
+    pub fn cat(parts: &[&ImageFeatures]) -> ImageFeatures {
+        let cat = |f: &dyn Fn(&ImageFeatures) -> &Tensor| {
+            if parts.len() == 1 {
+                return f(parts[0]).shallow_clone();
+            }
+            Tensor::cat(&parts.iter().map(|p| f(p)).collect::<Vec<_>>(), 0)
+        };
+        ImageFeatures {
+            slices: cat(&|p| &p.slices),
+            key: cat(&|p| &p.key),
+            value: parts[0].value.as_ref().map(|_| cat(&|p| p.value.as_ref().expect("same network"))),
+            skips: (0..parts[0].skips.len()).map(|i| cat(&|p| &p.skips[i])).collect(),
+        }
+    }
+
+    /// The features of slice `n` alone, in memory of their own.
+    pub fn get(&self, n: i64) -> ImageFeatures {
+        let part = |t: &Tensor| if t.size()[0] == 1 { t.shallow_clone() } else { t.narrow(0, n, 1).copy() };
+        ImageFeatures {
+            slices: part(&self.slices),
+            key: part(&self.key),
+            value: self.value.as_ref().map(part),
+            skips: self.skips.iter().map(part).collect(),
+        }
+    }
+
+    /// Memory taken, bytes.
+    pub fn bytes(&self) -> usize {
+        let size = |t: &Tensor| t.numel() * t.kind().elt_size_in_bytes();
+        size(&self.slices)
+            + size(&self.key)
+            + self.value.as_ref().map_or(0, size)
+            + self.skips.iter().map(size).sum::<usize>()
+    }
+}
+
+/// One memorized slice, or several joined: what the memory read looks up.
+#[derive(Debug)]
+pub struct Memory {
+    /// `[T*P, CK]`, position-major, so that a bank is read without a copy.
+    pub keys: Tensor,
+    /// `[T*P, CV]`.
+    pub values: Tensor,
+}
+
+/// Result of segmenting query slices.
+#[derive(Debug)]
+pub struct Segmented {
+    /// Foreground probability `[N, 1, H, W]`, f32.
+    pub probability: Tensor,
+    /// Memory readout joined with the query's own features (F_k of eq. 8), as the quality head wants it.
+    pub readout: Tensor,
+}
+
+/// The networks of one model. An implementation holds tensors and is owned by one session at a time;
+/// [`Networks::share`] makes another owner over the same weights.
+pub trait Networks: Send {
+    /// What the model says of itself.
+    fn info(&self) -> &ModelInfo;
+
+    /// Device of the weights and of every tensor these networks take and give.
+    fn device(&self) -> Device;
+
+    /// Another owner of the same weights; no weight is copied.
+    fn share(&self) -> Box<dyn Networks>;
+
+    /// Paper §2.1, eq. 1: the mask of the slice the user drew on.
+    ///
+    /// # Shapes
+    /// `input`: see [`InteractionInput`] / probability: `[N, 1, H, W]`, f32.
+    fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Tensor;
+
+    /// Paper §2.2, query encoder: everything that depends on the image alone.
+    ///
+    /// # Shapes
+    /// `slices`: `[N, CI, H, W]`, 0..1 / see [`ImageFeatures`].
+    fn encode_image(&self, slices: &Tensor) -> ImageFeatures;
+
+    /// Paper §2.2, memory encoder: keys and values of slices with masks, one [`Memory`] a slice.
+    ///
+    /// # Shapes
+    /// `features`: N slices; `masks`: `[N, 1, H, W]`, 0..1 / each memory `[P, CK]`, `[P, CV]`.
+    fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
+
+    /// Paper §2.2, eq. 4-7: reads the memory of each query slice and decodes its mask.
+    ///
+    /// # Shapes
+    /// `features`: N slices; `memory`: N entries / see [`Segmented`].
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented;
+
+    /// Paper §2.3, eq. 8: the estimated IoU of each mask.
+    ///
+    /// # Shapes
+    /// N slices / quality `[N]`, f32, 0..1.
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented) -> Tensor;
+}
+
+/// Runs network code: without gradients, and with libtorch's panics turned into errors.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.
+pub fn run<T>(body: impl FnOnce() -> T) -> Result<T> {
+    let body = std::panic::AssertUnwindSafe(|| tch::no_grad(body));
+    std::panic::catch_unwind(body).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string()))
+            .unwrap_or_else(|| "unknown failure".into());
+        if text.contains("Torch(\"") { torch_error(&text) } else { Error::Internal(text) }
+    })
+}
