@@ -256,7 +256,7 @@ pub fn check_shape(shape: [usize; 3]) -> Result<()> {
 }
 
 /// A binary mask of one slice, row-major: 1 inside, 0 outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SliceMask {
     /// Rows.
     pub rows: usize,

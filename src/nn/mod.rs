@@ -9,6 +9,9 @@
 //! - Feature tensors carry their stride in the name: `f4` is at a quarter of the input resolution.
 //! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
 
+pub mod device;
+pub mod model;
+
 use crate::error::{Error, Result, torch_error};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
