@@ -10,7 +10,9 @@
 //! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
 
 pub mod device;
+pub mod layers;
 pub mod model;
+pub mod params;
 
 use crate::error::{Error, Result, torch_error};
 use serde::{Deserialize, Serialize};
