@@ -1,1 +1,26 @@
-fn main() {}
+//! Lets everything built here find libtorch at run time without environment variables.
+
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LIBTORCH");
+    let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
+        println!("cargo::error=LIBTORCH is not set; run tools/setup.sh in the project's folder first");
+        return;
+    };
+    let lib = match libtorch.join("lib").canonicalize() {
+        Ok(lib) => lib,
+        Err(e) => {
+            println!(
+                "cargo::error={}: {e}; run tools/setup.sh, or set LIBTORCH to a folder of libtorch 2.11",
+                libtorch.display()
+            );
+            return;
+        }
+    };
+    // An installed library looks beside itself first, then where it was built.
+    for path in ["$ORIGIN", "$ORIGIN/libtorch/lib", &lib.to_string_lossy()] {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{path}");
+    }
+}

@@ -182,6 +182,20 @@ impl VoxelData {
         with_voxels!(self, v => std::mem::size_of_val(v.as_slice()))
     }
 
+    /// Name of the scalar type: `u8`, `i16`, `f32`, ...
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            VoxelData::U8(_) => "u8",
+            VoxelData::I8(_) => "i8",
+            VoxelData::U16(_) => "u16",
+            VoxelData::I16(_) => "i16",
+            VoxelData::U32(_) => "u32",
+            VoxelData::I32(_) => "i32",
+            VoxelData::F32(_) => "f32",
+            VoxelData::F64(_) => "f64",
+        }
+    }
+
     /// The value of voxel `i` (flat, C order).
     pub fn get(&self, i: usize) -> f64 {
         with_voxels!(self, v => Voxel::to_f64(v[i]))
@@ -234,6 +248,22 @@ impl Volume {
     /// Where the volume lies.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
+    }
+
+    /// SHA-256 over shape, voxel type and values, lower-case hexadecimal.
+    pub fn checksum(&self) -> String {
+        use sha2::Digest;
+        let mut hash = sha2::Sha256::new();
+        hash.update(format!("{:?} {}", self.shape, self.data.type_name()));
+        with_voxels!(&self.data, v => {
+            let mut bytes = Vec::with_capacity(1 << 19);
+            for part in v.chunks(1 << 16) {
+                bytes.clear();
+                part.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
+                hash.update(&bytes);
+            }
+        });
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     /// Number of slices along `axis`.

@@ -1,11 +1,24 @@
 //! The interactive loop. Uses [`crate::nn`] and [`crate::volume`]; knows no file, no C and no thread.
 
+mod context;
+mod draw;
+mod feature_cache;
+pub mod guidance;
+mod history;
 pub mod interaction;
+pub mod memory_bank;
 pub mod options;
+mod plane;
+pub mod preprocess;
 pub mod progress;
+mod propagation;
+mod quality;
+pub mod roi;
 pub mod session;
+mod state;
 
 pub use interaction::{Interaction, Stroke};
-pub use options::{PropagateOptions, SessionOptions};
+pub use options::{Direction, PropagateOptions, SessionOptions};
+pub use plane::PixelBox;
 pub use progress::{CancelToken, Progress};
-pub use session::{Session, Suggestion};
+pub use session::{MemoryUsage, SavedSession, Session, Suggestion};

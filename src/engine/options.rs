@@ -1,5 +1,6 @@
 //! Options of a session and of a propagation, with their defaults and units.
 
+use crate::error::{Error, Result};
 use crate::volume::SliceAxis;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ pub struct SessionOptions {
     pub window: Option<(f64, f64)>,
     /// NaN and infinite voxels: refused when false (default), else taken as the window's lower end.
     pub replace_non_finite: bool,
-    /// Every how many slices one stays in memory (the paper's N). Default 5.
+    /// Every how many slices one stays in memory (the paper's N); 0 keeps none. Default 5.
     pub memorize_every: usize,
     /// Most slices kept in memory besides the annotated ones and the previous slice. Default 8.
     pub max_memory_slices: usize,
@@ -48,6 +49,31 @@ impl Default for SessionOptions {
             undo_depth: 50,
             feature_cache_bytes: 400_000_000,
         }
+    }
+}
+
+impl SessionOptions {
+    /// Checks every option against its range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], naming the option and its range.
+    pub fn check(&self) -> Result<()> {
+        let fraction = |name: &str, v: f64| match (0.0..=1.0).contains(&v) {
+            true => Ok(()),
+            false => Err(Error::argument(format!("{name} is {v}; use 0 to 1"))),
+        };
+        fraction("presence_probability", self.presence_probability)?;
+        fraction("presence_area_fraction", self.presence_area_fraction)?;
+        if !(1.0..=10.0).contains(&self.roi_scale) {
+            return Err(Error::argument(format!("roi_scale is {}; use 1 to 10", self.roi_scale)));
+        }
+        if self.max_memory_slices > 1000 {
+            return Err(Error::argument(format!("max_memory_slices is {}; use 0 to 1000", self.max_memory_slices)));
+        }
+        if self.undo_depth > 10_000 {
+            return Err(Error::argument(format!("undo_depth is {}; use 0 to 10000", self.undo_depth)));
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,21 @@
 //! A session: one volume, its segments, and the rounds of one user. The engine's only entry.
 
-use super::{CancelToken, Interaction, Progress, PropagateOptions, SessionOptions};
-use crate::error::Result;
-use crate::nn::Networks;
+use super::context::Context;
+use super::draw;
+use super::feature_cache::FeatureCache;
+use super::history::{History, SavedHistory};
+use super::interaction::{Interaction, check_mask, check_segment, check_slice};
+use super::options::{PropagateOptions, SessionOptions};
+use super::plane::{INSIDE, mask_of};
+use super::preprocess::{find_window, slice_grid};
+use super::progress::{CancelToken, Progress};
+use super::propagation;
+use super::quality::expected_gain;
+use super::state::{SegmentState, State};
+use crate::error::{Error, Result};
+use crate::nn::{self, Networks};
 use crate::volume::{SliceAxis, SliceMask, Volume};
+use serde::{Deserialize, Serialize};
 
 /// The slice that most deserves the user's next correction.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,101 +43,453 @@ pub struct MemoryUsage {
     pub features: usize,
 }
 
+/// A session as it is written to a file; the volume and the model are named by checksum, not held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedSession {
+    volume_checksum: String,
+    model_name: String,
+    model_checksum: String,
+    options: SessionOptions,
+    history: SavedHistory,
+}
+
 /// One user's work on one volume.
 ///
 /// Every call computes first and commits last: one that fails or is cancelled leaves the session exactly as it was.
+/// With a given thread count, the same calls give the same bytes on the CPU.
 pub struct Session {
-    _private: (),
+    volume: Volume,
+    networks: Box<dyn Networks>,
+    options: SessionOptions,
+    window: (f64, f64),
+    cache: FeatureCache,
+    history: History,
+    cancel: CancelToken,
 }
 
-#[allow(unused_variables, missing_docs, clippy::missing_errors_doc, reason = "signatures only for now")]
 impl Session {
+    /// A session on `volume` without any segment.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a volume or options that cannot be used (see [`find_window`] and
+    /// [`SessionOptions::check`]).
     pub fn new(volume: Volume, networks: Box<dyn Networks>, options: SessionOptions) -> Result<Self> {
-        todo!()
+        options.check()?;
+        let window = find_window(&volume, options.window, options.replace_non_finite)?;
+        Ok(Session {
+            cache: FeatureCache::new(options.feature_cache_bytes),
+            history: History::new(options.undo_depth),
+            cancel: CancelToken::default(),
+            volume,
+            networks,
+            options,
+            window,
+        })
     }
+
+    /// The volume.
     pub fn volume(&self) -> &Volume {
-        todo!()
+        &self.volume
     }
+
+    /// The networks.
     pub fn networks(&self) -> &dyn Networks {
-        todo!()
+        &*self.networks
     }
+
+    /// The options it was made with.
     pub fn options(&self) -> &SessionOptions {
-        todo!()
+        &self.options
     }
-    /// intensities mapped to 0 and 1
+
+    /// The intensities that the networks see as 0 and 1.
     pub fn window(&self) -> (f64, f64) {
-        todo!()
+        self.window
     }
+
+    /// Stops a running [`Session::propagate`] from another thread.
     pub fn cancel_token(&self) -> CancelToken {
-        todo!()
+        self.cancel.clone()
     }
-    /// segments that have any mask or interaction, ascending
+
+    /// Numbers of the segments that were drawn or given, ascending.
     pub fn segments(&self) -> Vec<u32> {
-        todo!()
+        self.state().segments.keys().copied().collect()
     }
-    /// Draws; accumulates with the earlier interactions on that slice until accepted. Returns the slice's new mask.
+
+    /// Draws on a slice and answers with its new mask. What is drawn on one slice adds up until it is accepted.
+    ///
+    /// The mask holds every pixel under a positive scribble or click and none under a negative one. On voxels of
+    /// accepted slices of other axes the accepted mask stays.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when the interaction breaks a rule, [`Error::Unsupported`] when the model does not
+    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.
     pub fn interact(&mut self, interaction: Interaction) -> Result<SliceMask> {
-        todo!()
+        let (axis, slice, segment) = (interaction.axis, interaction.slice, interaction.segment);
+        let grid = slice_grid(&self.volume, axis);
+        interaction.check(&grid, self.volume.slice_count(axis))?;
+        let info = self.networks.info();
+        if !info.interactions.contains(&interaction.kind) {
+            return Err(Error::Unsupported(format!(
+                "the model \"{}\" does not answer {:?}; it answers {:?}. Draw one of these or load another model",
+                info.name, interaction.kind, info.interactions
+            )));
+        }
+        let mut next = self.state().clone();
+        next.last_axis = Some(axis);
+        let state = next.segment_mut(segment, self.volume.shape());
+        let before = state.field.slice(axis, slice);
+        let drawn = state.axis_mut(axis).slices.entry(slice).or_default();
+        drawn.annotated = false;
+        drawn.interactions.push(interaction);
+        let drawn = drawn.interactions.clone();
+        let mut context = self.context();
+        let mut dense = nn::run(|| draw::segment_slice(&mut context, &drawn, &before))?;
+        let state = next.segment_mut(segment, self.volume.shape());
+        state.keep_annotated(axis, slice, &mut dense);
+        let mask = mask_of(&dense, grid.rows, grid.cols);
+        state.field.set_slices(axis, &[(slice, dense)]);
+        self.history.commit(next);
+        Ok(mask)
     }
-    /// Manual correction; the slice is annotated (accepted) at once.
+
+    /// Takes a slice's mask as the user corrected it by hand; the slice is annotated at once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a segment, slice or mask that does not fit.
     pub fn set_slice_mask(&mut self, segment: u32, axis: SliceAxis, slice: usize, mask: &SliceMask) -> Result<()> {
-        todo!()
+        check_segment(segment)?;
+        check_slice(slice, axis, self.volume.slice_count(axis))?;
+        check_mask(mask, &slice_grid(&self.volume, axis))?;
+        let dense = mask.data.iter().map(|&v| if v != 0 { 255 } else { 0 }).collect();
+        let mut next = self.state().clone();
+        next.last_axis = Some(axis);
+        let state = next.segment_mut(segment, self.volume.shape());
+        state.field.set_slices(axis, &[(slice, dense)]);
+        state.accept(axis, slice);
+        self.history.commit(next);
+        Ok(())
     }
-    /// A whole earlier mask `[depth,height,width]` as starting point (a resumed segmentation); no slice is annotated.
+
+    /// Takes a whole mask `[depth, height, width]` (0 outside, else inside) as what the segment is so far, for instance
+    /// from an earlier segmentation. It replaces the segment; no slice of it is annotated, and corrections fade into it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a segment number or a size that does not fit.
     pub fn set_mask(&mut self, segment: u32, mask: &[u8]) -> Result<()> {
-        todo!()
+        check_segment(segment)?;
+        self.check_size(mask.len())?;
+        let shape = self.volume.shape();
+        let mut next = self.state().clone();
+        next.segments.remove(&segment);
+        let state = next.segment_mut(segment, shape);
+        let plane = shape[1] * shape[2];
+        let slices: Vec<(usize, Vec<u8>)> = mask
+            .chunks_exact(plane)
+            .enumerate()
+            .map(|(k, m)| (k, m.iter().map(|&v| if v != 0 { 255 } else { 0 }).collect()))
+            .collect();
+        state.field.set_slices(SliceAxis::Depth, &slices);
+        state.has_start_mask = !state.field.is_empty();
+        self.history.commit(next);
+        Ok(())
     }
-    /// The slice's mask as it is becomes annotated: no propagation changes it any more.
+
+    /// Accepts a slice's mask as it is: from now on it is annotated, and no propagation changes it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment or slice.
     pub fn accept(&mut self, segment: u32, axis: SliceAxis, slice: usize) -> Result<()> {
-        todo!()
+        self.segment(segment)?;
+        check_slice(slice, axis, self.volume.slice_count(axis))?;
+        let mut next = self.state().clone();
+        next.segment_mut(segment, self.volume.shape()).accept(axis, slice);
+        self.history.commit(next);
+        Ok(())
     }
-    /// Slices of `segment` annotated along `axis`, ascending.
+
+    /// Slices of a segment annotated along `axis`, ascending; none for an unknown segment.
     pub fn annotated(&self, segment: u32, axis: SliceAxis) -> Vec<usize> {
-        todo!()
+        self.state().segments.get(&segment).map_or_else(Vec::new, |s| s.axis(axis).annotated())
     }
-    /// Accepts what is pending, then propagates. `on_slice` returns false to stop. Returns number of slice masks replaced.
+
+    /// Accepts what was drawn, then carries the masks of the annotated slices through the volume. Only slices between
+    /// an annotated slice that is new and its annotated neighbours change; with none new, all others do.
+    ///
+    /// `on_slice` is told after each slice and returns false to stop. Returns the number of slices replaced.
+    ///
+    /// # Errors
+    /// [`Error::InvalidState`] when no slice is annotated along the axis, [`Error::InvalidArgument`] for a range or
+    /// segment that does not exist, [`Error::Cancelled`] when stopped, [`Error::OutOfMemory`] or [`Error::Torch`] when
+    /// libtorch fails.
     pub fn propagate(
         &mut self,
         options: &PropagateOptions,
         on_slice: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<usize> {
-        todo!()
+        self.cancel.clear();
+        let nothing_drawn = || {
+            Error::InvalidState("no slice is annotated along this axis; draw on a slice or set its mask first".into())
+        };
+        let axis = options.axis.or(self.state().last_axis).ok_or_else(nothing_drawn)?;
+        if let Some((from, to)) = options.range {
+            check_slice(to, axis, self.volume.slice_count(axis))?;
+            if from > to {
+                return Err(Error::argument(format!(
+                    "the slice range {from} to {to} is empty; give its lower end first"
+                )));
+            }
+        }
+        let mut next = self.state().clone();
+        let segments: Vec<u32> = match options.segment {
+            Some(id) => {
+                self.segment(id)?;
+                vec![id]
+            }
+            None => next.segments.keys().copied().collect(),
+        };
+        segments.iter().for_each(|id| next.segments.get_mut(id).expect("just listed").accept_pending());
+        let annotated = |id: &u32| !next.segments[id].axis(axis).annotated().is_empty();
+        let segments: Vec<u32> = segments.into_iter().filter(annotated).collect();
+        if segments.is_empty() {
+            return Err(nothing_drawn());
+        }
+        let cancel = self.cancel.clone();
+        let mut context = self.context();
+        let outcomes =
+            nn::run(|| propagation::propagate(&mut context, &next, &segments, axis, options, &cancel, on_slice))??;
+        let count = self.volume.slice_count(axis);
+        let mut replaced = 0;
+        for outcome in outcomes {
+            replaced += outcome.slices.len();
+            let state = next.segment_mut(outcome.segment, self.volume.shape());
+            let of_axis = state.axis_mut(axis);
+            of_axis.rois = outcome.rois;
+            of_axis.quality.resize(count, 0.0);
+            let mut slices = Vec::with_capacity(outcome.slices.len());
+            for (slice, dense, quality) in outcome.slices {
+                of_axis.quality[slice] = quality;
+                slices.push((slice, dense));
+            }
+            for (slice, up, down) in outcome.carried {
+                let annotated = of_axis.slices.get_mut(&slice).expect("annotated");
+                annotated.dirty_up &= !up;
+                annotated.dirty_down &= !down;
+            }
+            state.field.set_slices(axis, &slices);
+        }
+        self.history.commit(next);
+        Ok(replaced)
     }
-    /// Estimated quality of every slice along `axis`: 0..1; 1 where annotated; 0 where nothing is known.
+
+    /// Estimated quality of every slice along `axis`: the IoU that its mask is expected to have, 0..1. 1 where
+    /// annotated; 0 where nothing is known yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn quality(&self, segment: u32, axis: SliceAxis) -> Result<Vec<f32>> {
-        todo!()
+        let state = self.segment(segment)?.axis(axis);
+        let mut quality = state.quality.clone();
+        quality.resize(self.volume.slice_count(axis), 0.0);
+        state.annotated().into_iter().for_each(|k| quality[k] = 1.0);
+        Ok(quality)
     }
-    /// None when every slice is annotated or nothing was propagated. `segment` None: best over all segments.
+
+    /// The slice whose correction is expected to gain most, of one segment or of all. None when nothing was propagated
+    /// yet or every slice was drawn on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn suggest_slice(&self, segment: Option<u32>) -> Result<Option<Suggestion>> {
-        todo!()
+        let segments: Vec<(u32, &SegmentState)> = match segment {
+            Some(id) => vec![(id, self.segment(id)?)],
+            None => self.state().segments.iter().map(|(&id, s)| (id, s)).collect(),
+        };
+        let mut best: Option<Suggestion> = None;
+        for (segment, state) in segments {
+            for axis in SliceAxis::ALL.into_iter().filter(|&a| !state.axis(a).quality.is_empty()) {
+                let quality = self.quality(segment, axis)?;
+                let fixed: Vec<bool> = (0..quality.len()).map(|k| state.axis(axis).slices.contains_key(&k)).collect();
+                let gain = expected_gain(&quality, &state.field.areas(axis), &fixed);
+                for slice in (0..quality.len()).filter(|&k| !fixed[k]) {
+                    let gain = gain[slice] as f32;
+                    if best.is_none_or(|b| gain > b.gain) {
+                        best = Some(Suggestion { segment, axis, slice, quality: quality[slice], gain });
+                    }
+                }
+            }
+        }
+        Ok(best)
     }
-    /// `[depth, height, width]`, 0/1, into `out`.
+
+    /// Writes a segment's mask `[depth, height, width]`, 0 or 1, into `out`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment or a size that does not fit.
     pub fn read_mask(&self, segment: u32, out: &mut [u8]) -> Result<()> {
-        todo!()
+        self.check_size(out.len())?;
+        let state = self.segment(segment)?;
+        self.for_each_plane(state, |at, plane| {
+            out[at..at + plane.len()].iter_mut().zip(plane).for_each(|(o, &v)| *o = u8::from(v >= INSIDE));
+        });
+        Ok(())
     }
+
+    /// A slice's mask.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment or slice.
     pub fn read_slice_mask(&self, segment: u32, axis: SliceAxis, slice: usize) -> Result<SliceMask> {
-        todo!()
+        check_slice(slice, axis, self.volume.slice_count(axis))?;
+        let (rows, cols) = axis.slice_shape(self.volume.shape());
+        Ok(mask_of(&self.segment(segment)?.field.slice(axis, slice), rows, cols))
     }
-    /// 0..1, into `out`
+
+    /// Writes a segment's probability `[depth, height, width]`, 0..1 in steps of 1/255, into `out`. Values under 3 %
+    /// read as 0.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment or a size that does not fit.
     pub fn read_probability(&self, segment: u32, out: &mut [f32]) -> Result<()> {
-        todo!()
+        self.check_size(out.len())?;
+        let state = self.segment(segment)?;
+        self.for_each_plane(state, |at, plane| {
+            out[at..at + plane.len()].iter_mut().zip(plane).for_each(|(o, &v)| *o = f32::from(v) / 255.0);
+        });
+        Ok(())
     }
-    /// All segments as one label volume; where several overlap the most probable wins, the lowest number on a tie.
+
+    /// Writes all segments as one label volume into `out`: where several overlap the most probable one, the lowest number
+    /// on a tie; 0 elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a size that does not fit.
     pub fn read_labels(&self, out: &mut [u16]) -> Result<()> {
-        todo!()
+        self.check_size(out.len())?;
+        out.fill(0);
+        let mut largest = vec![0u8; out.len()];
+        for (&segment, state) in &self.state().segments {
+            self.for_each_plane(state, |at, plane| {
+                for (i, &v) in plane.iter().enumerate().filter(|(_, v)| **v >= INSIDE) {
+                    if v > largest[at + i] {
+                        largest[at + i] = v;
+                        out[at + i] = segment as u16;
+                    }
+                }
+            });
+        }
+        Ok(())
     }
-    /// false: nothing to undo
+
+    /// Takes back the last change; false when there is none.
     pub fn undo(&mut self) -> bool {
-        todo!()
+        self.history.undo()
     }
+
+    /// Does again what was undone; false when there is nothing.
     pub fn redo(&mut self) -> bool {
-        todo!()
+        self.history.redo()
     }
-    /// Forgets a segment's masks and interactions (None: all segments). Can be undone.
+
+    /// Forgets a segment, or all. Can be undone.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn reset(&mut self, segment: Option<u32>) -> Result<()> {
-        todo!()
+        let mut next = State::default();
+        if let Some(id) = segment {
+            self.segment(id)?;
+            next = self.state().clone();
+            next.segments.remove(&id);
+        }
+        self.history.commit(next);
+        Ok(())
     }
+
+    /// Memory held.
     pub fn memory_usage(&self) -> MemoryUsage {
-        todo!()
+        MemoryUsage { volume: self.volume.data().bytes(), masks: self.history.bytes(), features: self.cache.bytes() }
+    }
+
+    /// The session, to be written to a file.
+    pub fn save(&self) -> SavedSession {
+        SavedSession {
+            volume_checksum: self.volume.checksum(),
+            model_name: self.networks.info().name.clone(),
+            model_checksum: self.networks.info().checksum.clone(),
+            options: self.options.clone(),
+            history: self.history.save(),
+        }
+    }
+
+    /// Replaces everything but the volume and the model by what was saved.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when it was saved from another volume or with another model, or is damaged.
+    pub fn restore(&mut self, saved: SavedSession) -> Result<()> {
+        if saved.volume_checksum != self.volume.checksum() {
+            return Err(Error::argument(
+                "the session was saved from another volume; open that volume and restore again",
+            ));
+        }
+        let info = self.networks.info();
+        if saved.model_checksum != info.checksum {
+            return Err(Error::argument(format!(
+                "the session was saved with the model \"{}\", not with this one (\"{}\"); load that model and restore again",
+                saved.model_name, info.name
+            )));
+        }
+        saved.options.check()?;
+        let window = find_window(&self.volume, saved.options.window, saved.options.replace_non_finite)?;
+        self.history = History::restore(saved.history, self.volume.shape(), saved.options.undo_depth)?;
+        self.cache = FeatureCache::new(saved.options.feature_cache_bytes);
+        self.options = saved.options;
+        self.window = window;
+        Ok(())
+    }
+
+    fn state(&self) -> &State {
+        self.history.present()
+    }
+
+    fn segment(&self, segment: u32) -> Result<&SegmentState> {
+        check_segment(segment)?;
+        self.state().segments.get(&segment).ok_or_else(|| {
+            Error::argument(format!(
+                "there is no segment {segment}; draw it or set its mask first (there are {:?})",
+                self.segments()
+            ))
+        })
+    }
+
+    fn check_size(&self, len: usize) -> Result<()> {
+        let shape = self.volume.shape();
+        let expected: usize = shape.iter().product();
+        if len != expected {
+            return Err(Error::argument(format!(
+                "the buffer holds {len} voxels, but the volume {shape:?} has {expected}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn for_each_plane(&self, state: &SegmentState, mut visit: impl FnMut(usize, &[u8])) {
+        let [_, height, width] = self.volume.shape();
+        let mut dense = vec![0; height * width];
+        for (k, plane) in state.field.planes.iter().enumerate() {
+            plane.write_dense(&mut dense, width);
+            visit(k * height * width, &dense);
+        }
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        Context {
+            volume: &self.volume,
+            window: self.window,
+            networks: &*self.networks,
+            cache: &mut self.cache,
+            options: &self.options,
+        }
     }
 }

@@ -67,6 +67,9 @@ pub struct ModelInfo {
     pub provenance: String,
     /// Licence of the weights (SPDX or a sentence).
     pub licence: String,
+    /// SHA-256 of the weight file, lower-case hexadecimal; set at load, tells a saved session its model.
+    #[serde(skip)]
+    pub checksum: String,
 }
 
 /// Input of the interaction network (paper eq. 1): one slice's region of interest and what the user drew on it.

@@ -1,0 +1,126 @@
+//! From what was drawn on a slice to its mask (paper §2.1, eq. 1).
+
+use super::context::Context;
+use super::guidance::guidance;
+use super::interaction::{Interaction, Stroke};
+use super::plane::{INSIDE, PixelBox, bounds};
+use super::roi::{Roi, SliceGrid, resize};
+use crate::nn::{InteractionInput, InteractionKind};
+use tch::{Kind, Tensor};
+
+/// Side of the region around a scribble, whose target may reach beyond it, over the scribble's own.
+const SCRIBBLE_SCALE: f64 = 2.0;
+/// Side of the region around a click, over the slice's.
+const CLICK_PART: f64 = 0.33;
+/// A box is drawn around the target; the mask ends this share of its side outside.
+const BOX_MARGIN: f64 = 0.1;
+/// How often a region that turns out too small is enlarged.
+const ENLARGEMENTS: usize = 3;
+
+/// The probabilities `[rows, cols]` of the slice that `drawn` (at least one, all on one slice) is about; `before` is what
+/// the slice held. Call inside [`crate::nn::run`].
+pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before: &[u8]) -> Vec<u8> {
+    let grid = context.grid(drawn[0].axis);
+    let drawn_box = drawn.iter().map(|i| i.extent(&grid)).reduce(PixelBox::union).expect("something was drawn");
+    let known = bounds(before, grid.cols, INSIDE);
+    let target = known.map_or(drawn_box, |b| b.union(drawn_box));
+    let mut roi =
+        if context.options.whole_slice { grid.whole() } else { first_roi(&grid, drawn, target, known, context) };
+    let mut dense = run(context, drawn, before, known.is_some(), roi, &grid);
+    for _ in 0..ENLARGEMENTS {
+        if roi == grid.whole() {
+            break;
+        }
+        let Some(found) = bounds(&dense, grid.cols, INSIDE) else { break };
+        if !grid.touches_border(roi, found) {
+            break;
+        }
+        let larger = grid.around(found.union(target), context.options.roi_scale);
+        roi = if larger.rows > roi.rows { larger } else { grid.whole() };
+        dense = run(context, drawn, before, known.is_some(), roi, &grid);
+    }
+    limit_to_box(&mut dense, drawn, &grid);
+    for interaction in drawn {
+        let value = if interaction.positive { 255 } else { 0 };
+        interaction.fixed_pixels(&grid).into_iter().for_each(|i| dense[i] = value);
+    }
+    dense
+}
+
+/// The region to look at first. A box, extreme points or an earlier mask tell the size of the target; a scribble hints at
+/// it; a click does not.
+fn first_roi(
+    grid: &SliceGrid,
+    drawn: &[Interaction],
+    target: PixelBox,
+    known: Option<PixelBox>,
+    context: &Context,
+) -> Roi {
+    let scale = context.options.roi_scale;
+    let has = |kinds: &[InteractionKind]| drawn.iter().any(|i| kinds.contains(&i.kind));
+    if known.is_some() || has(&[InteractionKind::Box, InteractionKind::ExtremePoints]) {
+        return grid.around(target, scale);
+    }
+    if has(&[InteractionKind::Scribble]) {
+        return grid.around(target, scale * SCRIBBLE_SCALE);
+    }
+    let part = |n: usize| (n as f64 * CLICK_PART / 2.0) as usize;
+    let grown = PixelBox {
+        top: target.top.saturating_sub(part(grid.rows)),
+        left: target.left.saturating_sub(part(grid.cols)),
+        bottom: (target.bottom + part(grid.rows)).min(grid.rows),
+        right: (target.right + part(grid.cols)).min(grid.cols),
+    };
+    grid.around(grown, 1.0)
+}
+
+/// One pass of the interaction network over `roi`.
+fn run(context: &Context, drawn: &[Interaction], before: &[u8], known: bool, roi: Roi, grid: &SliceGrid) -> Vec<u8> {
+    let size = context.size();
+    let device = context.networks.device();
+    let maps = guidance(drawn, grid, roi, size);
+    let previous = if known {
+        resize(&roi.crop(before, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size)
+    } else {
+        Tensor::full([1, 1, size, size], 0.5, (Kind::Float, tch::Device::Cpu))
+    };
+    let input = InteractionInput {
+        slices: context.input(drawn[0].axis, drawn[0].slice, roi),
+        previous: previous.to_device(device),
+        positive: maps.positive.to_device(device),
+        negative: maps.negative.to_device(device),
+        boxes: maps.boxes.to_device(device),
+    };
+    let kind = drawn.last().expect("something was drawn").kind;
+    roi.paste(&context.networks.interact(kind, &input), grid.rows, grid.cols)
+}
+
+/// A box says where the target ends: nothing is kept beyond it and its margin, unless something positive was also drawn
+/// out there.
+fn limit_to_box(dense: &mut [u8], drawn: &[Interaction], grid: &SliceGrid) {
+    let is_box = |i: &&Interaction| matches!(i.kind, InteractionKind::Box | InteractionKind::ExtremePoints);
+    let extent = |i: &Interaction| match &i.stroke {
+        Stroke::Points { .. } => i.extent(grid),
+        Stroke::Raster(mask) => bounds(&mask.data, mask.cols, 1).expect("checked not to be empty"),
+    };
+    let Some(limit) = drawn.iter().filter(is_box).map(|i| i.extent(grid)).reduce(PixelBox::union) else { return };
+    let margin = |low: usize, high: usize| (((high - low) as f64 * BOX_MARGIN).ceil() as usize).max(2);
+    let (rows, cols) = (margin(limit.top, limit.bottom), margin(limit.left, limit.right));
+    let limit = PixelBox {
+        top: limit.top.saturating_sub(rows),
+        left: limit.left.saturating_sub(cols),
+        bottom: limit.bottom + rows,
+        right: limit.right + cols,
+    };
+    let outside = |b: PixelBox| limit.union(b) != limit;
+    if drawn.iter().filter(|i| i.positive && !is_box(i)).any(|i| outside(extent(i))) {
+        return;
+    }
+    for (r, row) in dense.chunks_exact_mut(grid.cols).enumerate() {
+        for (c, v) in row.iter_mut().enumerate() {
+            if r < limit.top || r >= limit.bottom || c < limit.left || c >= limit.right {
+                *v = 0;
+            }
+        }
+    }
+}

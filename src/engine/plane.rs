@@ -1,0 +1,261 @@
+//! Probabilities of a segment as they are kept: one cropped plane a slice, shared between undo steps.
+//!
+//! A value is a probability in 1/255; a voxel belongs to the mask from 128 (one half) on. An annotated slice holds 0 and
+//! 255 only. Planes are immutable and shared, so a snapshot of a whole volume costs one pointer a slice.
+
+use crate::volume::{SliceAxis, SliceMask};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Smallest stored probability, in 1/255; below it 0 is stored, so that planes stay small.
+pub(crate) const FLOOR: u8 = 8;
+/// A voxel is inside from here on.
+pub(crate) const INSIDE: u8 = 128;
+
+/// Rows and columns from `top`, `left` on: half open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PixelBox {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// One past the last row.
+    pub bottom: usize,
+    /// One past the last column.
+    pub right: usize,
+}
+
+impl PixelBox {
+    /// The smallest box around both.
+    pub fn union(self, other: PixelBox) -> PixelBox {
+        PixelBox {
+            top: self.top.min(other.top),
+            left: self.left.min(other.left),
+            bottom: self.bottom.max(other.bottom),
+            right: self.right.max(other.right),
+        }
+    }
+}
+
+/// One slice's probabilities, cropped to where they are not 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plane {
+    top: u32,
+    left: u32,
+    cols: u32,
+    data: Vec<u8>,
+}
+
+impl Plane {
+    /// Crops `dense` (`[rows, cols]`, row-major).
+    pub fn from_dense(dense: &[u8], cols: usize) -> Plane {
+        let Some(b) = bounds(dense, cols, FLOOR) else { return Plane::default() };
+        let width = b.right - b.left;
+        let mut data = Vec::with_capacity(width * (b.bottom - b.top));
+        for r in b.top..b.bottom {
+            let row = &dense[r * cols + b.left..r * cols + b.right];
+            data.extend(row.iter().map(|&v| if v < FLOOR { 0 } else { v }));
+        }
+        Plane { top: b.top as u32, left: b.left as u32, cols: width as u32, data }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.data.len() + size_of::<Plane>()
+    }
+
+    /// Whether the plane lies within `[rows, cols]`; a damaged file may say otherwise.
+    pub fn fits(&self, rows: usize, cols: usize) -> bool {
+        let n = self.data.len();
+        let width = self.cols as usize;
+        if n == 0 {
+            return true;
+        }
+        width > 0
+            && n.is_multiple_of(width)
+            && self.top as usize + n / width <= rows
+            && self.left as usize + width <= cols
+    }
+
+    /// Writes the plane over zeros into `dense` (`[rows, cols]`).
+    pub fn write_dense(&self, dense: &mut [u8], cols: usize) {
+        dense.fill(0);
+        let width = self.cols as usize;
+        if width == 0 {
+            return;
+        }
+        for (i, row) in self.data.chunks_exact(width).enumerate() {
+            let at = (self.top as usize + i) * cols + self.left as usize;
+            dense[at..at + width].copy_from_slice(row);
+        }
+    }
+
+    /// Copies row `r` over zeros into `out`.
+    fn write_row(&self, r: usize, out: &mut [u8]) {
+        out.fill(0);
+        let width = self.cols as usize;
+        if width == 0 || r < self.top as usize {
+            return;
+        }
+        if let Some(row) = self.data.chunks_exact(width).nth(r - self.top as usize) {
+            out[self.left as usize..self.left as usize + width].copy_from_slice(row);
+        }
+    }
+
+    /// Copies column `c` over zeros into `out`.
+    fn write_col(&self, c: usize, out: &mut [u8]) {
+        out.fill(0);
+        let (left, width) = (self.left as usize, self.cols as usize);
+        if c < left || c >= left + width {
+            return;
+        }
+        for (i, row) in self.data.chunks_exact(width).enumerate() {
+            out[self.top as usize + i] = row[c - left];
+        }
+    }
+}
+
+/// The box of the values of `dense` (`[rows, cols]`) that are at least `floor`.
+pub(crate) fn bounds(dense: &[u8], cols: usize, floor: u8) -> Option<PixelBox> {
+    let mut b: Option<PixelBox> = None;
+    for (r, row) in dense.chunks_exact(cols).enumerate() {
+        let Some(first) = row.iter().position(|&v| v >= floor) else { continue };
+        let last = row.iter().rposition(|&v| v >= floor).expect("there is a first") + 1;
+        let here = PixelBox { top: r, left: first, bottom: r + 1, right: last };
+        b = Some(b.map_or(here, |b| b.union(here)));
+    }
+    b
+}
+
+/// The mask of dense probabilities.
+pub(crate) fn mask_of(dense: &[u8], rows: usize, cols: usize) -> SliceMask {
+    SliceMask { rows, cols, data: dense.iter().map(|&v| u8::from(v >= INSIDE)).collect() }
+}
+
+/// A segment's probabilities: one plane `[height, width]` for each slice along depth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Field<P = Arc<Plane>> {
+    pub shape: [usize; 3],
+    pub planes: Vec<P>,
+}
+
+impl Field {
+    pub fn empty(shape: [usize; 3]) -> Field {
+        Field { shape, planes: vec![Arc::new(Plane::default()); shape[0]] }
+    }
+
+    /// The probabilities of one slice, `[rows, cols]`.
+    pub fn slice(&self, axis: SliceAxis, slice: usize) -> Vec<u8> {
+        let (rows, cols) = axis.slice_shape(self.shape);
+        let mut dense = vec![0; rows * cols];
+        match axis {
+            SliceAxis::Depth => self.planes[slice].write_dense(&mut dense, cols),
+            SliceAxis::Height => {
+                for (plane, row) in self.planes.iter().zip(dense.chunks_exact_mut(cols)) {
+                    plane.write_row(slice, row);
+                }
+            }
+            SliceAxis::Width => {
+                for (plane, row) in self.planes.iter().zip(dense.chunks_exact_mut(cols)) {
+                    plane.write_col(slice, row);
+                }
+            }
+        }
+        dense
+    }
+
+    /// Replaces the probabilities of the given slices.
+    pub fn set_slices(&mut self, axis: SliceAxis, slices: &[(usize, Vec<u8>)]) {
+        let [_, height, width] = self.shape;
+        if axis == SliceAxis::Depth {
+            for (slice, dense) in slices {
+                self.planes[*slice] = Arc::new(Plane::from_dense(dense, width));
+            }
+            return;
+        }
+        let (_, cols) = axis.slice_shape(self.shape);
+        let mut dense = vec![0; height * width];
+        for (d, plane) in self.planes.iter_mut().enumerate() {
+            let row_of = |new: &'_ Vec<u8>| d * cols..(d + 1) * cols.min(new.len());
+            if plane.is_empty() && slices.iter().all(|(_, new)| new[row_of(new)].iter().all(|&v| v < FLOOR)) {
+                continue;
+            }
+            plane.write_dense(&mut dense, width);
+            for (slice, new) in slices {
+                let row = &new[row_of(new)];
+                match axis {
+                    SliceAxis::Height => dense[slice * width..(slice + 1) * width].copy_from_slice(row),
+                    _ => row.iter().enumerate().for_each(|(r, &v)| dense[r * width + slice] = v),
+                }
+            }
+            let new = Plane::from_dense(&dense, width);
+            if new != **plane {
+                *plane = Arc::new(new);
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.planes.iter().all(|p| p.is_empty())
+    }
+
+    /// Number of voxels of the mask in each slice along `axis`.
+    pub fn areas(&self, axis: SliceAxis) -> Vec<usize> {
+        let mut areas = vec![0; self.shape[axis.index()]];
+        for (d, plane) in self.planes.iter().enumerate() {
+            let width = plane.cols as usize;
+            if width == 0 {
+                continue;
+            }
+            for (i, row) in plane.data.chunks_exact(width).enumerate() {
+                for (j, _) in row.iter().enumerate().filter(|(_, v)| **v >= INSIDE) {
+                    areas[[d, plane.top as usize + i, plane.left as usize + j][axis.index()]] += 1;
+                }
+            }
+        }
+        areas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plane_keeps_its_box_and_drops_tiny_values() {
+        // 3x4 with 200 at (1, 1) and 9 at (2, 2); 7 at (0, 0) is below the floor.
+        let dense = [7, 0, 0, 0, 0, 200, 0, 0, 0, 0, 9, 0];
+        let plane = Plane::from_dense(&dense, 4);
+        assert_eq!((plane.top, plane.left, plane.cols), (1, 1, 2));
+        assert_eq!(plane.data, [200, 0, 0, 9]);
+        let mut back = [1; 12];
+        plane.write_dense(&mut back, 4);
+        assert_eq!(back, [0, 0, 0, 0, 0, 200, 0, 0, 0, 0, 9, 0]);
+        assert!(plane.fits(3, 4) && !plane.fits(2, 4) && !plane.fits(3, 2));
+    }
+
+    #[test]
+    fn slices_of_every_axis_are_written_and_read_back() {
+        let shape = [2, 3, 4];
+        for axis in SliceAxis::ALL {
+            let (rows, cols) = axis.slice_shape(shape);
+            let mut field = Field::empty(shape);
+            let new: Vec<u8> = (0..rows * cols).map(|i| 100 + 10 * i as u8).collect();
+            field.set_slices(axis, &[(1, new.clone())]);
+            assert_eq!(field.slice(axis, 1), new, "{axis:?}");
+            assert!(field.slice(axis, 0).iter().all(|&v| v == 0), "{axis:?}");
+            // Values from 130 (the fourth on) are inside.
+            assert_eq!(field.areas(axis)[1], rows * cols - 3);
+            // The same voxel seen along another axis.
+            let (r, c) = (rows - 1, cols - 1);
+            let mut index = [0; 3];
+            index[axis.index()] = 1;
+            index[axis.in_plane().0] = r;
+            index[axis.in_plane().1] = c;
+            assert_eq!(field.slice(SliceAxis::Depth, index[0])[index[1] * 4 + index[2]], new[r * cols + c]);
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! Carries masks from the annotated slices through the volume (paper §2.2).
+//!
+//! Two independent chains leave every annotated slice, one towards higher and one towards lower slice numbers. Each runs
+//! to the next annotated slice or to the end of the volume, so that the slice before the query is always its true
+//! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted in
+//! proportion to its nearness. All chains advance together, one batch a step.
+
+use super::context::{Context, MAX_BATCH};
+use super::memory_bank::MemoryBank;
+use super::options::{Direction, PropagateOptions, SessionOptions};
+use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
+use super::progress::{CancelToken, Progress};
+use super::quality::beyond_the_end;
+use super::roi::{Roi, SliceGrid};
+use super::state::{SegmentState, State};
+use crate::error::{Error, Result};
+use crate::nn::{ImageFeatures, Memory};
+use crate::volume::SliceAxis;
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+/// A correction of a mask given by the host fades into it over this many slices.
+const START_MASK_REACH: usize = 10;
+/// Segments share regions of interest when their common box is at most this many times the largest of theirs.
+const SHARED_ROI: f64 = 1.6;
+
+/// Slices between two neighbouring annotated ones, or between one and the end of the volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Interval {
+    segment: u32,
+    /// Annotated slice below, if any.
+    lower: Option<usize>,
+    /// Annotated slice above, if any.
+    upper: Option<usize>,
+    /// First slice to change.
+    first: usize,
+    /// One past the last slice to change.
+    end: usize,
+}
+
+/// What a chain says of one slice.
+struct Estimate {
+    plane: Plane,
+    quality: f32,
+}
+
+/// One walk away from an annotated slice.
+struct Chain {
+    interval: usize,
+    segment: u32,
+    start: usize,
+    upwards: bool,
+    /// Next slice to segment.
+    next: usize,
+    /// Slices left to segment.
+    left: usize,
+    bank: MemoryBank,
+    roi: Roi,
+    /// Box of the last mask that was not empty.
+    target: PixelBox,
+    /// Area of the last mask that was not empty, pixels.
+    area: usize,
+    empty_in_a_row: usize,
+    estimates: BTreeMap<usize, Estimate>,
+}
+
+/// New contents of one segment's slices.
+pub(crate) struct Outcome {
+    pub segment: u32,
+    /// Slice, probabilities `[rows, cols]`, quality.
+    pub slices: Vec<(usize, Vec<u8>, f32)>,
+    pub rois: BTreeMap<usize, Roi>,
+    /// Annotated slices and the sides (up, down) to which they were carried.
+    pub carried: Vec<(usize, bool, bool)>,
+}
+
+/// Computes what a propagation along `axis` changes; changes nothing itself.
+///
+/// # Errors
+/// [`Error::Cancelled`] when `cancel` was asked for or `on_slice` says so.
+pub(crate) fn propagate(
+    context: &mut Context,
+    state: &State,
+    segments: &[u32],
+    axis: SliceAxis,
+    options: &PropagateOptions,
+    cancel: &CancelToken,
+    on_slice: &mut dyn FnMut(Progress) -> bool,
+) -> Result<Vec<Outcome>> {
+    let count = context.volume.slice_count(axis);
+    let intervals: Vec<Interval> =
+        segments.iter().flat_map(|&s| intervals(s, &state.segments[&s], axis, options, count)).collect();
+    let mut rois = Rois::new(context, state, segments, axis);
+    let mut chains = start_chains(context, state, &intervals, axis, options, &mut rois);
+
+    let total: usize = chains.iter().map(|c| c.left).sum();
+    let mut done = 0;
+    loop {
+        let mut active: Vec<&mut Chain> = chains.iter_mut().filter(|c| c.left > 0).collect();
+        if active.is_empty() {
+            break;
+        }
+        for batch in active.chunks_mut(MAX_BATCH) {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let slices: Vec<(usize, u32)> = batch.iter().map(|c| (c.next, c.segment)).collect();
+            step(context, batch, axis, &mut rois);
+            for (slice, segment) in slices {
+                done += 1;
+                if !on_slice(Progress { done, total, slice, segment }) {
+                    return Err(Error::Cancelled);
+                }
+            }
+        }
+    }
+    Ok(compose(state, segments, axis, options, &intervals, &chains, rois))
+}
+
+/// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
+/// yet, or all when there is none.
+fn intervals(
+    segment: u32,
+    state: &SegmentState,
+    axis: SliceAxis,
+    options: &PropagateOptions,
+    count: usize,
+) -> Vec<Interval> {
+    let slices = &state.axis(axis).slices;
+    let annotated = state.axis(axis).annotated();
+    let (from, to) = options.range.unwrap_or((0, count - 1));
+    let bounds = std::iter::once(None).chain(annotated.iter().copied().map(Some));
+    let ends = annotated.iter().copied().map(Some).chain(std::iter::once(None));
+    let all: Vec<Interval> = bounds
+        .zip(ends)
+        .map(|(lower, upper)| Interval {
+            segment,
+            lower,
+            upper,
+            first: lower.map_or(0, |k| k + 1).max(from),
+            end: upper.unwrap_or(count).min(to + 1),
+        })
+        .filter(|i| i.first < i.end)
+        .filter(|i| {
+            let reached_up = i.lower.is_some() && options.direction != Direction::Down;
+            let reached_down = i.upper.is_some() && options.direction != Direction::Up;
+            reached_up || reached_down
+        })
+        .collect();
+    let is_new = |i: &Interval| {
+        let up = options.direction != Direction::Down && i.lower.is_some_and(|k| slices[&k].dirty_up);
+        let down = options.direction != Direction::Up && i.upper.is_some_and(|k| slices[&k].dirty_down);
+        up || down
+    };
+    if all.iter().any(is_new) { all.into_iter().filter(is_new).collect() } else { all }
+}
+
+/// Regions of interest of the slices along one axis: those of earlier rounds, and those chosen in this one.
+struct Rois {
+    grid: SliceGrid,
+    whole: bool,
+    scale: f64,
+    by_segment: BTreeMap<u32, BTreeMap<usize, Roi>>,
+    /// A region that serves several segments together.
+    shared: BTreeMap<u32, Roi>,
+}
+
+impl Rois {
+    fn new(context: &Context, state: &State, segments: &[u32], axis: SliceAxis) -> Rois {
+        let grid = context.grid(axis);
+        let by_segment = state.segments.iter().map(|(&id, s)| (id, s.axis(axis).rois.clone())).collect();
+        let scale = context.options.roi_scale;
+        let boxes = segments.iter().filter_map(|&id| {
+            let s = &state.segments[&id];
+            let masks = s.axis(axis).annotated().into_iter();
+            masks
+                .filter_map(|k| bounds(&s.field.slice(axis, k), grid.cols, INSIDE))
+                .reduce(PixelBox::union)
+                .map(|b| (id, b))
+        });
+        let side = |b: PixelBox| grid.wanted_side_mm(b, scale);
+        // Greedy: each segment joins the first group that stays small enough.
+        let mut groups: Vec<(Vec<u32>, PixelBox, f64)> = Vec::new();
+        for (id, b) in boxes {
+            match groups.iter_mut().find(|g| side(g.1.union(b)) <= SHARED_ROI * g.2.max(side(b))) {
+                Some(g) => {
+                    g.0.push(id);
+                    (g.1, g.2) = (g.1.union(b), g.2.max(side(b)));
+                }
+                None => groups.push((vec![id], b, side(b))),
+            }
+        }
+        let shared = groups.iter().filter(|g| g.0.len() > 1);
+        let shared = shared.flat_map(|g| g.0.iter().map(|&id| (id, grid.around(g.1, scale)))).collect();
+        Rois { grid, whole: context.options.whole_slice, scale, by_segment, shared }
+    }
+
+    /// The region for `slice`, where the target is expected in `target`: that of an earlier round if it serves, else that
+    /// of another segment, the one used on the slice before, the shared one, or a new one.
+    fn choose(&mut self, segment: u32, slice: usize, target: PixelBox, before: Option<Roi>) -> Roi {
+        if self.whole {
+            return self.grid.whole();
+        }
+        let own = self.by_segment.get(&segment).and_then(|m| m.get(&slice)).copied();
+        let shared = self.shared.get(&segment).copied();
+        let others = self.by_segment.values().filter_map(|m| m.get(&slice)).copied();
+        let serves = |r: &Roi| self.grid.serves(*r, target, self.scale);
+        let candidates = own.into_iter().chain(shared).chain(before).chain(others);
+        let roi = { candidates }.find(serves).unwrap_or_else(|| self.grid.around(target, self.scale));
+        self.by_segment.entry(segment).or_default().insert(slice, roi);
+        roi
+    }
+}
+
+/// Memorizes the annotated slices and starts a chain from each side of them that leads into an interval.
+fn start_chains(
+    context: &mut Context,
+    state: &State,
+    intervals: &[Interval],
+    axis: SliceAxis,
+    options: &PropagateOptions,
+    rois: &mut Rois,
+) -> Vec<Chain> {
+    let grid = context.grid(axis);
+    let mut chains = Vec::new();
+    let mut segments: Vec<u32> = intervals.iter().map(|i| i.segment).collect();
+    segments.dedup();
+    for segment in segments {
+        let segment_state = &state.segments[&segment];
+        let masks: Vec<(usize, Vec<u8>)> =
+            segment_state.axis(axis).annotated().into_iter().map(|k| (k, segment_state.field.slice(axis, k))).collect();
+        let targets: BTreeMap<usize, PixelBox> =
+            masks.iter().filter_map(|(k, m)| bounds(m, grid.cols, INSIDE).map(|b| (*k, b))).collect();
+        if targets.is_empty() {
+            continue;
+        }
+        // An annotated slice without target is seen through the region of the nearest one that has it.
+        let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
+        let wanted: Vec<(usize, Roi)> =
+            masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
+        let memories = memorize_masks(context, axis, &wanted, &masks, &grid);
+        for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
+            let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
+            let up = interval.lower.filter(|_| options.direction != Direction::Down);
+            let down = interval.upper.filter(|_| options.direction != Direction::Up);
+            for (start, upwards) in up.map(|k| (k, true)).into_iter().chain(down.map(|k| (k, false))) {
+                let Some(&target) = targets.get(&start) else { continue };
+                let length = if upwards { interval.end - 1 - start } else { start - interval.first };
+                let roi = wanted.iter().find(|(k, _)| *k == start).expect("annotated").1;
+                chains.push(Chain {
+                    interval: number,
+                    segment,
+                    start,
+                    upwards,
+                    next: if upwards { start + 1 } else { start.wrapping_sub(1) },
+                    left: length.min(reach),
+                    bank: MemoryBank::new(&memories, context.options.max_memory_slices),
+                    roi,
+                    target,
+                    area: area(&masks.iter().find(|(k, _)| *k == start).expect("annotated").1),
+                    empty_in_a_row: 0,
+                    estimates: BTreeMap::new(),
+                });
+            }
+        }
+    }
+    chains
+}
+
+/// Keys and values of the annotated slices.
+fn memorize_masks(
+    context: &mut Context,
+    axis: SliceAxis,
+    wanted: &[(usize, Roi)],
+    masks: &[(usize, Vec<u8>)],
+    grid: &SliceGrid,
+) -> Vec<(usize, Memory)> {
+    let size = context.size();
+    let device = context.networks.device();
+    let mut memories = Vec::new();
+    for (wanted, masks) in wanted.chunks(MAX_BATCH).zip(masks.chunks(MAX_BATCH)) {
+        let features = context.features(axis, wanted);
+        let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
+        let inputs: Vec<Tensor> = wanted
+            .iter()
+            .zip(masks)
+            .map(|((_, roi), (_, m))| {
+                super::roi::resize(&roi.crop(m, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size)
+            })
+            .collect();
+        let inputs = Tensor::cat(&inputs, 0).to_device(device);
+        let encoded = context.networks.memorize(&features, &inputs);
+        memories.extend(wanted.iter().map(|(k, _)| *k).zip(encoded));
+    }
+    memories
+}
+
+/// Segments the next slice of every chain of the batch.
+fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) {
+    let grid = context.grid(axis);
+    for chain in batch.iter_mut() {
+        chain.roi = rois.choose(chain.segment, chain.next, chain.target, Some(chain.roi));
+    }
+    let wanted: Vec<(usize, Roi)> = batch.iter().map(|c| (c.next, c.roi)).collect();
+    let features = context.features(axis, &wanted);
+    let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
+    let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
+    let segmented = context.networks.segment(&features, &memory);
+    let quality = context.networks.quality(&features, &segmented).to_kind(Kind::Double);
+    let mut masks = Vec::with_capacity(batch.len());
+    for (n, chain) in batch.iter_mut().enumerate() {
+        let probability = segmented.probability.narrow(0, n as i64, 1);
+        let mut dense = chain.roi.paste(&probability, grid.rows, grid.cols);
+        let present = is_present(&dense, chain.area, context.options);
+        if !present {
+            dense.fill(0);
+        }
+        masks.push(if present { probability } else { probability.zeros_like() });
+        let plane = Plane::from_dense(&dense, grid.cols);
+        let quality = quality.double_value(&[n as i64]).clamp(0.0, 1.0) as f32;
+        chain.estimates.insert(chain.next, Estimate { plane, quality });
+        chain.left -= 1;
+        if present {
+            chain.target = bounds(&dense, grid.cols, INSIDE).expect("present");
+            chain.area = area(&dense);
+            chain.empty_in_a_row = 0;
+        } else {
+            chain.empty_in_a_row += 1;
+            if context.options.stop_after_empty > 0 && chain.empty_in_a_row >= context.options.stop_after_empty {
+                chain.left = 0;
+            }
+        }
+    }
+    if batch.iter().any(|c| c.left > 0) {
+        let memories = context.networks.memorize(&features, &Tensor::cat(&masks, 0));
+        for (chain, memory) in batch.iter_mut().zip(&memories) {
+            let every = context.options.memorize_every;
+            let steps = chain.next.abs_diff(chain.start);
+            let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
+            chain.bank.memorize(chain.next, memory, keep);
+        }
+    }
+    for chain in batch.iter_mut() {
+        chain.next = if chain.upwards { chain.next + 1 } else { chain.next.wrapping_sub(1) };
+    }
+}
+
+/// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.
+fn is_present(dense: &[u8], neighbour_area: usize, options: &SessionOptions) -> bool {
+    let area = area(dense);
+    let largest = f64::from(dense.iter().copied().max().unwrap_or(0)) / 255.0;
+    area > 0
+        && area >= options.min_area
+        && largest >= options.presence_probability
+        && area as f64 >= options.presence_area_fraction * neighbour_area as f64
+}
+
+fn area(dense: &[u8]) -> usize {
+    dense.iter().filter(|&&v| v >= INSIDE).count()
+}
+
+/// Puts the chains' estimates together.
+fn compose(
+    state: &State,
+    segments: &[u32],
+    axis: SliceAxis,
+    options: &PropagateOptions,
+    intervals: &[Interval],
+    chains: &[Chain],
+    mut rois: Rois,
+) -> Vec<Outcome> {
+    let grid = rois.grid;
+    let mut outcomes = Vec::new();
+    for &segment in segments {
+        let old = &state.segments[&segment];
+        let mut slices = Vec::new();
+        let mut carried = Vec::new();
+        for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
+            let own: Vec<&Chain> = chains.iter().filter(|c| c.interval == number).collect();
+            let complete = |k: usize, upwards: bool| {
+                let whole =
+                    options.range.is_none() || if upwards { interval.first == k + 1 } else { interval.end == k };
+                (k, upwards && whole, !upwards && whole)
+            };
+            carried.extend(interval.lower.filter(|_| options.direction != Direction::Down).map(|k| complete(k, true)));
+            carried.extend(interval.upper.filter(|_| options.direction != Direction::Up).map(|k| complete(k, false)));
+            for slice in interval.first..interval.end {
+                let Some((mut dense, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
+                old.keep_annotated(axis, slice, &mut dense);
+                slices.push((slice, dense, quality));
+            }
+        }
+        outcomes.push(Outcome { segment, slices, rois: rois.by_segment.remove(&segment).unwrap_or_default(), carried });
+    }
+    outcomes
+}
+
+/// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
+fn blend(
+    chains: &[&Chain],
+    slice: usize,
+    interval: &Interval,
+    old: &SegmentState,
+    axis: SliceAxis,
+    grid: &SliceGrid,
+) -> Option<(Vec<u8>, f32)> {
+    let pixels = grid.rows * grid.cols;
+    if chains.is_empty() {
+        // Every annotated neighbour says that the target is not here.
+        return (!old.has_start_mask).then(|| (vec![0; pixels], 1.0));
+    }
+    let span = |c: &Chain| match (interval.lower, interval.upper) {
+        (Some(a), Some(b)) if chains.len() == 2 => 1.0 - slice.abs_diff(c.start) as f32 / (b - a) as f32,
+        _ => 1.0,
+    };
+    let mut probability = vec![0f32; pixels];
+    let mut quality = 0.0;
+    let mut dense = vec![0u8; pixels];
+    for chain in chains {
+        let weight = span(chain);
+        match chain.estimates.get(&slice) {
+            Some(estimate) => {
+                estimate.plane.write_dense(&mut dense, grid.cols);
+                probability.iter_mut().zip(&dense).for_each(|(p, &v)| *p += weight * f32::from(v));
+                quality += weight * estimate.quality;
+            }
+            None => {
+                let last =
+                    if chain.upwards { chain.estimates.last_key_value() } else { chain.estimates.first_key_value() };
+                quality += weight * last.map_or(0.0, |(&k, e)| beyond_the_end(e.quality, k.abs_diff(slice)));
+            }
+        }
+    }
+    if old.has_start_mask {
+        let nearest = chains.iter().map(|c| slice.abs_diff(c.start)).min().expect("there is a chain");
+        if nearest > START_MASK_REACH {
+            return None;
+        }
+        let weight = 1.0 - nearest as f32 / (START_MASK_REACH + 1) as f32;
+        let before = old.field.slice(axis, slice);
+        probability.iter_mut().zip(&before).for_each(|(p, &v)| *p = weight * *p + (1.0 - weight) * f32::from(v));
+    }
+    let whole = |p: &f32| {
+        let v = p.round() as u8;
+        if v < FLOOR { 0 } else { v }
+    };
+    Some((probability.iter().map(whole).collect(), quality.clamp(0.0, 1.0)))
+}

@@ -1,0 +1,246 @@
+//! Whole sessions over a stand-in network: what each call changes and what it leaves alone.
+
+mod common;
+
+use common::*;
+use mem3d::engine::{Direction, Progress, PropagateOptions, SessionOptions};
+use mem3d::nn::InteractionKind;
+use mem3d::volume::SliceAxis;
+use std::sync::atomic::Ordering;
+
+fn go(session: &mut mem3d::engine::Session, options: PropagateOptions) -> usize {
+    session.propagate(&options, &mut |_| true).unwrap()
+}
+
+fn both() -> PropagateOptions {
+    PropagateOptions::default()
+}
+
+#[test]
+fn a_click_answers_with_the_slice_and_propagation_finds_the_whole_target_and_its_ends() {
+    let mut s = session();
+    let mask = s.interact(click(1, 10)).unwrap();
+    assert_eq!(mask.area(), 16 * 24);
+    assert_eq!(read(&s, 1).iter().filter(|&&v| v != 0).count(), 16 * 24);
+    let replaced = go(&mut s, both());
+    assert_eq!(replaced, 23);
+    assert_eq!(read(&s, 1).iter().filter(|&&v| v != 0).count(), TARGET_VOXELS);
+    assert_eq!(s.annotated(1, SliceAxis::Depth), [10]);
+}
+
+#[test]
+fn every_kind_of_interaction_finds_the_target() {
+    let middle = 20.0;
+    for (kind, points) in [
+        (InteractionKind::Scribble, vec![[10.0, 20.0, 15.0], [10.0, 20.0, 30.0]]),
+        (InteractionKind::Box, vec![[10.0, 11.0, 9.0], [10.0, 28.0, 34.0]]),
+        (
+            InteractionKind::ExtremePoints,
+            vec![[10.0, 12.0, middle], [10.0, 27.0, middle], [10.0, middle, 10.0], [10.0, middle, 33.0]],
+        ),
+        (InteractionKind::Click, vec![[10.0, middle, middle]]),
+    ] {
+        let mut s = session();
+        assert_eq!(s.interact(at(1, kind, true, &points)).unwrap().area(), 16 * 24, "{kind:?}");
+    }
+}
+
+#[test]
+fn what_was_drawn_adds_up_and_is_honoured() {
+    let mut s = session();
+    s.interact(click(1, 10)).unwrap();
+    let inside = 20 * 44 + 12;
+    let cut = at(1, InteractionKind::Click, false, &[[10.0, 20.0, 12.0]]);
+    let mask = s.interact(cut).unwrap();
+    assert_eq!((mask.data[inside], mask.area()), (0, 16 * 24 - 1));
+    let outside = at(1, InteractionKind::Click, true, &[[10.0, 2.0, 2.0]]);
+    s.set_slice_mask(1, SliceAxis::Depth, 11, &slice_mask(12..28, 10..34)).unwrap();
+    let mask = s.interact(outside).unwrap();
+    assert_eq!(mask.data[2 * 44 + 2], 1);
+    assert_eq!(mask.data[inside], 0, "the earlier negative click still counts");
+}
+
+#[test]
+fn annotated_slices_are_never_changed() {
+    let mut s = session();
+    // A "wrong" slice that no network would give.
+    let odd = slice_mask(0..3, 0..5);
+    s.set_slice_mask(1, SliceAxis::Depth, 8, &odd).unwrap();
+    s.interact(click(1, 12)).unwrap();
+    go(&mut s, both());
+    go(&mut s, both());
+    assert_eq!(s.read_slice_mask(1, SliceAxis::Depth, 8).unwrap(), odd);
+    assert_eq!(s.annotated(1, SliceAxis::Depth), [8, 12]);
+    assert_eq!(s.quality(1, SliceAxis::Depth).unwrap()[8], 1.0);
+}
+
+#[test]
+fn annotated_slices_of_other_axes_are_honoured_too() {
+    let mut s = session();
+    let column = SliceAxis::Width;
+    let mut sagittal = mem3d::volume::SliceMask::zeros(24, 44);
+    sagittal.data[10 * 44 + 5] = 1;
+    s.set_slice_mask(1, column, 20, &sagittal).unwrap();
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, PropagateOptions { axis: Some(SliceAxis::Depth), ..both() });
+    assert_eq!(s.read_slice_mask(1, column, 20).unwrap(), sagittal);
+    // The rest of the target is there.
+    assert_eq!(s.read_slice_mask(1, column, 21).unwrap().area(), 14 * 16);
+}
+
+#[test]
+fn a_refinement_changes_only_the_slices_between_its_neighbours() {
+    let mut s = session();
+    for slice in [6, 12, 16] {
+        s.set_slice_mask(1, SliceAxis::Depth, slice, &slice_mask(12..28, 10..34)).unwrap();
+    }
+    go(&mut s, both());
+    let mut seen = Vec::new();
+    s.set_slice_mask(1, SliceAxis::Depth, 9, &slice_mask(12..28, 10..34)).unwrap();
+    let replaced = s
+        .propagate(&both(), &mut |p: Progress| {
+            seen.push(p.slice);
+            true
+        })
+        .unwrap();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((replaced, seen), (4, vec![7, 8, 10, 11]));
+}
+
+#[test]
+fn a_refinement_may_extend_and_shrink() {
+    let mut s = session();
+    s.set_slice_mask(1, SliceAxis::Depth, 10, &slice_mask(32..38, 4..12)).unwrap();
+    go(&mut s, both());
+    // The dim box was carried; the next round says that the bright one was meant.
+    assert_eq!(s.read_slice_mask(1, SliceAxis::Depth, 6).unwrap(), slice_mask(32..38, 4..12));
+    s.reset(Some(1)).unwrap();
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    s.set_slice_mask(1, SliceAxis::Depth, 12, &slice_mask(0..0, 0..0)).unwrap();
+    go(&mut s, both());
+    // Nothing beyond a slice that the user emptied; everything before it is as it was.
+    for slice in 0..24 {
+        let expected = if (4..12).contains(&slice) { 16 * 24 } else { 0 };
+        assert_eq!(s.read_slice_mask(1, SliceAxis::Depth, slice).unwrap().area(), expected, "slice {slice}");
+    }
+}
+
+#[test]
+fn direction_and_range_bound_a_propagation() {
+    let area = |s: &mem3d::engine::Session, k| s.read_slice_mask(1, SliceAxis::Depth, k).unwrap().area();
+    let mut s = session();
+    s.interact(click(1, 10)).unwrap();
+    assert_eq!(go(&mut s, PropagateOptions { direction: Direction::Up, ..both() }), 13);
+    assert_eq!((area(&s, 9), area(&s, 11)), (0, 384));
+    assert_eq!(go(&mut s, PropagateOptions { direction: Direction::Down, ..both() }), 10);
+    assert_eq!(area(&s, 9), 384);
+    let mut s = session();
+    s.interact(click(1, 10)).unwrap();
+    assert_eq!(go(&mut s, PropagateOptions { range: Some((8, 11)), ..both() }), 3);
+    assert_eq!([7, 8, 9, 11, 12].map(|k| area(&s, k)), [0, 384, 384, 384, 0]);
+}
+
+#[test]
+fn every_axis_can_be_drawn_on() {
+    for (axis, slice, point) in [(SliceAxis::Height, 20, [8.0, 20.0, 20.0]), (SliceAxis::Width, 20, [8.0, 20.0, 20.0])]
+    {
+        let mut s = session();
+        let mut i = at(1, InteractionKind::Click, true, &[point]);
+        (i.axis, i.slice) = (axis, slice);
+        s.interact(i).unwrap();
+        go(&mut s, both());
+        let found = read(&s, 1).iter().filter(|&&v| v != 0).count();
+        assert_eq!(found, TARGET_VOXELS, "{axis:?}");
+        assert_eq!(s.annotated(1, axis), [20]);
+    }
+}
+
+#[test]
+fn segments_share_features_and_leave_each_other_alone() {
+    let options = SessionOptions { window: Some((0.0, 255.0)), ..SessionOptions::default() };
+    let (mut s, calls) = session_with(options.clone());
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    let first = read(&s, 1);
+    let alone = calls.encoded.load(Ordering::Relaxed);
+    s.set_slice_mask(2, SliceAxis::Depth, 10, &slice_mask(14..26, 12..32)).unwrap();
+    go(&mut s, PropagateOptions { segment: Some(2), ..both() });
+    assert_eq!(read(&s, 1), first);
+    assert_eq!(calls.encoded.load(Ordering::Relaxed), alone, "the second segment took the features of the first");
+    let mut labels = vec![0; first.len()];
+    s.read_labels(&mut labels).unwrap();
+    // Equally probable everywhere: the lower number wins.
+    assert!(labels.iter().zip(&first).all(|(&l, &m)| l == u16::from(m)));
+}
+
+#[test]
+fn rounds_take_the_features_of_earlier_rounds() {
+    let (mut s, calls) = session_with(SessionOptions { window: Some((0.0, 255.0)), ..SessionOptions::default() });
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    let once = calls.encoded.load(Ordering::Relaxed);
+    assert!(once <= 24);
+    s.set_slice_mask(1, SliceAxis::Depth, 15, &slice_mask(12..28, 10..34)).unwrap();
+    go(&mut s, both());
+    assert_eq!(calls.encoded.load(Ordering::Relaxed), once);
+}
+
+#[test]
+fn propagation_stops_a_few_slices_after_the_target_ends() {
+    let count = |stop_after_empty| {
+        let (mut s, calls) =
+            session_with(SessionOptions { window: Some((0.0, 255.0)), stop_after_empty, ..SessionOptions::default() });
+        s.interact(click(1, 10)).unwrap();
+        go(&mut s, both());
+        calls.segmented.load(Ordering::Relaxed)
+    };
+    // Slices 4..=17 but the tenth, and two or all empty ones on each side.
+    assert_eq!(count(2), 13 + 4);
+    assert_eq!(count(0), 23);
+}
+
+#[test]
+fn quality_is_defined_everywhere_and_suggests_what_gains_most() {
+    let mut s = session();
+    assert_eq!(s.suggest_slice(None).unwrap(), None);
+    s.interact(click(1, 10)).unwrap();
+    assert_eq!(s.suggest_slice(Some(1)).unwrap(), None);
+    go(&mut s, both());
+    let quality = s.quality(1, SliceAxis::Depth).unwrap();
+    assert_eq!(quality.len(), 24);
+    assert!(quality.iter().all(|q| (0.0..=1.0).contains(q)));
+    assert_eq!(quality[10], 1.0);
+    assert!(quality[11] < 0.9 && quality[23] > 0.9);
+    let suggestion = s.suggest_slice(None).unwrap().unwrap();
+    assert!((5..17).contains(&suggestion.slice) && suggestion.slice != 10, "{suggestion:?}");
+    s.accept(1, SliceAxis::Depth, suggestion.slice).unwrap();
+    assert_ne!(s.suggest_slice(None).unwrap().unwrap().slice, suggestion.slice);
+}
+
+#[test]
+fn a_given_mask_is_kept_where_no_correction_reaches() {
+    let mut s = session();
+    let mut given = vec![0u8; 24 * 44 * 44];
+    given[..44 * 44].fill(1);
+    given[44 * 44 + 3] = 1;
+    s.set_mask(1, &given).unwrap();
+    assert_eq!(read(&s, 1), given);
+    s.interact(click(1, 16)).unwrap();
+    go(&mut s, both());
+    let now = read(&s, 1);
+    assert_eq!(now[..2 * 44 * 44], given[..2 * 44 * 44]);
+    assert_eq!(s.read_slice_mask(1, SliceAxis::Depth, 15).unwrap().area(), 384);
+}
+
+#[test]
+fn the_whole_slice_can_be_used_as_in_the_paper() {
+    let (mut s, _) =
+        session_with(SessionOptions { window: Some((0.0, 255.0)), whole_slice: true, ..SessionOptions::default() });
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    let found = read(&s, 1).iter().filter(|&&v| v != 0).count();
+    // The slice is resampled to 64 pixels: a pixel's error along the border.
+    assert!(found.abs_diff(TARGET_VOXELS) < 14 * 80, "{found}");
+}
