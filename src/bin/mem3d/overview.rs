@@ -1,0 +1,177 @@
+//! `mem3d overview`: a picture of a segmentation for a person to look at.
+
+mod canvas;
+mod picture;
+mod plane;
+
+use clap::Args;
+use mem3d::volume::{SliceAxis, Volume};
+use mem3d::{Error, Result, with_voxels};
+use std::path::{Path, PathBuf};
+
+/// Draws slices with contours and the quality of every slice into a PNG.
+#[derive(Debug, Args)]
+pub struct Overview {
+    /// Volume that was segmented (NIfTI or NRRD).
+    volume: PathBuf,
+    /// Its segmentation, on the same grid.
+    mask: PathBuf,
+    /// Segmentation to compare with, on the same grid.
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// JSON with `quality` (one number a slice), `annotated` and `suggested` (slice numbers), `axis` (0, 1 or 2).
+    #[arg(long, value_name = "FILE")]
+    quality: Option<PathBuf>,
+    /// Picture to write.
+    #[arg(long, value_name = "PNG")]
+    out: PathBuf,
+    /// Label of the segment in MASK.
+    #[arg(long, default_value_t = 1)]
+    segment: u32,
+    /// Label of the segment in the reference.
+    #[arg(long, default_value_t = 1)]
+    reference_segment: u32,
+    /// Axis the shown slices are cut along: 0 depth, 1 height, 2 width [default: that of the quality file, or 0].
+    #[arg(long)]
+    axis: Option<i64>,
+    /// Intensities shown black and white, e.g. -160,240 [default: percentiles 1 and 99 of the volume].
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_window, allow_hyphen_values = true)]
+    window: Option<(f64, f64)>,
+    /// Most slices to show.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
+    slices: u64,
+    /// Heading of the picture [default: name of the volume].
+    #[arg(long)]
+    title: Option<String>,
+}
+
+/// What the session said of each slice.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Qualities {
+    axis: Option<i64>,
+    quality: Vec<f32>,
+    annotated: Vec<usize>,
+    suggested: Vec<usize>,
+}
+
+/// Runs the subcommand; prints the picture's path.
+pub fn run(args: &Overview) -> Result<()> {
+    let volume = mem3d::io::read_volume(&args.volume)?;
+    let mask = read_segment(&args.mask, args.segment, &volume)?;
+    let reference =
+        args.reference.as_ref().map(|path| read_segment(path, args.reference_segment, &volume)).transpose()?;
+    let qualities = args.quality.as_ref().map(|path| read_qualities(path)).transpose()?.unwrap_or_default();
+    let axis = SliceAxis::from_index(args.axis.or(qualities.axis).unwrap_or(0))?;
+    check(&qualities, volume.slice_count(axis), axis)?;
+    let title = args.title.clone().unwrap_or_else(|| {
+        args.volume.file_name().map_or_else(|| "volume".into(), |name| name.to_string_lossy().into_owned())
+    });
+    let content = picture::Content {
+        title,
+        view: plane::View::new(volume.shape(), volume.geometry(), axis),
+        volume: &volume,
+        mask: &mask,
+        reference: reference.as_deref(),
+        quality: &qualities.quality,
+        annotated: &qualities.annotated,
+        suggested: &qualities.suggested,
+        window: args.window.unwrap_or_else(|| percentiles(&volume)),
+        tiles: args.slices as usize,
+    };
+    picture::draw(&content)?.write(&args.out)?;
+    println!("{}", args.out.display());
+    Ok(())
+}
+
+/// Which voxels of the label volume at `path` are `segment`.
+fn read_segment(path: &Path, segment: u32, volume: &Volume) -> Result<Vec<bool>> {
+    let labels = mem3d::io::read_volume(path)?;
+    if labels.shape() != volume.shape() {
+        return Err(Error::bad_file(
+            path,
+            format!(
+                "its shape is {:?}, the volume's {:?} (depth, height, width); give a segmentation of this volume",
+                labels.shape(),
+                volume.shape()
+            ),
+        ));
+    }
+    Ok(
+        with_voxels!(labels.data(), v => v.iter().map(|x| mem3d::volume::Voxel::to_f64(*x) == f64::from(segment)).collect()),
+    )
+}
+
+fn read_qualities(path: &Path) -> Result<Qualities> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    serde_json::from_str(&text).map_err(|e| {
+        Error::bad_file(path, format!("{e}; expected an object with the lists quality, annotated and suggested"))
+    })
+}
+
+fn check(qualities: &Qualities, n: usize, axis: SliceAxis) -> Result<()> {
+    if !qualities.quality.is_empty() && qualities.quality.len() != n {
+        return Err(Error::argument(format!(
+            "the quality file has {} slices, the volume {n} along axis {}; give the file of this volume, or --axis",
+            qualities.quality.len(),
+            axis.index()
+        )));
+    }
+    match qualities.annotated.iter().chain(&qualities.suggested).find(|k| **k >= n) {
+        Some(k) => Err(Error::argument(format!("the quality file names slice {k}, the volume has 0 to {}", n - 1))),
+        None => Ok(()),
+    }
+}
+
+/// The 1st and 99th percentile of the finite voxels (of a sample, in a large volume).
+fn percentiles(volume: &Volume) -> (f64, f64) {
+    let data = volume.data();
+    let step = (data.len() / 1_000_000).max(1);
+    let mut values: Vec<f64> = (0..data.len()).step_by(step).map(|i| data.get(i)).filter(|v| v.is_finite()).collect();
+    if values.is_empty() {
+        return (0.0, 1.0);
+    }
+    values.sort_by(f64::total_cmp);
+    let at = |p: usize| values[(values.len() - 1) * p / 100];
+    if at(99) > at(1) { (at(1), at(99)) } else { (at(1), at(1) + 1.0) }
+}
+
+fn parse_window(text: &str) -> std::result::Result<(f64, f64), String> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|s| s.trim().parse().ok()).collect();
+    match numbers[..] {
+        [low, high] if low < high && low.is_finite() && high.is_finite() => Ok((low, high)),
+        _ => Err("give two numbers, the lower first, e.g. -160,240".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mem3d::volume::{Geometry, VoxelData};
+
+    #[test]
+    fn windows_are_two_ascending_numbers() {
+        assert_eq!(parse_window("-160, 240"), Ok((-160.0, 240.0)));
+        for bad in ["", "1", "2,1", "1,2,3", "a,b", "nan,1"] {
+            assert!(parse_window(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn qualities_of_another_volume_are_refused() {
+        let q = |text: &str| serde_json::from_str::<Qualities>(text).unwrap();
+        let axis = SliceAxis::Depth;
+        assert!(check(&q(r#"{"quality": [0.5, 1.0], "rounds": []}"#), 2, axis).is_ok());
+        assert!(check(&q(r#"{"quality": [0.5, 1.0]}"#), 3, axis).is_err());
+        assert!(check(&q(r#"{"annotated": [2]}"#), 2, axis).is_err());
+        assert!(check(&q("{}"), 2, axis).is_ok());
+    }
+
+    #[test]
+    fn a_constant_volume_can_be_shown() {
+        let v = Volume::new([1, 2, 2], VoxelData::I16(vec![7; 4]), Geometry::default()).unwrap();
+        assert_eq!(percentiles(&v), (7.0, 8.0));
+        let v = Volume::new([1, 1, 101], VoxelData::U8((0..101).collect()), Geometry::default()).unwrap();
+        assert_eq!(percentiles(&v), (1.0, 99.0));
+    }
+}
