@@ -13,6 +13,7 @@ pub mod device;
 pub mod layers;
 pub mod model;
 pub mod params;
+pub mod weights;
 
 use crate::error::{Error, Result, torch_error};
 use serde::{Deserialize, Serialize};

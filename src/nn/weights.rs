@@ -1,0 +1,338 @@
+//! Model files: one safetensors file holds all networks of a model, and in its header what the engine must know of them.
+//!
+//! The header's metadata has the one entry `mem3d`, a JSON object:
+//!
+//! | key | value |
+//! |---|---|
+//! | `format_version` | [`FORMAT_VERSION`] |
+//! | `info` | [`ModelInfo`] |
+//! | `config` | hyper-parameters of the preset's networks, as the preset defines them |
+//! | `intensity` | [`IntensityRule`] |
+//!
+//! Tensors are f32, f16 or bf16. One-dimensional ones (biases, norms, statistics) are always f32: they are few, and
+//! running variances may exceed what f16 can hold.
+
+use super::ModelInfo;
+use super::params::TensorMap;
+use crate::error::{Error, Result};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use tch::{Kind, Tensor};
+
+/// Version of the model files that this build writes; it reads this one and earlier ones.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Key of the metadata in the safetensors header.
+const METADATA_KEY: &str = "mem3d";
+
+/// How intensities were mapped to 0..1 in training, unless the user gives a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntensityRule {
+    /// These percentiles of the whole volume become 0 and 1; values beyond are clamped.
+    VolumePercentiles(f64, f64),
+}
+
+impl Default for IntensityRule {
+    /// The 0.5th and the 99.5th percentile.
+    fn default() -> Self {
+        IntensityRule::VolumePercentiles(0.5, 99.5)
+    }
+}
+
+/// What a model file says besides its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format of the file.
+    pub format_version: u32,
+    /// What the engine and the host may know.
+    pub info: ModelInfo,
+    /// Hyper-parameters of the preset's networks.
+    pub config: serde_json::Value,
+    /// How intensities become 0..1.
+    #[serde(default)]
+    pub intensity: IntensityRule,
+}
+
+impl Header {
+    /// A header of the present format version.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when `config` has no JSON form.
+    pub fn new(info: ModelInfo, config: &impl Serialize) -> Result<Self> {
+        let config = serde_json::to_value(config).map_err(|e| Error::Internal(format!("model configuration: {e}")))?;
+        Ok(Header { format_version: FORMAT_VERSION, info, config, intensity: IntensityRule::default() })
+    }
+
+    /// The hyper-parameters as the preset defines them.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] when they are not those of the preset.
+    pub fn config<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_value(self.config.clone()).map_err(|e| {
+            Error::BadModel(format!("the model's configuration does not fit its preset {:?}: {e}", self.info.preset))
+        })
+    }
+}
+
+/// A model file that was read.
+#[derive(Debug)]
+pub struct ModelFile {
+    /// What it says of itself.
+    pub header: Header,
+    /// Every tensor, on the CPU, in the number format of the file.
+    pub tensors: TensorMap,
+    /// SHA-256 of the file, lower-case hexadecimal.
+    pub checksum: String,
+}
+
+/// Number format of the tensors in a model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DiskFormat {
+    /// float32.
+    #[default]
+    F32,
+    /// float16: half the size; values above 65504 are refused.
+    F16,
+    /// bfloat16: half the size.
+    Bf16,
+}
+
+/// Reads a model file.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of a
+/// newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
+pub fn read(path: &Path) -> Result<ModelFile> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    parse(&bytes).map_err(|reason| Error::BadModel(format!("{}: {reason}", path.display())))
+}
+
+fn parse(bytes: &[u8]) -> std::result::Result<ModelFile, String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| not_safetensors(bytes, &e))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(METADATA_KEY)).ok_or(
+        "this safetensors file is not a mem3d model (its header has no \"mem3d\" entry); \
+         import published checkpoints with `mem3d convert`",
+    )?;
+    let header = parse_header(text)?;
+    let mut tensors = TensorMap::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| not_safetensors(bytes, &e))?.iter() {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            other => return Err(format!("tensor {name} has type {other:?}; model files hold F32, F16 or BF16")),
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|e| format!("tensor {name}: {e}"))?;
+        tensors.insert(name.to_string(), tensor);
+    }
+    Ok(ModelFile { header, tensors, checksum: hex(&Sha256::digest(bytes)) })
+}
+
+fn parse_header(text: &str) -> std::result::Result<Header, String> {
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|e| format!("the header's mem3d entry is not JSON: {e}"))?;
+    match value.get("format_version").and_then(|v| v.as_u64()) {
+        Some(version) if version > u64::from(FORMAT_VERSION) => Err(format!(
+            "this model has format version {version}, but this build reads up to {FORMAT_VERSION}; use a newer mem3d"
+        )),
+        Some(_) => serde_json::from_value(value)
+            .map_err(|e| format!("the model's description cannot be used: {e}; use the mem3d that wrote it")),
+        None => {
+            Err("the header's mem3d entry names no format_version; the file was damaged or not written by mem3d".into())
+        }
+    }
+}
+
+fn not_safetensors(bytes: &[u8], error: &SafeTensorError) -> String {
+    const ZIP: &[u8] = b"PK\x03\x04";
+    const PICKLE: &[u8] = b"\x80";
+    if bytes.is_empty() {
+        return "the file is empty".into();
+    }
+    // A pickle starts with the PROTO opcode and a small version number; a safetensors header that long does not.
+    if bytes.starts_with(ZIP)
+        || (bytes.starts_with(PICKLE) && bytes.get(1).is_some_and(|v| *v <= 5) && bytes.get(8) != Some(&b'{'))
+    {
+        return "this is a PyTorch checkpoint, not a model file; convert it with `mem3d convert`".into();
+    }
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength
+            if bytes.get(8) == Some(&b'{') =>
+        {
+            "the file is incomplete or has something appended; copy or download it again".into()
+        }
+        _ => format!("this is not a safetensors file ({error}); give a model file of mem3d"),
+    }
+}
+
+/// Writes a model file, whole or not at all, and returns its SHA-256 (lower-case hexadecimal).
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written, [`Error::BadModel`] when a value is too large for `format`.
+pub fn write(path: &Path, header: &Header, tensors: &TensorMap, format: DiskFormat) -> Result<String> {
+    let text = serde_json::to_string(header).map_err(|e| Error::Internal(format!("model header: {e}")))?;
+    let metadata = HashMap::from([(METADATA_KEY.to_string(), text)]);
+    let mut on_disk = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let kind = match format {
+            _ if tensor.dim() < 2 => Kind::Float,
+            DiskFormat::F32 => Kind::Float,
+            DiskFormat::F16 => Kind::Half,
+            DiskFormat::Bf16 => Kind::BFloat16,
+        };
+        let tensor = tensor.detach().to_device(tch::Device::Cpu).to_kind(kind).contiguous();
+        if kind == Kind::Half && !tensor.isfinite().all().double_value(&[]).eq(&1.0) {
+            return Err(Error::BadModel(format!(
+                "tensor {name} has values that f16 cannot hold; write the model as bf16"
+            )));
+        }
+        on_disk.push((name.as_str(), OnDisk { shape: tensor.size().iter().map(|&s| s as usize).collect(), tensor }));
+    }
+    let bytes = safetensors::serialize(on_disk, Some(metadata))
+        .map_err(|e| Error::Internal(format!("model file {}: {e}", path.display())))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
+    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+struct OnDisk {
+    tensor: Tensor,
+    shape: Vec<usize>,
+}
+
+impl View for OnDisk {
+    fn dtype(&self) -> Dtype {
+        match self.tensor.kind() {
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::BF16,
+            _ => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = vec![0; self.data_len()];
+        self.tensor.copy_data_u8(&mut bytes, self.tensor.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.tensor.kind().elt_size_in_bytes()
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{InteractionKind, Preset};
+    use super::*;
+
+    fn header() -> Header {
+        let info = ModelInfo {
+            preset: Preset::Compact,
+            name: "test".into(),
+            network_size: 32,
+            slice_size: 64,
+            context_slices: 1,
+            key_channels: 2,
+            value_channels: 3,
+            key_stride: 16,
+            interactions: vec![InteractionKind::Click],
+            provenance: "made up".into(),
+            licence: "CC0-1.0".into(),
+        };
+        Header::new(info, &serde_json::json!({"width": 7})).unwrap()
+    }
+
+    fn tensors() -> TensorMap {
+        let weight = Tensor::from_slice(&[1.0f32, -2.5, 3.0e-5, 70_000.0]).reshape([2, 2]);
+        [("w".to_string(), weight), ("b".to_string(), Tensor::from_slice(&[1.0e9f32]))].into()
+    }
+
+    fn bad(path: &Path) -> String {
+        match read(path).unwrap_err() {
+            Error::BadModel(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_model_comes_back_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        let checksum = write(&path, &header(), &tensors(), DiskFormat::F32).unwrap();
+        let file = read(&path).unwrap();
+        assert_eq!((&file.header, file.checksum.len()), (&header(), 64));
+        assert_eq!(file.checksum, checksum);
+        assert!(file.tensors["w"].equal(&tensors()["w"]) && file.tensors["b"].equal(&tensors()["b"]));
+        assert_eq!(file.header.config::<HashMap<String, i32>>().unwrap()["width"], 7);
+        assert!(matches!(file.header.config::<Vec<i32>>(), Err(Error::BadModel(_))));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn half_precision_halves_matrices_and_keeps_vectors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        let text = write(&path, &header(), &tensors(), DiskFormat::F16).unwrap_err().to_string();
+        assert!(text.contains("tensor w") && text.contains("bf16"), "{text}");
+        write(&path, &header(), &tensors(), DiskFormat::Bf16).unwrap();
+        let read = read(&path).unwrap().tensors;
+        assert_eq!((read["w"].kind(), read["b"].kind()), (Kind::BFloat16, Kind::Float));
+        assert_eq!(read["w"].double_value(&[0, 1]), -2.5);
+        assert_eq!(read["b"].double_value(&[0]), 1.0e9);
+    }
+
+    #[test]
+    fn files_that_are_no_model_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        write(&path, &header(), &tensors(), DiskFormat::F32).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let cases: [(&[u8], &str); 8] = [
+            (b"", "empty"),
+            (b"hello, this is a text file", "not a safetensors file"),
+            (b"{\"json\": 1}", "not a safetensors file"),
+            (b"\x80\x02}q\x00.", "mem3d convert"),
+            (b"PK\x03\x04abcdefgh", "mem3d convert"),
+            (&good[..good.len() - 1], "incomplete"),
+            (&good[..40], "incomplete"),
+            (&[&good[..], b"x"].concat(), "appended"),
+        ];
+        for (bytes, expected) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let text = bad(&path);
+            assert!(text.contains(expected), "{text}");
+        }
+        let foreign = safetensors::serialize(Vec::<(&str, OnDisk)>::new(), None).unwrap();
+        std::fs::write(&path, foreign).unwrap();
+        assert!(bad(&path).contains("not a mem3d model"));
+        assert!(matches!(read(&dir.path().join("none")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn a_newer_format_or_unknown_preset_is_refused() {
+        let newer = serde_json::to_string(&Header { format_version: 9, ..header() }).unwrap();
+        let text = parse_header(&newer).unwrap_err();
+        assert!(text.contains("version 9") && text.contains("newer mem3d"), "{text}");
+        let other = serde_json::to_string(&header()).unwrap().replace("compact", "gigantic");
+        assert!(parse_header(&other).unwrap_err().contains("gigantic"));
+        assert!(parse_header("{}").unwrap_err().contains("format_version"));
+    }
+}
