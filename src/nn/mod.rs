@@ -9,6 +9,7 @@
 //! - Feature tensors carry their stride in the name: `f4` is at a quarter of the input resolution.
 //! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
 
+pub mod compact;
 pub mod device;
 pub mod layers;
 pub mod model;

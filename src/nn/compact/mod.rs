@@ -1,0 +1,387 @@
+//! Preset `compact`: small networks with mask-free keys.
+//!
+//! What depends on the image alone is computed once a slice and kept; a round costs the memory read, the decoder and the
+//! value encoder. Trunks are residual networks with group normalisation, which does not depend on the batch.
+//!
+//! | network | input | output |
+//! |---|---|---|
+//! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2` 32, `f4` 64, `f8` 128 channels (default), key `[N, CK, H/8, W/8]` |
+//! | [`MemoryEncoder`] | slices, `f8`, masks | value `[N, CV, H/8, W/8]` |
+//! | memory read | key, memory | readout `[N, CV, H/8, W/8]`: negative squared L2 (as STCN) |
+//! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices | mask logits `[N, 1, H, W]` |
+//! | [`QualityHead`] | `f8`, readout, probability | quality `[N]` |
+//! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
+
+mod blocks;
+mod decoder;
+mod image_encoder;
+mod interaction_net;
+mod memory_encoder;
+mod quality_head;
+
+pub use decoder::Decoder;
+pub use image_encoder::{ImageEncoder, Trunk};
+pub use interaction_net::InteractionNet;
+pub use memory_encoder::MemoryEncoder;
+pub use quality_head::QualityHead;
+
+use super::layers::f32;
+use super::params::{Params, Weights};
+use super::{ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+/// Stride of keys, values and of the coarsest feature kept.
+pub const KEY_STRIDE: i64 = 8;
+
+/// Hyper-parameters of the networks; part of the model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompactConfig {
+    /// CI: slices given with each slice, 1 or 3. Default 3.
+    pub context_slices: i64,
+    /// Channels at stride 2, 4, 8 and 16, multiples of [`CompactConfig::groups`]. Default 32, 64, 128, 128.
+    pub channels: [i64; 4],
+    /// CK. Default 64.
+    pub key_channels: i64,
+    /// CV. Default 128.
+    pub value_channels: i64,
+    /// Groups of the normalisation. Default 8.
+    pub groups: i64,
+    /// Side of the input in a region of interest, pixels; a multiple of 16. Default 192.
+    pub network_size: i64,
+    /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 384.
+    pub slice_size: i64,
+}
+
+impl Default for CompactConfig {
+    fn default() -> Self {
+        CompactConfig {
+            context_slices: 3,
+            channels: [32, 64, 128, 128],
+            key_channels: 64,
+            value_channels: 128,
+            groups: 8,
+            network_size: 192,
+            slice_size: 384,
+        }
+    }
+}
+
+impl CompactConfig {
+    /// Checks the hyper-parameters of a model file.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`], naming the one that cannot be.
+    pub fn check(&self) -> Result<()> {
+        let bad = |text: String| Err(Error::BadModel(format!("the model's configuration cannot be used: {text}")));
+        if ![1, 3].contains(&self.context_slices) {
+            return bad(format!("context_slices is {}, must be 1 or 3", self.context_slices));
+        }
+        if !(1..=64).contains(&self.groups) {
+            return bad(format!("groups is {}, must be 1 to 64", self.groups));
+        }
+        for c in self.channels.iter().chain([&self.value_channels]) {
+            if !(1..=4096).contains(c) || c % self.groups != 0 {
+                return bad(format!("{c} channels cannot be normalised in {} groups", self.groups));
+            }
+        }
+        if !(1..=4096).contains(&self.key_channels) {
+            return bad(format!("key_channels is {}, must be 1 to 4096", self.key_channels));
+        }
+        for size in [self.network_size, self.slice_size] {
+            if !(32..=2048).contains(&size) || size % 16 != 0 {
+                return bad(format!("an input size is {size}, must be a multiple of 16 from 32 to 2048"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a model of this configuration says of itself.
+    pub fn info(&self, name: &str, provenance: &str, licence: &str) -> ModelInfo {
+        ModelInfo {
+            preset: Preset::Compact,
+            name: name.into(),
+            network_size: self.network_size,
+            slice_size: self.slice_size,
+            context_slices: self.context_slices,
+            key_channels: self.key_channels,
+            value_channels: self.value_channels,
+            key_stride: KEY_STRIDE,
+            interactions: vec![
+                InteractionKind::Scribble,
+                InteractionKind::Box,
+                InteractionKind::ExtremePoints,
+                InteractionKind::Click,
+            ],
+            provenance: provenance.into(),
+            licence: licence.into(),
+            checksum: String::new(),
+        }
+    }
+}
+
+/// The networks themselves, also for training.
+#[derive(Debug)]
+pub struct CompactNets {
+    /// Slices to features and keys.
+    pub image_encoder: ImageEncoder,
+    /// Masks to values.
+    pub memory_encoder: MemoryEncoder,
+    /// Readout to mask.
+    pub decoder: Decoder,
+    /// Quality of a mask.
+    pub quality_head: QualityHead,
+    /// Drawing to mask.
+    pub interaction: InteractionNet,
+}
+
+impl CompactNets {
+    /// The networks at `params`.
+    pub fn new(params: &Params, config: &CompactConfig) -> Self {
+        CompactNets {
+            image_encoder: ImageEncoder::new(&params.sub("image_encoder"), config),
+            memory_encoder: MemoryEncoder::new(&params.sub("memory_encoder"), config),
+            decoder: Decoder::new(&params.sub("decoder"), config),
+            quality_head: QualityHead::new(&params.sub("quality_head"), config),
+            interaction: InteractionNet::new(&params.sub("interaction"), config),
+        }
+    }
+
+    /// Keys and values of slices with masks.
+    ///
+    /// # Shapes
+    /// `masks`: `[N, 1, H, W]` / N memories `[P, CK]`, `[P, CV]`.
+    pub fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
+        let values = self.memory_encoder.forward(&features.slices, f8(features), masks);
+        let rows = |t: &Tensor, n: i64| t.get(n).flatten(1, 2).transpose(0, 1).contiguous();
+        (0..values.size()[0]).map(|n| Memory { keys: rows(&features.key, n), values: rows(&values, n) }).collect()
+    }
+
+    /// Reads the memory and decodes.
+    ///
+    /// # Shapes
+    /// N slices and memories / mask logits `[N, 1, H, W]` f32, readout `[N, CV, H/8, W/8]`.
+    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> (Tensor, Tensor) {
+        let parts: Vec<Tensor> =
+            memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
+        let readout = Tensor::cat(&parts, 0);
+        (self.decoder.forward(&readout, features), readout)
+    }
+}
+
+fn f8(features: &ImageFeatures) -> &Tensor {
+    &features.skips[2]
+}
+
+/// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax.
+///
+/// # Shapes
+/// `key`: `[1, CK, h, w]` / readout `[1, CV, h, w]`.
+fn read(key: &Tensor, memory: &Memory) -> Tensor {
+    let size = key.size();
+    let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1);
+    let squared = (&memory.keys * &memory.keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+    let affinity: Tensor = f32(&query.matmul(&memory.keys.transpose(0, 1))) * 2.0 - squared.unsqueeze(0);
+    let weights = (affinity / (size[1] as f64).sqrt()).softmax(1, Kind::Float).to_kind(memory.values.kind());
+    weights.matmul(&memory.values).transpose(0, 1).reshape([1, -1, size[2], size[3]])
+}
+
+/// The preset as the engine sees it.
+pub struct Compact {
+    nets: CompactNets,
+    weights: Weights,
+    config: CompactConfig,
+    info: ModelInfo,
+}
+
+impl Compact {
+    /// The networks at `params`, which this ends.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] for a configuration that cannot be, or weights that do not fit it.
+    pub fn new(params: Params, config: CompactConfig, info: ModelInfo) -> Result<Compact> {
+        config.check()?;
+        let nets = CompactNets::new(&params, &config);
+        Ok(Compact { nets, weights: params.finish()?, config, info })
+    }
+
+    fn input(&self, t: &Tensor) -> Tensor {
+        t.to_kind(self.weights.target().kind)
+    }
+}
+
+impl Networks for Compact {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn device(&self) -> Device {
+        self.weights.target().device
+    }
+
+    fn share(&self) -> Box<dyn Networks> {
+        let again = Compact::new(self.weights.params(), self.config.clone(), self.info.clone());
+        Box::new(again.expect("these weights were complete before"))
+    }
+
+    fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Tensor {
+        let parts = [&input.slices, &input.previous, &input.positive, &input.negative, &input.boxes];
+        f32(&self.nets.interaction.forward(&self.input(&Tensor::cat(&parts, 1)))).sigmoid()
+    }
+
+    fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
+        self.nets.image_encoder.forward(&self.input(slices))
+    }
+
+    fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
+        self.nets.memorize(features, &self.input(masks))
+    }
+
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented {
+        let (logits, readout) = self.nets.segment(features, memory);
+        Segmented { probability: logits.sigmoid(), readout }
+    }
+
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented) -> Tensor {
+        let logits =
+            self.nets.quality_head.forward(f8(features), &segmented.readout, &self.input(&segmented.probability));
+        f32(&logits).sigmoid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::params::Target;
+    use super::*;
+
+    fn small() -> CompactConfig {
+        CompactConfig {
+            context_slices: 1,
+            channels: [8, 8, 16, 16],
+            key_channels: 4,
+            value_channels: 8,
+            groups: 4,
+            network_size: 32,
+            slice_size: 48,
+        }
+    }
+
+    fn compact(config: CompactConfig) -> Compact {
+        let info = config.info("test", "", "");
+        Compact::new(Params::init(1, Target::default()), config, info).unwrap()
+    }
+
+    fn noise(shape: &[i64], seed: i64) -> Tensor {
+        let n: i64 = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0).collect();
+        Tensor::from_slice(&values).reshape(shape)
+    }
+
+    fn close(a: &Tensor, b: &Tensor) -> bool {
+        a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5
+    }
+
+    #[test]
+    fn shapes_are_as_documented() {
+        let c = compact(CompactConfig::default());
+        crate::nn::run(|| {
+            let f = c.encode_image(&noise(&[2, 3, 64, 48], 1));
+            assert_eq!(f.key.size(), [2, 64, 8, 6]);
+            assert_eq!(
+                f.skips.iter().map(|s| s.size()).collect::<Vec<_>>(),
+                [vec![2, 32, 32, 24], vec![2, 64, 16, 12], vec![2, 128, 8, 6]]
+            );
+            let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
+            assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 64], vec![48, 128]));
+            let s = c.segment(&f, &m);
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 128, 8, 6]));
+            let q = c.quality(&f, &s);
+            assert_eq!(q.size(), [2]);
+            assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
+        })
+        .unwrap();
+        let parameters: usize = c.weights.tensors().values().map(|t| t.numel()).sum();
+        assert!((1_000_000..8_000_000).contains(&parameters), "{parameters}");
+    }
+
+    #[test]
+    fn the_read_weighs_memory_by_distance() {
+        // One query at 0; memory keys 0 and 1 (CK = 1): weights 1 and exp(-1), values 10 and 20.
+        let t = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
+        let memory = Memory { keys: t(&[0.0, 1.0], &[2, 1]), values: t(&[10.0, 20.0], &[2, 1]) };
+        let out = read(&t(&[0.0], &[1, 1, 1, 1]), &memory).double_value(&[0, 0, 0, 0]);
+        let e = (-1.0f64).exp();
+        assert!((out - (10.0 + 20.0 * e) / (1.0 + e)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn keys_do_not_depend_on_masks_and_a_batch_equals_its_parts() {
+        let c = compact(small());
+        crate::nn::run(|| {
+            let x = noise(&[2, 1, 32, 32], 3);
+            let masks = noise(&[2, 1, 32, 32], 4);
+            let f = c.encode_image(&x);
+            let together = c.memorize(&f, &masks);
+            assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
+            let s = c.segment(&f, &together);
+            let q = c.quality(&f, &s);
+            for n in 0..2 {
+                let one = c.encode_image(&x.narrow(0, n, 1));
+                let memory = c.memorize(&one, &masks.narrow(0, n, 1));
+                assert!(close(&memory[0].values, &together[n as usize].values));
+                let alone = c.segment(&one, &memory);
+                assert!(close(&alone.probability, &s.probability.narrow(0, n, 1)));
+                assert!(close(&c.quality(&one, &alone), &q.narrow(0, n, 1)));
+            }
+            // The mask matters.
+            let other = c.memorize(&f, &(1.0 - &masks));
+            assert!(!close(&other[0].values, &together[0].values));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn shared_networks_give_the_same_bytes() {
+        let c = compact(small());
+        let other = c.share();
+        let x = noise(&[1, 1, 32, 32], 5);
+        let key = |n: &dyn Networks| crate::nn::run(|| n.encode_image(&x).key).unwrap();
+        assert!(key(&c).equal(&key(&*other)));
+    }
+
+    #[test]
+    fn gradients_reach_every_parameter() {
+        let target = Target { inference: false, ..Target::default() };
+        let params = Params::init(2, target);
+        let nets = CompactNets::new(&params, &small());
+        let weights = params.finish().unwrap();
+        for (_, t) in weights.trainable() {
+            let _ = t.set_requires_grad(true);
+        }
+        let x = noise(&[1, 1, 32, 32], 6);
+        let f = nets.image_encoder.forward(&x);
+        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)));
+        let quality = nets.quality_head.forward(f8(&f), &readout, &logits.sigmoid());
+        let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
+        (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
+        for (name, t) in weights.trainable() {
+            let g = t.grad();
+            assert!(g.defined(), "{name} has no gradient");
+            // Keys alone: with one memorized slice that is the query, their gradient may be small but not absent.
+            assert!(g.abs().max().double_value(&[]) > 0.0, "{name} has a zero gradient");
+        }
+    }
+
+    #[test]
+    fn impossible_configurations_are_named() {
+        for (bad, word) in [
+            (CompactConfig { context_slices: 2, ..small() }, "context_slices"),
+            (CompactConfig { groups: 3, ..small() }, "3 groups"),
+            (CompactConfig { network_size: 40, ..small() }, "input size"),
+        ] {
+            assert!(bad.check().unwrap_err().to_string().contains(word));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Quality head (paper §2.3, eq. 8): features, readout and mask to the mask's expected IoU. Three convolutions, pooling
+//! over the mask and over the whole region, three fully connected layers; any input size.
+
+use super::super::layers::{ConvOptions, Linear, resize, size2};
+use super::super::params::Params;
+use super::CompactConfig;
+use super::blocks::ConvNorm;
+use tch::{Kind, Tensor};
+
+/// Channels of the convolutions.
+const WIDTH: i64 = 64;
+/// Smallest weight of the mask's pooling, so that an empty mask pools nothing rather than noise.
+const LEAST_AREA: f64 = 1.0;
+
+/// Features, readout and probability to a logit of quality.
+#[derive(Debug)]
+pub struct QualityHead {
+    convs: [ConvNorm; 3],
+    linears: [Linear; 3],
+}
+
+impl QualityHead {
+    /// The head at `params`.
+    pub fn new(params: &Params, config: &CompactConfig) -> Self {
+        let inputs = config.channels[2] + config.value_channels + 2;
+        let conv = |i: usize, inputs| {
+            ConvNorm::new(&params.sub(format!("conv.{i}")), ConvOptions::new(inputs, WIDTH, 3), config.groups)
+        };
+        let linear = |i: usize, inputs, outputs| Linear::new(&params.sub(format!("linear.{i}")), inputs, outputs);
+        QualityHead {
+            convs: [conv(0, inputs), conv(1, WIDTH), conv(2, WIDTH)],
+            linears: [linear(0, 2 * WIDTH + 2, WIDTH), linear(1, WIDTH, WIDTH / 2), linear(2, WIDTH / 2, 1)],
+        }
+    }
+
+    /// # Shapes
+    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV, h, w]`; `probability`: `[N, 1, H, W]` / logit `[N]`.
+    pub fn forward(&self, f8: &Tensor, readout: &Tensor, probability: &Tensor) -> Tensor {
+        let certainty = (probability * 2.0 - 1.0).abs();
+        let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));
+        let mask = maps.narrow(1, 0, 1);
+        let x = Tensor::cat(&[f8, readout, &maps], 1);
+        let x = self.convs.iter().fold(x, |x, conv| conv.forward(&x));
+        let dims = [2i64, 3];
+        let sum = |t: &Tensor| t.sum_dim_intlist(dims.as_slice(), false, None::<Kind>);
+        let area = sum(&mask).clamp_min(LEAST_AREA);
+        let inside = sum(&(&x * &mask)) / &area;
+        let whole = x.mean_dim(dims.as_slice(), false, None::<Kind>);
+        let certain = sum(&(maps.narrow(1, 1, 1) * &mask)) / &area;
+        let share = mask.mean_dim(dims.as_slice(), false, None::<Kind>);
+        let x = Tensor::cat(&[inside, whole, certain, share], 1);
+        let x = self.linears[0].forward(&x).relu();
+        let x = self.linears[1].forward(&x).relu();
+        self.linears[2].forward(&x).squeeze_dim(1)
+    }
+}
