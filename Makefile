@@ -1,0 +1,47 @@
+# Names for the plain commands; every one can be typed by hand.
+SHELL := bash
+
+.PHONY: help setup setup-tests build demo test test-rust test-c test-python lint doc clean
+.NOTPARALLEL:
+
+help: ## this list
+	@echo "make demo    sets up what is missing, builds, and segments the bundled CT (first run: about 10 minutes)"
+	@echo "make test    sets up what is missing and runs every test of every language"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## installs cmake, ninja and libtorch into this folder (tools/setup.sh)
+	@tools/setup.sh
+
+build: setup ## library and command, optimised, in target/release
+	cargo build --release --locked
+
+demo: setup ## segments the bundled CT through the C interface; results in out/demo
+	@tools/demo.sh
+
+test: setup-tests test-rust test-c test-python ## every test
+
+setup-tests:
+	@tools/setup.sh --python-tests
+
+test-rust: ## cargo test
+	cargo test --locked
+
+test-c: ## C and C++ tests of the built library, by CTest
+	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset test
+
+test-python: ## tests of the Python binding and of the written files
+	.venv/bin/python -m pytest tests/python
+
+lint: ## formatting, clippy, documentation, header
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo test --locked --test header
+
+doc: ## the Rust documentation, in target/doc
+	cargo doc --locked --no-deps
+
+clean: ## removes what was built; keeps .venv and libtorch
+	cargo clean
+	rm -rf build out

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Segments the bundled CT through the C interface and leaves a segmentation and a picture in out/demo.
+# `make demo` calls this after setting up; see examples/demo/demo.cpp for what happens.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+out=out/demo
+data=examples/demo/data
+weights=models/compact.safetensors
+target="${CARGO_TARGET_DIR:-target}/release"
+mem3d="$target/mem3d"
+program=build/demo/mem3d-demo
+
+printf '\n== Building mem3d (the first time takes several minutes)\n'
+cargo build --release --locked
+
+mkdir -p "$out" build/demo
+case "$(uname -s)" in Darwin) library=libmem3d.dylib ;; *) library=libmem3d.so ;; esac
+if [ "$program" -ot examples/demo/demo.cpp ] || [ "$program" -ot examples/demo/nrrd.hpp ] ||
+  [ "$program" -ot include/mem3d.h ]; then
+  printf '\n== Building the demo program against %s/%s\n' "$target" "$library"
+  folder="$(cd "$target" && pwd)"
+  "${CXX:-c++}" -std=c++17 -O2 -Wall -Wextra -Iinclude examples/demo/demo.cpp -o "$program" \
+    "$target/$library" "-Wl,-rpath,$folder"
+fi
+
+printf '\n== Segmenting a CT of a soft-tissue sarcoma (%s/SOURCE.md says whose)\n' "$data"
+"$mem3d" --quiet volume "$data/sts_ct_012.nii.gz" "$out/volume.nrrd"
+"$mem3d" --quiet volume "$data/sts_ct_012_label.nii.gz" "$out/reference.nrrd"
+model="$weights"
+if [ ! -f "$weights" ]; then
+  model=random
+  cat <<'EOF'
+
+   NOTE: there are no trained weights yet, so the networks have random ones. Their masks mean nothing, and the
+   figures below only show that everything works from end to end.
+
+EOF
+fi
+# Axis, slice, kind and points of the recorded interaction, as arguments.
+drawn="$(.venv/bin/python - "$data/prompts.json" <<'EOF'
+import json, sys
+drawn = json.load(open(sys.argv[1]))["interactions"][0]
+print(drawn["axis"], drawn["slice"], drawn["kind"], *(",".join(map(str, point)) for point in drawn["points"]))
+EOF
+)"
+# shellcheck disable=SC2086 # words on purpose
+"$program" "$out/volume.nrrd" "$out/reference.nrrd" "$out" "$model" $drawn
+
+printf '\n== Writing the segmentation and the picture\n'
+last="$(ls "$out"/round-*.nrrd | tail -n 1)"
+"$mem3d" --quiet volume "$last" "$out/sts_ct_012.seg.nrrd"
+"$mem3d" --quiet volume "$last" "$out/sts_ct_012.nii.gz"
+"$mem3d" --quiet overview "$out/volume.nrrd" "$last" --reference "$out/reference.nrrd" \
+  --quality "$out/session.json" --window -160,240 --title "Soft-tissue sarcoma, CT" --out "$out/overview.png" >/dev/null
+
+printf '\n'
+printf 'Segmentation for 3D Slicer   %s\n' "$out/sts_ct_012.seg.nrrd"
+printf 'Segmentation as NIfTI        %s\n' "$out/sts_ct_012.nii.gz"
+printf 'Picture                      %s\n' "$out/overview.png"
+printf 'Masks of each round          %s\n' "$out"/round-*.nrrd
+printf 'Qualities and timings        %s\n' "$out/session.json"
