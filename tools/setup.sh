@@ -195,7 +195,7 @@ install_pytorch() {
   touch "$unfinished"
   local wheels=("torch==$TORCH_VERSION")
   case "$platform" in
-    Linux-x86_64)
+    Linux-*)
       # libtorch's profiler is linked against these two; nothing else of CUDA is needed without a GPU.
       wheels+=('nvidia-cuda-cupti==13.0.*' 'nvidia-cuda-runtime==13.0.*')
       note "downloading PyTorch $TORCH_VERSION from the package index (about 540 MB)" ;;
