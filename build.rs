@@ -1,4 +1,5 @@
-//! Lets everything built here find libtorch at run time without environment variables.
+//! Builds the C++ bridge to libtorch, and lets everything built here find libtorch at run time without environment
+//! variables.
 
 use std::path::PathBuf;
 
@@ -19,6 +20,14 @@ fn main() {
             return;
         }
     };
+    println!("cargo::rerun-if-changed=src/nn/torch_ext.h");
+    println!("cargo::rerun-if-changed=src/nn/torch_ext.cc");
+    cxx_build::bridge("src/nn/torch_ext.rs")
+        .file("src/nn/torch_ext.cc")
+        .std("c++17")
+        .include(libtorch.join("include"))
+        .flag_if_supported("-Wno-unused-parameter")
+        .compile("mem3d_torch_ext");
     // An installed library looks beside itself first, then where it was built.
     for path in ["$ORIGIN", "$ORIGIN/libtorch/lib", &lib.to_string_lossy()] {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{path}");

@@ -14,6 +14,7 @@ pub mod device;
 pub mod layers;
 pub mod model;
 pub mod params;
+pub mod torch_ext;
 pub mod weights;
 
 use crate::error::{Error, Result, torch_error};

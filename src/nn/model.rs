@@ -1,10 +1,13 @@
 //! A model: the networks of one weight file, shared by sessions and threads.
 
-use super::{ModelInfo, Networks, Preset};
-use crate::error::Result;
+use super::compact::{Compact, CompactConfig};
+use super::params::{Params, Target};
+use super::weights::{self, Header};
+use super::{ModelInfo, Networks, Preset, device};
+use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Mutex;
-use tch::Device;
+use tch::{Device, Kind};
 
 /// Number format of the networks' arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,14 +19,26 @@ pub enum Precision {
     F32,
     /// bfloat16, with float32 where it matters.
     Bf16,
-    /// float16, with float32 where it matters.
+    /// float16, with float32 where it matters; CUDA only.
     F16,
+}
+
+impl Precision {
+    fn kind(self, device: Device) -> Result<Kind> {
+        match (self, device) {
+            (Precision::Auto, Device::Cuda(_)) | (Precision::Bf16, _) => Ok(Kind::BFloat16),
+            (Precision::Auto | Precision::F32, _) => Ok(Kind::Float),
+            (Precision::F16, Device::Cuda(_)) => Ok(Kind::Half),
+            (Precision::F16, _) => {
+                Err(Error::Unsupported("float16 is for CUDA devices; use float32 or bfloat16 on the CPU".into()))
+            }
+        }
+    }
 }
 
 /// The networks of one model file on one device.
 pub struct Model {
     info: ModelInfo,
-    checksum: String,
     device: Device,
     networks: Mutex<Box<dyn Networks>>,
 }
@@ -32,19 +47,53 @@ impl Model {
     /// Loads a `.safetensors` model file.
     ///
     /// # Errors
-    /// [`crate::Error::Io`], [`crate::Error::BadModel`], [`crate::Error::Unsupported`] (device or precision).
+    /// [`Error::Io`], [`Error::BadModel`], [`Error::InvalidArgument`] or [`Error::Unsupported`] (device or precision),
+    /// [`Error::OutOfMemory`].
     pub fn load(path: &Path, device: &str, precision: Precision) -> Result<Model> {
-        let _ = (path, device, precision);
-        todo!()
+        let device = device::parse(device)?;
+        let target = Target { device, kind: precision.kind(device)?, inference: true };
+        let file = weights::read(path)?;
+        let mut header = file.header;
+        header.info.checksum = file.checksum;
+        let build = || Self::build(&header, Params::load(file.tensors, target));
+        super::run(build)?.map_err(|e| match e {
+            Error::BadModel(text) => Error::BadModel(format!("{}: {text}", path.display())),
+            other => other,
+        })
     }
 
-    /// A model with random weights (seeded), for tests and benchmarks of speed.
+    /// A model with random weights (seeded), for tests and benchmarks of speed. Its masks mean nothing.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn random(preset: Preset, seed: i64, device: &str, precision: Precision) -> Result<Model> {
-        let _ = (preset, seed, device, precision);
-        todo!()
+        let device = device::parse(device)?;
+        let target = Target { device, kind: precision.kind(device)?, inference: true };
+        let name = format!("random-{seed}");
+        let provenance = "random numbers; for tests of everything but accuracy";
+        let mut header = match preset {
+            Preset::Compact => {
+                let config = CompactConfig::default();
+                Header::new(config.info(&name, provenance, "Apache-2.0"), &config)?
+            }
+            Preset::Paper => {
+                return Err(Error::Unsupported("this build has no random weights for the paper preset".into()));
+            }
+        };
+        header.info.checksum = format!("{name}-{preset:?}");
+        super::run(|| Self::build(&header, Params::init(seed, target)))?
+    }
+
+    fn build(header: &Header, params: Params) -> Result<Model> {
+        let device = params.target().device;
+        let info = header.info.clone();
+        let networks: Box<dyn Networks> = match info.preset {
+            Preset::Compact => Box::new(Compact::new(params, header.config()?, info.clone())?),
+            Preset::Paper => {
+                return Err(Error::Unsupported("this build cannot run models of the paper preset".into()));
+            }
+        };
+        Ok(Model { info, device, networks: Mutex::new(networks) })
     }
 
     /// What the model says of itself.
@@ -54,7 +103,7 @@ impl Model {
 
     /// SHA-256 of the weight file, lower-case hexadecimal; tells a saved session its model.
     pub fn checksum(&self) -> &str {
-        &self.checksum
+        &self.info.checksum
     }
 
     /// Where the weights are.
@@ -65,5 +114,28 @@ impl Model {
     /// The networks for one session; no weight is copied.
     pub fn networks(&self) -> Box<dyn Networks> {
         self.networks.lock().unwrap_or_else(|e| e.into_inner()).share()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_can_be_shared_by_threads() {
+        fn shared<T: Send + Sync>(_: &T) {}
+        let model = Model::random(Preset::Compact, 1, "cpu", Precision::Auto).unwrap();
+        shared(&model);
+        let other = Model::random(Preset::Compact, 2, "cpu", Precision::Auto).unwrap();
+        assert_ne!(model.checksum(), other.checksum());
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        let random = |device, precision| Model::random(Preset::Compact, 1, device, precision).err().unwrap();
+        assert!(matches!(random("tpu", Precision::Auto), Error::InvalidArgument(_)));
+        assert!(matches!(random("cpu", Precision::F16), Error::Unsupported(_)));
+        let missing = Model::load(Path::new("no/such/model.safetensors"), "cpu", Precision::Auto);
+        assert!(matches!(missing, Err(Error::Io { .. })));
     }
 }
