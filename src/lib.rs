@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod io;
 pub mod nn;
 pub mod volume;

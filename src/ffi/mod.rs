@@ -1,0 +1,35 @@
+//! The C interface; all `unsafe` of the crate that is not libtorch's.
+//!
+//! The boundary's rules are written for hosts at the top of `include/mem3d.h` (its source is `cbindgen.toml`) and for
+//! contributors in `CONTRIBUTING.md`. Every exported function is four steps: borrow the handles, read the inputs, one
+//! engine call, put the outputs. More than that is logic that belongs in [`crate::engine`].
+//!
+//! The order of the `mod` lines is the order of the header.
+#![allow(unsafe_code, reason = "the C interface is made of raw pointers; nothing outside this folder exports a symbol")]
+#![allow(non_camel_case_types, reason = "Rust names are the C names, letter for letter")]
+#![allow(clippy::missing_safety_doc, reason = "the contract is the @pre line, which the header shows too")]
+
+pub mod status;
+
+pub mod version;
+
+pub mod log;
+
+pub mod device;
+
+pub mod model;
+
+pub mod volume_view;
+
+pub mod interaction;
+
+pub mod progress;
+
+pub mod session;
+
+mod guard;
+mod handle;
+mod slices;
+mod versioned;
+
+use status::mem3d_status;

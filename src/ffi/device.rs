@@ -1,0 +1,187 @@
+//! Devices that networks can run on, and threads of the CPU.
+
+use super::guard::guard;
+use super::handle;
+use super::mem3d_status;
+use super::versioned::{self, Versioned};
+use crate::error::{Error, Result};
+use crate::nn::device;
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// A device that networks can run on. Grows; set `struct_size` before the call.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct mem3d_device_info {
+    /// `sizeof(mem3d_device_info)`, set by the caller.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What #mem3d_model_options::device takes: "cpu", "cuda:0", ... UTF-8, ends with NUL.
+    pub id: [c_char; 32],
+    /// What the hardware calls itself. UTF-8, ends with NUL, cut if longer.
+    pub name: [c_char; 128],
+    /// Memory in all, bytes; 0 when unknown.
+    pub memory_total_bytes: u64,
+    /// Memory free now, bytes; 0 when unknown.
+    pub memory_free_bytes: u64,
+}
+
+// SAFETY: repr(C), struct_size first, 4 + 4 + 32 + 128 + 8 + 8 bytes without padding, all integers.
+unsafe impl Versioned for mem3d_device_info {
+    const NAME: &'static str = "mem3d_device_info";
+    const FIRST_SIZE: usize = 184;
+}
+
+/// Counts the devices that can be used now. The CPU is always the first.
+///
+/// @param[out] count  Number of devices, at least 1.
+/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL.
+/// @pre `count` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_device_count(count: *mut u32) -> mem3d_status {
+    guard(|| {
+        handle::required(count, "count")?;
+        let found = device::list().len();
+        // SAFETY: writable by this function's contract.
+        unsafe { handle::put(count, found as u32) };
+        Ok(())
+    })
+}
+
+/// Describes one device.
+///
+/// @param index      0 to mem3d_device_count() - 1.
+/// @param[out] info  Filled as far as its `struct_size` reaches.
+/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL.
+/// @pre `info` is NULL or as long as it says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_device_info) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let out = unsafe { versioned::out(info, "info") }?;
+        let devices = device::list();
+        let found = devices.get(index as usize).ok_or_else(|| {
+            Error::argument(format!("index is {index}; there are {} devices, counted from 0", devices.len()))
+        })?;
+        out.put(mem3d_device_info {
+            struct_size: 0,
+            reserved: 0,
+            id: fixed(&found.id),
+            name: fixed(&found.name),
+            memory_total_bytes: found.memory_total,
+            memory_free_bytes: found.memory_free,
+        });
+        Ok(())
+    })
+}
+
+/// Sets how many CPU threads one call may use, for every session and thread of the process.
+///
+/// With the same number, the same calls give the same bytes on the CPU.
+///
+/// @param count  1 to 1024; 0 for the default (one a core).
+/// @return #MEM3D_STATUS_OK or #MEM3D_STATUS_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
+    guard(|| {
+        if count > 1024 {
+            return Err(Error::argument(format!("count is {count}; use 1 to 1024, or 0 for one a core")));
+        }
+        let default = default_threads();
+        WANTED.store(if count == 0 { default } else { count as i32 }, Ordering::Relaxed);
+        apply_thread_count();
+        Ok(())
+    })
+}
+
+/// Says how many CPU threads one call may use.
+///
+/// @param[out] count  At least 1.
+/// @return #MEM3D_STATUS_OK or #MEM3D_STATUS_INVALID_ARGUMENT.
+/// @pre `count` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_thread_count(count: *mut u32) -> mem3d_status {
+    guard(|| -> Result<()> {
+        handle::required(count, "count")?;
+        let threads = match WANTED.load(Ordering::Relaxed) {
+            0 => default_threads(),
+            wanted => wanted,
+        };
+        // SAFETY: writable by this function's contract.
+        unsafe { handle::put(count, threads as u32) };
+        Ok(())
+    })
+}
+
+/// Number of threads that the host asked for; 0 when it did not.
+static WANTED: AtomicI32 = AtomicI32::new(0);
+
+/// libtorch's own choice, taken before anything changes it.
+fn default_threads() -> i32 {
+    static DEFAULT: OnceLock<i32> = OnceLock::new();
+    *DEFAULT.get_or_init(|| tch::get_num_threads().max(1))
+}
+
+/// Makes the host's number of threads hold on this thread: OpenMP keeps one number per calling thread, so a number set
+/// on one thread would not reach sessions used on another.
+pub(super) fn apply_thread_count() {
+    thread_local! {
+        static APPLIED: Cell<i32> = const { Cell::new(0) };
+    }
+    let wanted = WANTED.load(Ordering::Relaxed);
+    if wanted != APPLIED.get() {
+        tch::set_num_threads(wanted);
+        APPLIED.set(wanted);
+    }
+}
+
+/// `text` in a field of fixed size: cut at a character if need be, always with a NUL at its end.
+fn fixed<const N: usize>(text: &str) -> [c_char; N] {
+    let mut end = text.len().min(N - 1);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut field = [0; N];
+    for (to, from) in field.iter_mut().zip(text[..end].bytes()) {
+        *to = from as c_char;
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_cut_at_a_character() {
+        let of = |text: &str| fixed::<5>(text).map(|c| c as u8);
+        assert_eq!(of("cpu"), *b"cpu\0\0");
+        assert_eq!(of("abcdef"), *b"abcd\0");
+        // U+00E9 takes two bytes, of which only one would fit.
+        assert_eq!(of("abc\u{e9}"), *b"abc\0\0");
+    }
+
+    #[test]
+    fn the_thread_count_holds_on_every_thread() {
+        let mut count = 0;
+        // SAFETY: `count` is writable.
+        unsafe {
+            assert_eq!(mem3d_set_thread_count(5000), mem3d_status::InvalidArgument);
+            assert_eq!(mem3d_set_thread_count(1), mem3d_status::Ok);
+            assert_eq!(mem3d_thread_count(&mut count), mem3d_status::Ok);
+            assert_eq!(count, 1);
+            std::thread::spawn(|| {
+                apply_thread_count();
+                assert_eq!(tch::get_num_threads(), 1);
+            })
+            .join()
+            .unwrap();
+            assert_eq!(mem3d_set_thread_count(0), mem3d_status::Ok);
+            mem3d_thread_count(&mut count);
+        }
+        assert_eq!(count as i32, default_threads());
+    }
+}

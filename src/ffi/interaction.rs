@@ -1,0 +1,193 @@
+//! What the user draws, as C gives it.
+
+use super::handle::null;
+use super::slices;
+use super::versioned::Versioned;
+use super::volume_view::{byte_strides, copy_strided};
+use crate::engine::{Interaction, Stroke};
+use crate::error::{Error, Result};
+use crate::nn::InteractionKind;
+use crate::volume::{SliceAxis, SliceMask};
+
+/// What a user can draw, for #mem3d_interaction::kind.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum mem3d_interaction_kind {
+    /// A free stroke: the line through the points, or the pixels of a raster.
+    Scribble = 0,
+    /// A rectangle around the target: two opposite corners.
+    Box = 1,
+    /// The outermost points of the target: four or more.
+    ExtremePoints = 2,
+    /// Single points: one or more.
+    Click = 3,
+}
+
+/// The number of `kind` in C.
+pub(super) fn number(kind: InteractionKind) -> i32 {
+    match kind {
+        InteractionKind::Scribble => mem3d_interaction_kind::Scribble as i32,
+        InteractionKind::Box => mem3d_interaction_kind::Box as i32,
+        InteractionKind::ExtremePoints => mem3d_interaction_kind::ExtremePoints as i32,
+        InteractionKind::Click => mem3d_interaction_kind::Click as i32,
+    }
+}
+
+/// One thing drawn on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct mem3d_interaction {
+    /// `sizeof(mem3d_interaction)`, set by the caller.
+    pub struct_size: u32,
+    /// Segment it is drawn for, 1 to 65535.
+    pub segment: u32,
+    /// A #mem3d_axis: the one the slice is cut along.
+    pub axis: i32,
+    /// Slice number along `axis`.
+    pub slice: u32,
+    /// A #mem3d_interaction_kind.
+    pub kind: i32,
+    /// 0: drawn inside the target (positive). 1: outside of it (negative).
+    pub negative: i32,
+    /// `n_points` points of three doubles: continuous voxel indices `[depth, height, width]` on the slice, voxel
+    /// centres at integers. NULL when a raster is given. Only read during the call.
+    pub points: *const f64,
+    /// Number of points.
+    pub n_points: usize,
+    /// Half the width of a scribble given by points, mm; 0 for one and a half pixels.
+    pub radius_mm: f64,
+    /// For a scribble, instead of points: one byte a pixel of the slice, not 0 where the brush was. Only read during
+    /// the call.
+    pub raster: *const u8,
+    /// Bytes from a pixel of the raster to the next along rows and columns; both 0 for row after row without gaps.
+    pub raster_byte_strides: [i64; 2],
+}
+
+// SAFETY: repr(C), struct_size first, 6 * 4 + 6 * 8 bytes without padding; zero is valid for numbers and raw pointers.
+unsafe impl Versioned for mem3d_interaction {
+    const NAME: &'static str = "mem3d_interaction";
+    const FIRST_SIZE: usize = 72;
+}
+
+impl mem3d_interaction {
+    /// The same for the engine, in memory of its own; `shape` is the volume's.
+    ///
+    /// # Safety
+    /// `points` and `raster` are NULL or readable as far as the fields say.
+    pub(super) unsafe fn to_engine(self, shape: [usize; 3]) -> Result<Interaction> {
+        let axis = SliceAxis::from_index(self.axis.into())?;
+        let kind = match self.kind {
+            0 => InteractionKind::Scribble,
+            1 => InteractionKind::Box,
+            2 => InteractionKind::ExtremePoints,
+            3 => InteractionKind::Click,
+            other => {
+                return Err(Error::argument(format!(
+                    "interaction.kind is {other}; use 0 (scribble), 1 (box), 2 (extreme points) or 3 (click)"
+                )));
+            }
+        };
+        let positive = match self.negative {
+            0 => true,
+            1 => false,
+            other => {
+                return Err(Error::argument(format!(
+                    "interaction.negative is {other}; use 0 (inside the target) or 1 (outside)"
+                )));
+            }
+        };
+        // SAFETY: by this function's contract.
+        let stroke = unsafe {
+            match (self.points.is_null(), self.raster.is_null()) {
+                (false, true) => self.points()?,
+                (true, false) => self.raster(axis.slice_shape(shape))?,
+                (true, true) => return Err(null("interaction.points")),
+                (false, false) => {
+                    return Err(Error::argument("interaction has points and a raster; set one of them to NULL"));
+                }
+            }
+        };
+        Ok(Interaction { segment: self.segment, axis, slice: self.slice as usize, kind, positive, stroke })
+    }
+
+    /// # Safety
+    /// `points` holds three doubles a point.
+    unsafe fn points(&self) -> Result<Stroke> {
+        let n = self.n_points.saturating_mul(3);
+        // SAFETY: by this function's contract.
+        let values = unsafe { slices::input(self.points, n, "interaction.points") }?;
+        let points = values.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
+        Ok(Stroke::Points { points, radius_mm: self.radius_mm })
+    }
+
+    /// # Safety
+    /// `raster` is readable wherever the strides reach in a slice.
+    unsafe fn raster(&self, (rows, cols): (usize, usize)) -> Result<Stroke> {
+        let s = byte_strides(&[rows, cols], &self.raster_byte_strides, 1, "interaction.raster_byte_strides")?;
+        // SAFETY: by this function's contract.
+        let bytes = unsafe { copy_strided::<u8>(self.raster, [1, rows, cols], [0, s[0], s[1]]) }?;
+        let data = bytes.into_iter().map(|b| u8::from(b != 0)).collect();
+        Ok(Stroke::Raster(SliceMask { rows, cols, data }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn click(points: &[f64]) -> mem3d_interaction {
+        mem3d_interaction {
+            struct_size: size_of::<mem3d_interaction>() as u32,
+            segment: 2,
+            axis: 1,
+            slice: 5,
+            kind: 3,
+            negative: 1,
+            points: points.as_ptr(),
+            n_points: points.len() / 3,
+            radius_mm: 0.0,
+            raster: std::ptr::null(),
+            raster_byte_strides: [0; 2],
+        }
+    }
+
+    #[test]
+    fn points_are_copied() {
+        let points = [0.0, 5.0, 1.5, 2.0, 5.0, 3.0];
+        // SAFETY: two points.
+        let got = unsafe { click(&points).to_engine([4, 8, 4]) }.unwrap();
+        assert_eq!((got.segment, got.axis, got.slice, got.positive), (2, SliceAxis::Height, 5, false));
+        let expected = Stroke::Points { points: vec![[0.0, 5.0, 1.5], [2.0, 5.0, 3.0]], radius_mm: 0.0 };
+        assert_eq!(got.stroke, expected);
+        assert_eq!(size_of::<mem3d_interaction>(), mem3d_interaction::FIRST_SIZE);
+    }
+
+    #[test]
+    fn a_raster_becomes_zeros_and_ones() {
+        // Two rows of three pixels, with one byte of padding a row.
+        let raster = [0u8, 7, 0, 99, 255, 0, 1, 99];
+        let mut scribble = click(&[]);
+        scribble.points = std::ptr::null();
+        scribble.kind = 0;
+        scribble.axis = 0;
+        scribble.raster = raster.as_ptr();
+        scribble.raster_byte_strides = [4, 1];
+        // SAFETY: the strides stay inside the eight bytes.
+        let got = unsafe { scribble.to_engine([9, 2, 3]) }.unwrap();
+        assert_eq!(got.stroke, Stroke::Raster(SliceMask { rows: 2, cols: 3, data: vec![0, 1, 0, 1, 0, 1] }));
+    }
+
+    #[test]
+    fn numbers_outside_their_enum_are_refused() {
+        let points = [0.0; 3];
+        let good = click(&points);
+        // SAFETY: one point.
+        let text = |i: mem3d_interaction| unsafe { i.to_engine([4, 8, 4]) }.unwrap_err().to_string();
+        assert!(text(mem3d_interaction { axis: 3, ..good }).contains("axis is 3"));
+        assert!(text(mem3d_interaction { kind: -1, ..good }).contains("interaction.kind is -1"));
+        assert!(text(mem3d_interaction { negative: 2, ..good }).contains("interaction.negative is 2"));
+        assert_eq!(text(mem3d_interaction { points: std::ptr::null(), ..good }), "interaction.points is NULL");
+        assert!(text(mem3d_interaction { raster: [1].as_ptr(), ..good }).contains("points and a raster"));
+        assert!(text(mem3d_interaction { n_points: usize::MAX, ..good }).contains("cannot hold"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Sessions: the work of one user on one volume.
+
+pub mod edit;
+pub mod read;
+
+//pub mod file;
+
+use super::device::apply_thread_count;
+use super::guard::{guard, guard_value};
+use super::handle;
+use super::mem3d_status;
+use super::model::mem3d_model;
+use super::versioned::{self, Versioned};
+use super::volume_view::mem3d_volume_view;
+use crate::engine::{CancelToken, Session, SessionOptions};
+use crate::error::{Error, Result};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+/// One user's work on one volume: its copy, segments, masks and rounds. May move between threads, and serves one
+/// call at a time.
+pub struct mem3d_session {
+    session: Mutex<Session>,
+    /// Beside the session's lock, so that a running call can be stopped.
+    cancel: Mutex<CancelToken>,
+}
+
+impl mem3d_session {
+    fn new(session: Session) -> Self {
+        mem3d_session { cancel: Mutex::new(session.cancel_token()), session: Mutex::new(session) }
+    }
+
+    /// The session, for a call that changes it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] during another call, [`Error::InvalidState`] after a call that panicked half-way.
+    fn lock(&self) -> Result<MutexGuard<'_, Session>> {
+        apply_thread_count();
+        match self.session.try_lock() {
+            Ok(session) => Ok(session),
+            Err(TryLockError::WouldBlock) => Err(busy()),
+            Err(TryLockError::Poisoned(_)) => Err(Error::InvalidState(
+                "an internal error interrupted an earlier call on this session; read or save what is needed, \
+                 then free it and make a new one"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The session, for a call that only looks: possible after a panic too, so that no work is lost.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] during another call.
+    fn look(&self) -> Result<MutexGuard<'_, Session>> {
+        apply_thread_count();
+        match self.session.try_lock() {
+            Ok(session) => Ok(session),
+            Err(TryLockError::WouldBlock) => Err(busy()),
+            Err(TryLockError::Poisoned(session)) => Ok(session.into_inner()),
+        }
+    }
+
+    fn cancel(&self) -> MutexGuard<'_, CancelToken> {
+        self.cancel.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+fn busy() -> Error {
+    Error::Busy("the session is serving another call; wait for it, or stop it with mem3d_session_cancel()".into())
+}
+
+/// Options of a session, fixed for its life. Grows; zero it, then set `struct_size`. Zero is the default of every
+/// field.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct mem3d_session_options {
+    /// `sizeof(mem3d_session_options)`, set by the caller.
+    pub struct_size: u32,
+    /// Voxels that are NaN or infinite: 0 to refuse the volume, 1 to take them as the window's lower end.
+    pub replace_non_finite: u32,
+    /// Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume.
+    pub window_low: f64,
+    /// Intensity mapped to 1.
+    pub window_high: f64,
+    /// Every how many slices one stays in memory during a propagation. 0 for 5.
+    pub memorize_every: u32,
+    /// Most slices in memory besides the annotated ones and the previous one. 0 for 8.
+    pub max_memory_slices: u32,
+    /// A propagation ends after this many slices without target in a row. 0 for 3, -1 to never end early.
+    pub stop_after_empty: i32,
+    /// Masks with fewer pixels than this are taken as empty. 0 for 4, -1 to keep all.
+    pub min_area: i32,
+    /// A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
+    pub presence_probability: f64,
+    /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. 0 for 0.02, -1 for no
+    /// such test.
+    pub presence_area_fraction: f64,
+    /// Side of the region of interest over the side of the target. 0 for 1.6.
+    pub roi_scale: f64,
+    /// 1: work on the whole slice, as in the paper, instead of a region of interest.
+    pub whole_slice: u32,
+    /// Steps that can be undone. 0 for 50, -1 for none.
+    pub undo_depth: i32,
+    /// Most memory for features kept per slice, bytes. 0 for 400 MB.
+    pub feature_cache_bytes: u64,
+}
+
+// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 8 bytes without padding, all numbers.
+unsafe impl Versioned for mem3d_session_options {
+    const NAME: &'static str = "mem3d_session_options";
+    const FIRST_SIZE: usize = 80;
+}
+
+impl mem3d_session_options {
+    fn to_engine(self) -> Result<SessionOptions> {
+        let d = SessionOptions::default();
+        let window = match (self.window_low, self.window_high) {
+            (low, high) if low == 0.0 && high == 0.0 => None,
+            ends => Some(ends),
+        };
+        Ok(SessionOptions {
+            window,
+            replace_non_finite: flag(self.replace_non_finite, "replace_non_finite")?,
+            memorize_every: or(self.memorize_every as usize, d.memorize_every),
+            max_memory_slices: or(self.max_memory_slices as usize, d.max_memory_slices),
+            stop_after_empty: count(self.stop_after_empty, d.stop_after_empty, "stop_after_empty")?,
+            min_area: count(self.min_area, d.min_area, "min_area")?,
+            presence_probability: fraction(self.presence_probability, d.presence_probability, "presence_probability")?,
+            presence_area_fraction: fraction(
+                self.presence_area_fraction,
+                d.presence_area_fraction,
+                "presence_area_fraction",
+            )?,
+            roi_scale: if self.roi_scale == 0.0 { d.roi_scale } else { self.roi_scale },
+            whole_slice: flag(self.whole_slice, "whole_slice")?,
+            undo_depth: count(self.undo_depth, d.undo_depth, "undo_depth")?,
+            feature_cache_bytes: or(self.feature_cache_bytes as usize, d.feature_cache_bytes),
+        })
+    }
+}
+
+fn or(value: usize, default: usize) -> usize {
+    if value == 0 { default } else { value }
+}
+
+fn flag(value: u32, name: &str) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Error::argument(format!("options.{name} is {value}; use 0 or 1"))),
+    }
+}
+
+/// A count of which 0 means the default and -1 none.
+fn count(value: i32, default: usize, name: &str) -> Result<usize> {
+    match value {
+        0 => Ok(default),
+        -1 => Ok(0),
+        _ => usize::try_from(value).map_err(|_| {
+            Error::argument(format!("options.{name} is {value}; use a positive number, 0 (default) or -1 (none)"))
+        }),
+    }
+}
+
+/// A fraction of which 0 means the default and -1 none.
+fn fraction(value: f64, default: f64, name: &str) -> Result<f64> {
+    match value {
+        0.0 => Ok(default),
+        -1.0 => Ok(0.0),
+        v if v > 0.0 && v <= 1.0 => Ok(v),
+        _ => Err(Error::argument(format!("options.{name} is {value}; use 0..1, 0 (default) or -1 (no such test)"))),
+    }
+}
+
+/// Opens a session on a volume. The volume is copied, so the host may free or change its own.
+///
+/// @param model         Shared; may be freed before the session.
+/// @param volume        The voxels and where they lie. Only read during the call.
+/// @param options       NULL for the defaults. Only read during the call.
+/// @param[out] session  Free with mem3d_session_free(). Unchanged on failure.
+/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or
+///         #MEM3D_STATUS_INTERNAL.
+/// @pre `model` is NULL or live; `volume` is NULL or as long as it says, and its data is readable as far as its
+///      shape and strides reach; `options` is NULL or as long as it says; `session` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_new(
+    model: *const mem3d_model,
+    volume: *const mem3d_volume_view,
+    options: *const mem3d_session_options,
+    session: *mut *mut mem3d_session,
+) -> mem3d_status {
+    guard(|| {
+        handle::required(session, "session")?;
+        // SAFETY: by this function's contract.
+        let (model, volume, options) = unsafe {
+            (
+                handle::borrow(model, "model")?,
+                versioned::read(volume, "volume")?.to_volume()?,
+                versioned::read_or_default(options, "options")?.to_engine()?,
+            )
+        };
+        let made = Session::new(volume, model.networks(), options)?;
+        // SAFETY: writable by this function's contract.
+        unsafe { handle::give(session, mem3d_session::new(made)) };
+        Ok(())
+    })
+}
+
+/// Frees a session and everything it holds.
+///
+/// @param session  May be NULL.
+/// @pre `session` is NULL or live, and no other call is using it: freeing it during a call, or inside a callback of
+///      that call, is undefined.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_free(session: *mut mem3d_session) {
+    // SAFETY: by this function's contract.
+    guard_value((), || unsafe { handle::free(session) });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zero() -> mem3d_session_options {
+        // SAFETY: NULL is allowed.
+        unsafe { versioned::read_or_default(std::ptr::null(), "options") }.unwrap()
+    }
+
+    #[test]
+    fn zero_is_the_default_of_every_field() {
+        assert_eq!(zero().to_engine().unwrap(), SessionOptions::default());
+        assert_eq!(size_of::<mem3d_session_options>(), mem3d_session_options::FIRST_SIZE);
+    }
+
+    #[test]
+    fn minus_one_switches_off() {
+        let options = mem3d_session_options {
+            stop_after_empty: -1,
+            undo_depth: -1,
+            presence_probability: -1.0,
+            window_low: -100.0,
+            window_high: 0.0,
+            whole_slice: 1,
+            ..zero()
+        };
+        let got = options.to_engine().unwrap();
+        assert_eq!((got.stop_after_empty, got.undo_depth, got.presence_probability), (0, 0, 0.0));
+        assert_eq!((got.window, got.whole_slice), (Some((-100.0, 0.0)), true));
+    }
+
+    #[test]
+    fn senseless_values_are_refused_by_name() {
+        let text = |o: mem3d_session_options| o.to_engine().unwrap_err().to_string();
+        assert!(text(mem3d_session_options { whole_slice: 2, ..zero() }).contains("options.whole_slice is 2"));
+        assert!(text(mem3d_session_options { undo_depth: -2, ..zero() }).contains("options.undo_depth is -2"));
+        let nan = mem3d_session_options { presence_probability: f64::NAN, ..zero() };
+        assert!(text(nan).contains("options.presence_probability is NaN"));
+    }
+
+    #[test]
+    fn handles_may_cross_threads() {
+        fn crosses<T: Send + Sync>() {}
+        crosses::<mem3d_session>();
+        crosses::<mem3d_model>();
+    }
+}

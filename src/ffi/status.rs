@@ -1,0 +1,135 @@
+//! Status of a call, and the text that goes with a failure.
+
+use super::guard::guard_value;
+use crate::error::Error;
+use std::cell::RefCell;
+use std::error::Error as _;
+use std::ffi::{CString, c_char};
+
+/// How a call ended. Values are never reused.
+///
+/// The text for the last failure on this thread is mem3d_last_error().
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum mem3d_status {
+    /// Done.
+    Ok = 0,
+    /// An argument is outside what the call accepts; nothing was changed.
+    InvalidArgument = 1,
+    /// Not possible in the present state of the object; nothing was changed.
+    InvalidState = 2,
+    /// The object is serving another call; nothing was changed.
+    Busy = 3,
+    /// Stopped by the caller; nothing was changed.
+    Cancelled = 4,
+    /// A file could not be read or written, or does not hold what it should.
+    Io = 5,
+    /// A model file cannot be used.
+    BadModel = 6,
+    /// Something this build, machine or model does not offer.
+    Unsupported = 7,
+    /// Not enough memory on the host or the device; nothing was changed.
+    OutOfMemory = 8,
+    /// libtorch failed; nothing was changed.
+    Torch = 9,
+    /// A bug of mem3d. Please report the text of mem3d_last_error().
+    Internal = 99,
+}
+
+impl From<&Error> for mem3d_status {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::InvalidArgument(_) => mem3d_status::InvalidArgument,
+            Error::InvalidState(_) => mem3d_status::InvalidState,
+            Error::Busy(_) => mem3d_status::Busy,
+            Error::Cancelled => mem3d_status::Cancelled,
+            Error::Io { .. } | Error::BadFile { .. } => mem3d_status::Io,
+            Error::BadModel(_) => mem3d_status::BadModel,
+            Error::Unsupported(_) => mem3d_status::Unsupported,
+            Error::OutOfMemory(_) => mem3d_status::OutOfMemory,
+            Error::Torch(_) => mem3d_status::Torch,
+            Error::Internal(_) => mem3d_status::Internal,
+        }
+    }
+}
+
+thread_local! {
+    static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
+}
+
+/// Remembers `error` for this thread and gives its status.
+pub(super) fn fail(error: &Error) -> mem3d_status {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        // Some variants already show their cause.
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    let text = c_string(&text);
+    // A failure while the thread ends has nobody left to read it.
+    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
+    mem3d_status::from(error)
+}
+
+/// `text` for C; what follows a NUL character would be lost, so these are replaced.
+pub(super) fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
+}
+
+/// The text of the last failure on the calling thread: what is wrong and what to do about it.
+///
+/// A call that succeeds leaves it as it is, so look at it only after a call that failed.
+///
+/// @return UTF-8, never NULL; "" when no call has failed on this thread. Borrowed until the next call
+///         on the same thread that fails, or until the thread ends.
+#[unsafe(no_mangle)]
+pub extern "C" fn mem3d_last_error() -> *const c_char {
+    guard_value(c"".as_ptr(), || LAST_ERROR.with(|last| last.borrow().as_ptr()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+    use std::path::Path;
+
+    fn last() -> String {
+        // SAFETY: never NULL, and nothing fails on this thread while it is copied.
+        unsafe { CStr::from_ptr(mem3d_last_error()) }.to_str().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_text_is_kept_per_thread_with_its_cause_once() {
+        assert_eq!(last(), "");
+        let io = Error::io(Path::new("a.bin"), std::io::Error::other("disk full"));
+        assert_eq!(fail(&io), mem3d_status::Io);
+        assert_eq!(last(), "a.bin: disk full");
+        std::thread::spawn(|| assert_eq!(last(), "")).join().unwrap();
+    }
+
+    #[test]
+    fn a_nul_in_a_text_does_not_cut_it() {
+        fail(&Error::BadModel("before\0after".into()));
+        assert_eq!(last(), "before\u{fffd}after");
+    }
+
+    #[test]
+    fn every_error_has_its_status() {
+        let of = |e: Error| mem3d_status::from(&e) as i32;
+        assert_eq!(of(Error::argument("")), 1);
+        assert_eq!(of(Error::InvalidState("".into())), 2);
+        assert_eq!(of(Error::Busy("".into())), 3);
+        assert_eq!(of(Error::Cancelled), 4);
+        assert_eq!(of(Error::bad_file(Path::new("x"), "y")), 5);
+        assert_eq!(of(Error::BadModel("".into())), 6);
+        assert_eq!(of(Error::Unsupported("".into())), 7);
+        assert_eq!(of(Error::OutOfMemory("".into())), 8);
+        assert_eq!(of(Error::Torch("".into())), 9);
+        assert_eq!(of(Error::Internal("".into())), 99);
+    }
+}
