@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn messages_reach_the_host_up_to_its_level_and_stop() {
-        let list = Mutex::new(Vec::new());
+        let list = Mutex::new(Vec::<(i32, String, mem3d_status)>::new());
         let data = (&raw const list).cast_mut().cast::<c_void>();
         // SAFETY: `list` outlives the callback, which is taken away below.
         unsafe {

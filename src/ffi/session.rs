@@ -3,8 +3,6 @@
 pub mod edit;
 pub mod read;
 
-//pub mod file;
-
 use super::device::apply_thread_count;
 use super::guard::{guard, guard_value};
 use super::handle;
@@ -21,12 +19,12 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 pub struct mem3d_session {
     session: Mutex<Session>,
     /// Beside the session's lock, so that a running call can be stopped.
-    cancel: Mutex<CancelToken>,
+    cancel: CancelToken,
 }
 
 impl mem3d_session {
     fn new(session: Session) -> Self {
-        mem3d_session { cancel: Mutex::new(session.cancel_token()), session: Mutex::new(session) }
+        mem3d_session { cancel: session.cancel_token(), session: Mutex::new(session) }
     }
 
     /// The session, for a call that changes it.
@@ -58,10 +56,6 @@ impl mem3d_session {
             Err(TryLockError::Poisoned(session)) => Ok(session.into_inner()),
         }
     }
-
-    fn cancel(&self) -> MutexGuard<'_, CancelToken> {
-        self.cancel.lock().unwrap_or_else(|e| e.into_inner())
-    }
 }
 
 fn busy() -> Error {
@@ -81,10 +75,10 @@ pub struct mem3d_session_options {
     pub window_low: f64,
     /// Intensity mapped to 1.
     pub window_high: f64,
-    /// Every how many slices one stays in memory during a propagation. 0 for 5.
-    pub memorize_every: u32,
-    /// Most slices in memory besides the annotated ones and the previous one. 0 for 8.
-    pub max_memory_slices: u32,
+    /// Every how many slices one stays in memory during a propagation. 0 for 5, -1 to keep none.
+    pub memorize_every: i32,
+    /// Most slices in memory besides the annotated ones and the previous one. 0 for 8, -1 for none.
+    pub max_memory_slices: i32,
     /// A propagation ends after this many slices without target in a row. 0 for 3, -1 to never end early.
     pub stop_after_empty: i32,
     /// Masks with fewer pixels than this are taken as empty. 0 for 4, -1 to keep all.
@@ -120,8 +114,8 @@ impl mem3d_session_options {
         Ok(SessionOptions {
             window,
             replace_non_finite: flag(self.replace_non_finite, "replace_non_finite")?,
-            memorize_every: or(self.memorize_every as usize, d.memorize_every),
-            max_memory_slices: or(self.max_memory_slices as usize, d.max_memory_slices),
+            memorize_every: count(self.memorize_every, d.memorize_every, "memorize_every")?,
+            max_memory_slices: count(self.max_memory_slices, d.max_memory_slices, "max_memory_slices")?,
             stop_after_empty: count(self.stop_after_empty, d.stop_after_empty, "stop_after_empty")?,
             min_area: count(self.min_area, d.min_area, "min_area")?,
             presence_probability: fraction(self.presence_probability, d.presence_probability, "presence_probability")?,
@@ -133,13 +127,12 @@ impl mem3d_session_options {
             roi_scale: if self.roi_scale == 0.0 { d.roi_scale } else { self.roi_scale },
             whole_slice: flag(self.whole_slice, "whole_slice")?,
             undo_depth: count(self.undo_depth, d.undo_depth, "undo_depth")?,
-            feature_cache_bytes: or(self.feature_cache_bytes as usize, d.feature_cache_bytes),
+            feature_cache_bytes: match self.feature_cache_bytes {
+                0 => d.feature_cache_bytes,
+                bytes => bytes as usize,
+            },
         })
     }
-}
-
-fn or(value: usize, default: usize) -> usize {
-    if value == 0 { default } else { value }
 }
 
 fn flag(value: u32, name: &str) -> Result<bool> {

@@ -175,7 +175,7 @@ pub unsafe extern "C" fn mem3d_session_cancel(session: *const mem3d_session) -> 
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        session.cancel().cancel();
+        session.cancel.cancel();
         Ok(())
     })
 }

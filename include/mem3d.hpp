@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: Apache-2.0
+/// @file mem3d.hpp
+/// @brief C++17 over mem3d.h: one class a handle, exceptions for statuses, std::function for callbacks.
+///
+/// Header-only; link the library of mem3d.h. Handles are movable, not copyable. Every call throws mem3d::Error when
+/// the C function fails, and then has changed nothing. Threads: see mem3d.h. An exception thrown by a callback stops
+/// the call and comes out of it.
+#ifndef MEM3D_HPP
+#define MEM3D_HPP
+
+#include <mem3d.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace mem3d {
+
+using Status = mem3d_status;
+
+/// A call that failed. what() says why, and what to do.
+class Error : public std::runtime_error {
+public:
+    Error(Status status, const char *text) : std::runtime_error(text), status_(status) {}
+    Status status() const noexcept { return status_; }
+
+private:
+    Status status_;
+};
+
+/// The object cannot serve the call now.
+class BusyError : public Error {
+    using Error::Error;
+};
+
+/// Stopped by a callback that returned false, or by Session::cancel().
+class CancelledError : public Error {
+    using Error::Error;
+};
+
+/// Throws unless `status` is that of success.
+inline void check(Status status)
+{
+    switch (status) {
+    case MEM3D_STATUS_OK: return;
+    case MEM3D_STATUS_BUSY: throw BusyError(status, mem3d_last_error());
+    case MEM3D_STATUS_CANCELLED: throw CancelledError(status, mem3d_last_error());
+    default: throw Error(status, mem3d_last_error());
+    }
+}
+
+/// A growing struct of mem3d.h, zeroed and with its size set.
+template <class Struct>
+Struct make()
+{
+    Struct value{};
+    value.struct_size = static_cast<uint32_t>(sizeof value);
+    return value;
+}
+
+// ---- version ----
+
+inline std::string version() { return mem3d_version(); }
+inline uint32_t abi_version() { return mem3d_abi_version(); }
+inline std::string libtorch_version() { return mem3d_libtorch_version(); }
+
+// ---- log ----
+
+/// Receives one message; may be called from several threads at once.
+using LogFunction = std::function<void(mem3d_log_level level, const char *message)>;
+
+/// Sends the library's messages to `function`; an empty one stops them. What it throws is dropped.
+inline void set_log_callback(LogFunction function, mem3d_log_level max_level = MEM3D_LOG_LEVEL_INFO)
+{
+    static std::mutex mutex;
+    static std::unique_ptr<LogFunction> current;
+    auto next = function ? std::make_unique<LogFunction>(std::move(function)) : nullptr;
+    const auto trampoline = [](int32_t level, const char *message, void *user_data) noexcept {
+        try {
+            (*static_cast<LogFunction *>(user_data))(static_cast<mem3d_log_level>(level), message);
+        } catch (...) { // a log message is not worth ending the process
+        }
+    };
+    const std::lock_guard<std::mutex> lock(mutex);
+    check(mem3d_set_log_callback(next ? static_cast<mem3d_log_fn>(trampoline) : nullptr, next.get(), max_level));
+    current = std::move(next); // the one before is not running any more
+}
+
+// ---- device ----
+
+struct Device {
+    std::string id; ///< "cpu", "cuda:0", ...
+    std::string name;
+    uint64_t memory_total_bytes;
+    uint64_t memory_free_bytes;
+};
+
+/// Devices that can be used now; the CPU is the first.
+inline std::vector<Device> devices()
+{
+    uint32_t count = 0;
+    check(mem3d_device_count(&count));
+    std::vector<Device> found;
+    for (uint32_t i = 0; i < count; ++i) {
+        auto info = make<mem3d_device_info>();
+        check(mem3d_device_get_info(i, &info));
+        found.push_back({info.id, info.name, info.memory_total_bytes, info.memory_free_bytes});
+    }
+    return found;
+}
+
+/// CPU threads of one call; 0 for one a core.
+inline void set_thread_count(uint32_t count) { check(mem3d_set_thread_count(count)); }
+
+inline uint32_t thread_count()
+{
+    uint32_t count = 0;
+    check(mem3d_thread_count(&count));
+    return count;
+}
+
+// ---- model ----
+
+/// The networks of one model file on one device; shared by sessions and threads.
+class Model {
+public:
+    /// Loads a model file. `device`: "auto", "cpu", "cuda" or "cuda:N".
+    static Model load(const std::string &path, const std::string &device = "auto",
+                      mem3d_precision precision = MEM3D_PRECISION_AUTO)
+    {
+        const auto options = options_of(device, precision);
+        mem3d_model *model = nullptr;
+        check(mem3d_model_load(path.c_str(), &options, &model));
+        return Model(model);
+    }
+
+    /// Random weights, for tests and measurements of speed: masks mean nothing.
+    static Model random(mem3d_preset preset = MEM3D_PRESET_COMPACT, int64_t seed = 0,
+                        const std::string &device = "auto", mem3d_precision precision = MEM3D_PRECISION_AUTO)
+    {
+        const auto options = options_of(device, precision);
+        mem3d_model *model = nullptr;
+        check(mem3d_model_random(preset, seed, &options, &model));
+        return Model(model);
+    }
+
+    /// The texts in it live as long as this model.
+    mem3d_model_info info() const
+    {
+        auto info = make<mem3d_model_info>();
+        check(mem3d_model_get_info(handle_.get(), &info));
+        return info;
+    }
+
+    /// For calls of mem3d.h; stays owned by this object.
+    mem3d_model *c_handle() const noexcept { return handle_.get(); }
+
+private:
+    struct Deleter {
+        void operator()(mem3d_model *model) const noexcept { mem3d_model_free(model); }
+    };
+
+    explicit Model(mem3d_model *model) : handle_(model) {}
+
+    static mem3d_model_options options_of(const std::string &device, mem3d_precision precision)
+    {
+        auto options = make<mem3d_model_options>();
+        options.device = device.c_str();
+        options.precision = precision;
+        return options;
+    }
+
+    std::unique_ptr<mem3d_model, Deleter> handle_;
+};
+
+// ---- volume_view ----
+
+namespace detail {
+template <class Voxel>
+constexpr mem3d_scalar_type scalar_type()
+{
+    if constexpr (std::is_same_v<Voxel, uint8_t>) return MEM3D_SCALAR_TYPE_U8;
+    else if constexpr (std::is_same_v<Voxel, int8_t>) return MEM3D_SCALAR_TYPE_I8;
+    else if constexpr (std::is_same_v<Voxel, uint16_t>) return MEM3D_SCALAR_TYPE_U16;
+    else if constexpr (std::is_same_v<Voxel, int16_t>) return MEM3D_SCALAR_TYPE_I16;
+    else if constexpr (std::is_same_v<Voxel, uint32_t>) return MEM3D_SCALAR_TYPE_U32;
+    else if constexpr (std::is_same_v<Voxel, int32_t>) return MEM3D_SCALAR_TYPE_I32;
+    else if constexpr (std::is_same_v<Voxel, float>) return MEM3D_SCALAR_TYPE_F32;
+    else {
+        static_assert(std::is_same_v<Voxel, double>, "voxels are 8-, 16- or 32-bit integers, float or double");
+        return MEM3D_SCALAR_TYPE_F64;
+    }
+}
+} // namespace detail
+
+/// A volume in the host's memory, C order; set strides, origin and direction in the result where they differ.
+template <class Voxel>
+mem3d_volume_view view(const Voxel *voxels, const std::array<int64_t, 3> &shape,
+                       const std::array<double, 3> &spacing_mm = {1.0, 1.0, 1.0})
+{
+    auto volume = make<mem3d_volume_view>();
+    volume.scalar_type = detail::scalar_type<Voxel>();
+    volume.data = voxels;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        volume.shape[axis] = shape[axis];
+        volume.spacing_mm[axis] = spacing_mm[axis];
+    }
+    return volume;
+}
+
+// ---- interaction ----
+
+/// A continuous voxel index: depth, height, width.
+using Point = std::array<double, 3>;
+static_assert(sizeof(Point) == 3 * sizeof(double), "points are handed to C as they are");
+
+/// One thing drawn on one slice: points, or for a scribble a raster of the slice.
+struct Interaction {
+    uint32_t segment = 1;
+    mem3d_axis axis = MEM3D_AXIS_DEPTH;
+    uint32_t slice = 0;
+    mem3d_interaction_kind kind = MEM3D_INTERACTION_KIND_SCRIBBLE;
+    bool negative = false;
+    std::vector<Point> points;
+    double radius_mm = 0.0;
+    std::vector<uint8_t> raster; ///< one byte a pixel of the slice, row after row
+};
+
+// ---- progress ----
+
+/// Told after every slice; returns false to stop.
+using ProgressFunction = std::function<bool(const mem3d_progress &)>;
+
+/// What Session::propagate() does; the defaults carry every segment through the whole volume, along the axis last
+/// drawn on.
+struct Propagation {
+    uint32_t segment = 0;
+    std::optional<mem3d_axis> axis;
+    mem3d_direction direction = MEM3D_DIRECTION_BOTH;
+    uint32_t first_slice = 0;
+    uint32_t n_slices = 0; ///< 0: all up to the last
+    ProgressFunction on_slice;
+};
+
+// ---- session ----
+
+/// One user's work on one volume. Serves one call at a time.
+class Session {
+public:
+    /// Copies the volume.
+    Session(const Model &model, const mem3d_volume_view &volume,
+            const mem3d_session_options &options = make<mem3d_session_options>())
+    {
+        mem3d_session *session = nullptr;
+        check(mem3d_session_new(model.c_handle(), &volume, &options, &session));
+        handle_.reset(session);
+        for (std::size_t axis = 0; axis < 3; ++axis) shape_[axis] = static_cast<std::size_t>(volume.shape[axis]);
+    }
+
+    /// Depth, height, width.
+    const std::array<std::size_t, 3> &shape() const noexcept { return shape_; }
+
+    /// Pixels of a slice.
+    std::size_t slice_size(mem3d_axis axis) const { return voxels() / shape_.at(static_cast<std::size_t>(axis)); }
+
+    /// Draws, and gives the slice's new mask, row after row.
+    std::vector<uint8_t> interact(const Interaction &drawn)
+    {
+        auto interaction = make<mem3d_interaction>();
+        interaction.segment = drawn.segment;
+        interaction.axis = drawn.axis;
+        interaction.slice = drawn.slice;
+        interaction.kind = drawn.kind;
+        interaction.negative = drawn.negative;
+        interaction.radius_mm = drawn.radius_mm;
+        if (!drawn.raster.empty()) {
+            if (drawn.raster.size() != slice_size(drawn.axis)) throw std::invalid_argument("raster is not of the slice's size");
+            interaction.raster = drawn.raster.data();
+        }
+        if (!drawn.points.empty()) {
+            interaction.points = drawn.points.front().data();
+            interaction.n_points = drawn.points.size();
+        }
+        std::vector<uint8_t> mask(slice_size(drawn.axis));
+        check(mem3d_session_interact(handle_.get(), &interaction, mask.data(), mask.size()));
+        return mask;
+    }
+
+    void set_slice_mask(uint32_t segment, mem3d_axis axis, uint32_t slice, const std::vector<uint8_t> &mask)
+    {
+        check(mem3d_session_set_slice_mask(handle_.get(), segment, axis, slice, mask.data(), mask.size()));
+    }
+
+    void set_mask(uint32_t segment, const std::vector<uint8_t> &mask)
+    {
+        check(mem3d_session_set_mask(handle_.get(), segment, mask.data(), mask.size()));
+    }
+
+    void accept(uint32_t segment, mem3d_axis axis, uint32_t slice)
+    {
+        check(mem3d_session_accept(handle_.get(), segment, axis, slice));
+    }
+
+    /// Gives the number of slice masks replaced.
+    uint32_t propagate(const Propagation &what = {})
+    {
+        struct Call {
+            const ProgressFunction &on_slice;
+            std::exception_ptr thrown;
+        } call{what.on_slice, nullptr};
+        auto options = make<mem3d_propagate_options>();
+        options.segment = what.segment;
+        options.axis_plus_one = what.axis ? static_cast<int32_t>(*what.axis) + 1 : 0;
+        options.direction = what.direction;
+        options.first_slice = what.first_slice;
+        options.n_slices = what.n_slices;
+        if (what.on_slice) {
+            options.user_data = &call;
+            options.on_slice = [](const mem3d_progress *progress, void *user_data) noexcept -> bool {
+                auto &told = *static_cast<Call *>(user_data);
+                try {
+                    return told.on_slice(*progress);
+                } catch (...) {
+                    told.thrown = std::current_exception();
+                    return false;
+                }
+            };
+        }
+        uint32_t updated = 0;
+        const Status status = mem3d_session_propagate(handle_.get(), &options, &updated);
+        if (call.thrown) std::rethrow_exception(call.thrown);
+        check(status);
+        return updated;
+    }
+
+    /// Stops a running propagate() from any thread, or from its callback.
+    void cancel() const { check(mem3d_session_cancel(handle_.get())); }
+
+    /// False when there was nothing to undo.
+    bool undo()
+    {
+        bool changed = false;
+        check(mem3d_session_undo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// False when there was nothing to do again.
+    bool redo()
+    {
+        bool changed = false;
+        check(mem3d_session_redo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// Forgets a segment; 0 for all.
+    void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
+
+    std::vector<uint32_t> segments() const
+    {
+        std::size_t count = 0;
+        check(mem3d_session_segments(handle_.get(), nullptr, 0, &count));
+        std::vector<uint32_t> found(count);
+        if (count > 0) check(mem3d_session_segments(handle_.get(), found.data(), found.size(), &count));
+        return found;
+    }
+
+    /// Slices that no propagation changes.
+    std::vector<uint32_t> annotated(uint32_t segment, mem3d_axis axis) const
+    {
+        std::size_t count = 0;
+        check(mem3d_session_annotated(handle_.get(), segment, axis, nullptr, 0, &count));
+        std::vector<uint32_t> found(count);
+        if (count > 0) check(mem3d_session_annotated(handle_.get(), segment, axis, found.data(), found.size(), &count));
+        return found;
+    }
+
+    /// One value a slice along `axis`, 0..1.
+    std::vector<float> quality(uint32_t segment, mem3d_axis axis) const
+    {
+        std::vector<float> quality(shape_.at(static_cast<std::size_t>(axis)));
+        check(mem3d_session_quality(handle_.get(), segment, axis, quality.data(), quality.size()));
+        return quality;
+    }
+
+    /// The slice to correct next, of one segment or (0) of all; none when there is nothing to gain.
+    std::optional<mem3d_suggestion> suggest_slice(uint32_t segment = 0) const
+    {
+        auto suggestion = make<mem3d_suggestion>();
+        check(mem3d_session_suggest_slice(handle_.get(), segment, &suggestion));
+        if (!suggestion.found) return std::nullopt;
+        return suggestion;
+    }
+
+    std::vector<uint8_t> read_mask(uint32_t segment) const
+    {
+        std::vector<uint8_t> mask(voxels());
+        check(mem3d_session_read_mask(handle_.get(), segment, mask.data(), mask.size()));
+        return mask;
+    }
+
+    std::vector<uint8_t> read_slice_mask(uint32_t segment, mem3d_axis axis, uint32_t slice) const
+    {
+        std::vector<uint8_t> mask(slice_size(axis));
+        check(mem3d_session_read_slice_mask(handle_.get(), segment, axis, slice, mask.data(), mask.size()));
+        return mask;
+    }
+
+    std::vector<float> read_probability(uint32_t segment) const
+    {
+        std::vector<float> probability(voxels());
+        check(mem3d_session_read_probability(handle_.get(), segment, probability.data(), probability.size()));
+        return probability;
+    }
+
+    std::vector<uint16_t> read_labels() const
+    {
+        std::vector<uint16_t> labels(voxels());
+        check(mem3d_session_read_labels(handle_.get(), labels.data(), labels.size()));
+        return labels;
+    }
+
+    /// Intensities that the networks see as 0 and 1.
+    std::pair<double, double> window() const
+    {
+        std::pair<double, double> ends;
+        check(mem3d_session_window(handle_.get(), &ends.first, &ends.second));
+        return ends;
+    }
+
+    mem3d_memory_usage memory_usage() const
+    {
+        auto usage = make<mem3d_memory_usage>();
+        check(mem3d_session_memory_usage(handle_.get(), &usage));
+        return usage;
+    }
+
+    void save(const std::string &path) const { check(mem3d_session_save(handle_.get(), path.c_str())); }
+    void restore(const std::string &path) { check(mem3d_session_restore(handle_.get(), path.c_str())); }
+
+    /// For calls of mem3d.h; stays owned by this object.
+    mem3d_session *c_handle() const noexcept { return handle_.get(); }
+
+private:
+    struct Deleter {
+        void operator()(mem3d_session *session) const noexcept { mem3d_session_free(session); }
+    };
+
+    std::size_t voxels() const noexcept { return shape_[0] * shape_[1] * shape_[2]; }
+
+    std::unique_ptr<mem3d_session, Deleter> handle_;
+    std::array<std::size_t, 3> shape_{};
+};
+
+} // namespace mem3d
+
+#endif // MEM3D_HPP
