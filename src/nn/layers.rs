@@ -96,7 +96,9 @@ impl Conv {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let ConvOptions { kernel, stride, dilation, groups, .. } = self.options;
         let padding = dilation * (kernel - 1) / 2;
-        x.conv2d(&self.weight, self.bias.as_ref(), [stride; 2], [padding; 2], [dilation; 2], groups)
+        let y = x.conv2d(&self.weight, self.bias.as_ref(), [stride; 2], [padding; 2], [dilation; 2], groups);
+        super::macs::add(&y, self.options.inputs / groups * kernel * kernel);
+        y
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod compact;
 pub mod device;
 pub mod layers;
+pub mod macs;
 pub mod model;
 pub mod params;
 pub mod torch_ext;
@@ -148,6 +149,13 @@ pub struct Memory {
     pub keys: Tensor,
     /// `[T*P, CV]`.
     pub values: Tensor,
+}
+
+impl Memory {
+    /// The same tensors once more.
+    pub fn shallow_clone(&self) -> Memory {
+        Memory { keys: self.keys.shallow_clone(), values: self.values.shallow_clone() }
+    }
 }
 
 /// Result of segmenting query slices.

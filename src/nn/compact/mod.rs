@@ -26,6 +26,7 @@ pub use memory_encoder::MemoryEncoder;
 pub use quality_head::QualityHead;
 
 use super::layers::f32;
+use super::macs;
 use super::params::{Params, Weights};
 use super::{ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented};
 use crate::error::{Error, Result};
@@ -183,9 +184,13 @@ fn read(key: &Tensor, memory: &Memory) -> Tensor {
     let size = key.size();
     let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1);
     let squared = (&memory.keys * &memory.keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-    let affinity: Tensor = f32(&query.matmul(&memory.keys.transpose(0, 1))) * 2.0 - squared.unsqueeze(0);
+    let dots = query.matmul(&memory.keys.transpose(0, 1));
+    macs::add(&dots, size[1]);
+    let affinity: Tensor = f32(&dots) * 2.0 - squared.unsqueeze(0);
     let weights = (affinity / (size[1] as f64).sqrt()).softmax(1, Kind::Float).to_kind(memory.values.kind());
-    weights.matmul(&memory.values).transpose(0, 1).reshape([1, -1, size[2], size[3]])
+    let readout = weights.matmul(&memory.values);
+    macs::add(&readout, weights.size()[1]);
+    readout.transpose(0, 1).reshape([1, -1, size[2], size[3]])
 }
 
 /// The preset as the engine sees it.
