@@ -17,7 +17,7 @@ cargo build --release --locked
 mkdir -p "$out" build/demo
 case "$(uname -s)" in Darwin) library=libmem3d.dylib ;; *) library=libmem3d.so ;; esac
 if [ "$program" -ot examples/demo/demo.cpp ] || [ "$program" -ot examples/demo/nrrd.hpp ] ||
-  [ "$program" -ot include/mem3d.h ]; then
+  [ "$program" -ot include/mem3d.hpp ] || [ "$program" -ot include/mem3d.h ]; then
   printf '\n== Building the demo program against %s/%s\n' "$target" "$library"
   folder="$(cd "$target" && pwd)"
   "${CXX:-c++}" -std=c++17 -O2 -Wall -Wextra -Iinclude examples/demo/demo.cpp -o "$program" \

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "mem3d.h"
+#include <mem3d.hpp>
 
 struct Nrrd {
     std::array<int64_t, 3> shape{};  // depth, height, width: the file names them the other way round
@@ -102,8 +102,7 @@ inline void write_mask(const std::string& path, const Nrrd& like, const std::vec
 }
 
 inline mem3d_volume_view Nrrd::view() const {
-    mem3d_volume_view view = {};
-    view.struct_size = sizeof view;
+    auto view = mem3d::make<mem3d_volume_view>();
     view.scalar_type = scalar_type;
     view.data = voxels.data();
     const auto field = [this](const char* name) {
