@@ -10,6 +10,8 @@
 
 #include <mem3d.hpp>
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -29,10 +31,18 @@ double seconds(Work work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Redraws one line of the terminal after every slice.
+// Redraws one line of a terminal after every slice; in a log, one line in ten slices.
 bool show_progress(const mem3d_progress& progress) {
-    std::fprintf(stderr, "\r          slice %3u, %u of at most %u   ", progress.slice, progress.done, progress.total);
+    const bool terminal = isatty(fileno(stderr));
+    if (terminal || progress.done % 10 == 0) {
+        std::fprintf(stderr, "%s          slice %3u, %u of at most %u   %s", terminal ? "\r" : "", progress.slice,
+                     progress.done, progress.total, terminal ? "" : "\n");
+    }
     return true;
+}
+
+void end_progress() {
+    if (isatty(fileno(stderr))) std::fprintf(stderr, "\r%60s\r", "");
 }
 
 mem3d_interaction_kind kind_called(const std::string& name) {
@@ -133,7 +143,7 @@ void run(int argc, char** argv) {
         all.axis = first.axis;
         all.on_slice = show_progress;
         const double propagating = seconds([&] { session.propagate(all); });
-        std::fprintf(stderr, "\r%60s\r", "");
+        end_progress();
 
         const auto mask = session.read_mask(kSegment);
         const double dsc = dice(mask, reference);
