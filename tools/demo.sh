@@ -37,6 +37,7 @@ if [ ! -f "$weights" ]; then
 
 EOF
 fi
+rm -f "$out"/round-*.nrrd
 # Axis, slice, kind and points of the recorded interaction, as arguments.
 drawn="$(.venv/bin/python - "$data/prompts.json" <<'EOF'
 import json, sys
@@ -48,7 +49,8 @@ EOF
 "$program" "$out/volume.nrrd" "$out/reference.nrrd" "$out" "$model" $drawn
 
 printf '\n== Writing the segmentation and the picture\n'
-last="$(ls "$out"/round-*.nrrd | tail -n 1)"
+rounds=("$out"/round-*.nrrd)
+last="${rounds[${#rounds[@]} - 1]}"
 "$mem3d" --quiet volume "$last" "$out/sts_ct_012.seg.nrrd"
 "$mem3d" --quiet volume "$last" "$out/sts_ct_012.nii.gz"
 "$mem3d" --quiet overview "$out/volume.nrrd" "$last" --reference "$out/reference.nrrd" \
@@ -58,5 +60,5 @@ printf '\n'
 printf 'Segmentation for 3D Slicer   %s\n' "$out/sts_ct_012.seg.nrrd"
 printf 'Segmentation as NIfTI        %s\n' "$out/sts_ct_012.nii.gz"
 printf 'Picture                      %s\n' "$out/overview.png"
-printf 'Masks of each round          %s\n' "$out"/round-*.nrrd
+printf 'Mask after a round           %s\n' "${rounds[@]}"
 printf 'Qualities and timings        %s\n' "$out/session.json"

@@ -63,8 +63,10 @@ check_platform() {
 }
 
 check_rust() {
-  command -v cargo >/dev/null && command -v rustc >/dev/null || fail "no Rust toolchain was found" \
-    "Install the stable one: https://rustup.rs (no root needed), then open a new terminal."
+  if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then
+    fail "no Rust toolchain was found" \
+      "Install the stable one: https://rustup.rs (no root needed), then open a new terminal."
+  fi
   local want have
   want="$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)"
   have="$(rustc --version | sed 's/^rustc \([0-9.]*\).*/\1/')"
