@@ -4,14 +4,13 @@ mod canvas;
 mod picture;
 mod plane;
 
-use clap::Args;
 use mem3d::volume::{SliceAxis, Volume};
 use mem3d::{Error, Result, with_voxels};
 use std::path::{Path, PathBuf};
 
 /// Draws slices with contours and the quality of every slice into a PNG.
-#[derive(Debug, Args)]
-pub struct Overview {
+#[derive(Debug, clap::Args)]
+pub struct Args {
     /// Volume that was segmented (NIfTI or NRRD).
     volume: PathBuf,
     /// Its segmentation, on the same grid.
@@ -56,7 +55,7 @@ struct Qualities {
 }
 
 /// Runs the subcommand; prints the picture's path.
-pub fn run(args: &Overview) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     let volume = mem3d::io::read_volume(&args.volume)?;
     let mask = read_segment(&args.mask, args.segment, &volume)?;
     let reference =
