@@ -1,7 +1,7 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests build demo test test-rust test-c test-python lint doc clean
+.PHONY: help setup setup-tests build demo test test-rust test-c test-python lint picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -38,6 +38,10 @@ lint: ## formatting, clippy, documentation, header
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	cargo test --locked --test header
+
+picture: ## after make demo: the picture that README shows, from the demo's
+	.venv/bin/python -m pip install --quiet pillow
+	.venv/bin/python -c "from PIL import Image; Image.open('out/demo/overview.png').convert('RGB').save('docs/images/demo.jpg', quality=85, optimize=True)"
 
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
