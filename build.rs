@@ -28,8 +28,13 @@ fn main() {
         .include(libtorch.join("include"))
         .flag_if_supported("-Wno-unused-parameter")
         .compile("mem3d_torch_ext");
+    let macos = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    let origin = if macos { "@loader_path" } else { "$ORIGIN" };
     // An installed library looks beside itself first, then where it was built.
-    for path in ["$ORIGIN", "$ORIGIN/libtorch/lib", &lib.to_string_lossy()] {
+    for path in [origin, &format!("{origin}/libtorch/lib"), &lib.to_string_lossy()] {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{path}");
     }
+    // Hosts remember this name, not the path they were linked with. The number is MEM3D_ABI_VERSION.
+    let name = if macos { "-install_name,@rpath/libmem3d.1.dylib" } else { "-soname,libmem3d.so.1" };
+    println!("cargo::rustc-cdylib-link-arg=-Wl,{name}");
 }

@@ -1342,6 +1342,35 @@ MEM3D_API
 mem3d_status mem3d_session_memory_usage(const struct mem3d_session *session,
                                         struct mem3d_memory_usage *usage);
 
+/**
+ * Saves a session's interactions, masks, qualities and undo steps, but not the volume. The file appears whole or
+ * not at all; an earlier file of that name is replaced.
+ *
+ * @param session  From mem3d_session_new().
+ * @param path     UTF-8.
+ * @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_BUSY, #MEM3D_STATUS_IO,
+ *         #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_INTERNAL.
+ * @pre `session` is NULL or live; `path` is NULL or ends with NUL.
+ */
+MEM3D_API
+mem3d_status mem3d_session_save(const struct mem3d_session *session,
+                                const char *path);
+
+/**
+ * Replaces what a session holds by what was saved, on the same volume and with the same model. A call that fails
+ * leaves the session as it was.
+ *
+ * @param session  From mem3d_session_new().
+ * @param path     A file of mem3d_session_save(). UTF-8.
+ * @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model),
+ *         #MEM3D_STATUS_INVALID_STATE, #MEM3D_STATUS_BUSY, #MEM3D_STATUS_IO (unreadable, truncated or not a saved
+ *         session), #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_INTERNAL.
+ * @pre `session` is NULL or live; `path` is NULL or ends with NUL.
+ */
+MEM3D_API
+mem3d_status mem3d_session_restore(struct mem3d_session *session,
+                                   const char *path);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

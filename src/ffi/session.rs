@@ -1,7 +1,10 @@
 //! Sessions: the work of one user on one volume.
 
 pub mod edit;
+
 pub mod read;
+
+pub mod file;
 
 use super::device::apply_thread_count;
 use super::guard::{guard, guard_value};

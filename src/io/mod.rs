@@ -1,1 +1,3 @@
+//! Files: volumes, masks and saved sessions on disk.
 
+pub mod session_file;

@@ -1,0 +1,136 @@
+//! Saved sessions on disk: one file that appears whole or not at all, and tells a damaged one from a foreign one.
+//!
+//! Layout: magic (16 bytes), format version (u32, little endian), length of the rest (u64), SHA-256 of the rest, then
+//! the state in postcard's encoding, compressed by gzip.
+
+use crate::error::{Error, Result};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::path::Path;
+
+const MAGIC: &[u8; 16] = b"mem3d session\r\n\x1a";
+/// Grows when the encoding of the state changes.
+const VERSION: u32 = 1;
+const HEAD: usize = 16 + 4 + 8 + 32;
+
+/// Writes `state` to `path`, replacing an earlier file only when all is on disk.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be written; an earlier file is then still there.
+pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
+    let plain =
+        postcard::to_stdvec(state).map_err(|e| Error::Internal(format!("the session cannot be encoded: {e}")))?;
+    let mut body = GzEncoder::new(Vec::new(), Compression::fast());
+    let body = body.write_all(&plain).and_then(|()| body.finish()).map_err(|e| Error::io(path, e))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".mem3d-")
+        .suffix(".part")
+        .tempfile_in(folder)
+        .map_err(|e| Error::io(path, e))?;
+    let mut all = || -> std::io::Result<()> {
+        file.write_all(MAGIC)?;
+        file.write_all(&VERSION.to_le_bytes())?;
+        file.write_all(&(body.len() as u64).to_le_bytes())?;
+        file.write_all(&Sha256::digest(&body))?;
+        file.write_all(&body)?;
+        file.as_file().sync_all()
+    };
+    all().map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is not a saved session, is of a newer
+/// version, truncated or damaged.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let all = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bad = |reason: String| Error::bad_file(path, reason);
+    if !all.starts_with(MAGIC) {
+        return Err(bad("this is not a saved session of mem3d; choose a file that mem3d saved".into()));
+    }
+    let damaged = |what: &str| bad(format!("the saved session is {what}; use an earlier copy of it"));
+    if all.len() < HEAD {
+        return Err(damaged("truncated"));
+    }
+    let version = u32::from_le_bytes(all[16..20].try_into().expect("four bytes"));
+    if version != VERSION {
+        return Err(bad(format!(
+            "the session was saved in format {version}, this mem3d reads {VERSION}; update mem3d"
+        )));
+    }
+    let length = u64::from_le_bytes(all[20..28].try_into().expect("eight bytes"));
+    let body = &all[HEAD..];
+    if (body.len() as u64) < length {
+        return Err(damaged("truncated"));
+    }
+    if body.len() as u64 != length || Sha256::digest(body)[..] != all[28..HEAD] {
+        return Err(damaged("damaged"));
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut plain).map_err(|_| damaged("damaged"))?;
+    postcard::from_bytes(&plain).map_err(|_| damaged("damaged"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_replaced() {
+        let folder = folder();
+        let path = folder.path().join("a.m3s");
+        write(&path, &vec![1u32, 2, 3]).unwrap();
+        write(&path, &vec![4u32]).unwrap();
+        assert_eq!(read::<Vec<u32>>(&path).unwrap(), [4]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn each_kind_of_damage_is_told() {
+        let folder = folder();
+        let path = folder.path().join("a.m3s");
+        write(&path, &"state of a session".to_string()).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let text = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read::<String>(&path).unwrap_err().to_string()
+        };
+        assert!(text(b"PK\x03\x04 something else").contains("not a saved session"));
+        assert!(text(&good[..20]).contains("truncated"));
+        assert!(text(&good[..good.len() - 1]).contains("truncated"));
+        for at in [30, HEAD, good.len() - 1] {
+            let mut flipped = good.clone();
+            flipped[at] ^= 1;
+            assert!(text(&flipped).contains("damaged"), "byte {at}");
+        }
+        assert!(text(&[&good[..], b"more"].concat()).contains("damaged"));
+        let mut newer = good.clone();
+        newer[16] = 9;
+        assert!(text(&newer).contains("format 9"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(read::<String>(&path), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn an_unwritable_place_leaves_nothing() {
+        let folder = folder();
+        assert!(matches!(write(&folder.path().join("no/such/folder/a"), &1u8), Err(Error::Io { .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,93 @@
+/* Propagation: reports, stopping from the callback, calls from inside it, and the range. */
+#include "check.h"
+
+struct watch {
+    mem3d_session *session;
+    uint32_t calls, stop_after;
+    uint32_t last_total;
+};
+
+static bool on_slice(const mem3d_progress *progress, void *user_data)
+{
+    struct watch *watch = user_data;
+    CHECK(progress->done == watch->calls + 1);
+    CHECK(progress->done <= progress->total);
+    CHECK(progress->slice < DEPTH);
+    CHECK(progress->segment == 1);
+    watch->calls = progress->done;
+    watch->last_total = progress->total;
+    bool changed = true;
+    uint8_t mask[HEIGHT * WIDTH];
+    CHECK_FAILS(mem3d_session_undo(watch->session, &changed), MEM3D_STATUS_BUSY, "another call");
+    CHECK(changed);
+    CHECK(mem3d_session_read_slice_mask(watch->session, 1, 0, 6, mask, sizeof mask) == MEM3D_STATUS_BUSY);
+    CHECK(mem3d_session_propagate(watch->session, NULL, NULL) == MEM3D_STATUS_BUSY);
+    return watch->calls != watch->stop_after;
+}
+
+static bool cancel_inside(const mem3d_progress *progress, void *user_data)
+{
+    (void)progress;
+    CHECK_OK(mem3d_session_cancel(user_data));
+    return true;
+}
+
+int main(void)
+{
+    mem3d_model *model = small_model();
+    mem3d_session *session = small_session(model);
+    uint32_t updated = 77;
+    CHECK(mem3d_session_propagate(session, NULL, &updated) == MEM3D_STATUS_INVALID_STATE);
+    CHECK(updated == 77);
+
+    draw_ball_slice(session, 1);
+    uint8_t *before = calloc(2, VOXELS), *after = before + VOXELS;
+    CHECK(before != NULL);
+    CHECK_OK(mem3d_session_read_mask(session, 1, before, VOXELS));
+
+    struct watch watch = {session, 0, 2, 0};
+    ZEROED(mem3d_propagate_options, options);
+    options.on_slice = on_slice;
+    options.user_data = &watch;
+    CHECK(mem3d_session_propagate(session, &options, &updated) == MEM3D_STATUS_CANCELLED);
+    CHECK(watch.calls == 2 && updated == 77);
+    options.on_slice = cancel_inside;
+    options.user_data = session;
+    CHECK(mem3d_session_propagate(session, &options, &updated) == MEM3D_STATUS_CANCELLED);
+    CHECK_OK(mem3d_session_read_mask(session, 1, after, VOXELS));
+    CHECK(memcmp(before, after, VOXELS) == 0);
+
+    CHECK_OK(mem3d_session_cancel(session)); /* nothing runs: no effect on the next call */
+    watch.calls = 0;
+    watch.stop_after = UINT32_MAX;
+    options.on_slice = on_slice;
+    options.user_data = &watch;
+    CHECK_OK(mem3d_session_propagate(session, &options, &updated));
+    CHECK(watch.calls >= 1 && watch.calls <= watch.last_total);
+    CHECK(updated >= 1 && updated < DEPTH);
+    CHECK_OK(mem3d_session_read_mask(session, 1, after, VOXELS));
+    const size_t slice = HEIGHT * WIDTH; /* the annotated slice is honoured exactly */
+    CHECK(memcmp(before + 6 * slice, after + 6 * slice, slice) == 0);
+
+    options.on_slice = NULL;
+    options.direction = 3;
+    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "options.direction is 3");
+    options.direction = MEM3D_DIRECTION_UP;
+    options.axis_plus_one = 4;
+    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "axis_plus_one is 4");
+    options.axis_plus_one = 1 + MEM3D_AXIS_DEPTH;
+    options.segment = 5;
+    CHECK(mem3d_session_propagate(session, &options, NULL) == MEM3D_STATUS_INVALID_ARGUMENT);
+    options.segment = 1;
+    options.first_slice = 5;
+    options.n_slices = DEPTH;
+    CHECK(mem3d_session_propagate(session, &options, NULL) == MEM3D_STATUS_INVALID_ARGUMENT);
+    options.n_slices = 3;
+    CHECK_OK(mem3d_session_propagate(session, &options, &updated));
+    CHECK(updated <= 1); /* slice 7 only: 5 is below, 6 is annotated */
+
+    free(before);
+    mem3d_session_free(session);
+    mem3d_model_free(model);
+    return 0;
+}

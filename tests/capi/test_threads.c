@@ -1,0 +1,67 @@
+/* Two threads on one session: the second is told BUSY, and can cancel the first. A model serves many threads. */
+#include "check.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+static atomic_int inside, release;
+
+static bool wait_inside(const mem3d_progress *progress, void *user_data)
+{
+    (void)progress;
+    (void)user_data;
+    atomic_store(&inside, 1);
+    while (!atomic_load(&release)) { /* the other thread is quick */
+    }
+    return true;
+}
+
+static void *propagate(void *session)
+{
+    ZEROED(mem3d_propagate_options, options);
+    options.on_slice = wait_inside;
+    CHECK(mem3d_session_propagate(session, &options, NULL) == MEM3D_STATUS_CANCELLED);
+    CHECK(strstr(mem3d_last_error(), "cancelled") != NULL);
+    return NULL;
+}
+
+static void *own_session(void *model)
+{
+    mem3d_session *session = small_session(model);
+    const mem3d_interaction drawn = stroke(1);
+    uint8_t *mask = malloc(HEIGHT * WIDTH);
+    CHECK(mask != NULL);
+    CHECK_OK(mem3d_session_interact(session, &drawn, mask, HEIGHT * WIDTH));
+    mem3d_session_free(session);
+    return mask;
+}
+
+int main(void)
+{
+    CHECK_OK(mem3d_set_thread_count(1));
+    mem3d_model *model = small_model();
+    mem3d_session *session = small_session(model);
+    draw_ball_slice(session, 1);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, propagate, session) == 0);
+    while (!atomic_load(&inside)) {
+    }
+    size_t count = 0;
+    CHECK_FAILS(mem3d_session_segments(session, NULL, 0, &count), MEM3D_STATUS_BUSY, "another call");
+    CHECK(mem3d_session_reset(session, 0) == MEM3D_STATUS_BUSY);
+    CHECK_OK(mem3d_session_cancel(session));
+    atomic_store(&release, 1);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_OK(mem3d_session_segments(session, NULL, 0, &count)); /* free again, and as it was */
+    CHECK(count == 1);
+    mem3d_session_free(session);
+
+    pthread_t threads[2];
+    void *masks[2] = {NULL, NULL};
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, own_session, model) == 0);
+    for (int i = 0; i < 2; i++) CHECK(pthread_join(threads[i], &masks[i]) == 0);
+    CHECK(memcmp(masks[0], masks[1], HEIGHT * WIDTH) == 0); /* the same calls give the same bytes */
+    free(masks[0]);
+    free(masks[1]);
+    mem3d_model_free(model);
+    return 0;
+}
