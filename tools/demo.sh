@@ -15,13 +15,18 @@ printf '\n== Building mem3d (the first time takes several minutes)\n'
 cargo build --release --locked
 
 mkdir -p "$out" build/demo
-case "$(uname -s)" in Darwin) library=libmem3d.dylib ;; *) library=libmem3d.so ;; esac
+abi="$(sed -n 's/^#define MEM3D_ABI_VERSION \([0-9]*\).*/\1/p' include/mem3d.h)"
+case "$(uname -s)" in
+  Darwin) library=libmem3d.dylib remembered="libmem3d.$abi.dylib" ;;
+  *) library=libmem3d.so remembered="libmem3d.so.$abi" ;;
+esac
+# Programs look for the library under the name that carries its interface's number; cargo does not make that link.
+ln -sfn "$(cd "$target" && pwd)/$library" "build/demo/$remembered"
 if [ "$program" -ot examples/demo/demo.cpp ] || [ "$program" -ot examples/demo/nrrd.hpp ] ||
   [ "$program" -ot include/mem3d.hpp ] || [ "$program" -ot include/mem3d.h ]; then
   printf '\n== Building the demo program against %s/%s\n' "$target" "$library"
-  folder="$(cd "$target" && pwd)"
   "${CXX:-c++}" -std=c++17 -O2 -Wall -Wextra -Iinclude examples/demo/demo.cpp -o "$program" \
-    "$target/$library" "-Wl,-rpath,$folder"
+    "$target/$library" "-Wl,-rpath,$PWD/build/demo"
 fi
 
 printf '\n== Segmenting a CT of a soft-tissue sarcoma (%s/SOURCE.md says whose)\n' "$data"
