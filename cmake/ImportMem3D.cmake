@@ -1,0 +1,55 @@
+# Targets Mem3D::mem3d (C) and Mem3D::mem3d_cpp (C++17) over the library that cargo builds in this source tree.
+
+find_program(MEM3D_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
+
+if(MEM3D_CARGO_PROFILE STREQUAL "release")
+    set(mem3d_folder "${PROJECT_SOURCE_DIR}/target/release")
+elseif(MEM3D_CARGO_PROFILE STREQUAL "dev")
+    set(mem3d_folder "${PROJECT_SOURCE_DIR}/target/debug")
+else()
+    message(FATAL_ERROR "MEM3D_CARGO_PROFILE is ${MEM3D_CARGO_PROFILE}; use release or dev")
+endif()
+
+if(APPLE)
+    set(mem3d_file libmem3d.dylib)
+    set(mem3d_soname "libmem3d.${MEM3D_ABI_VERSION}.dylib")
+    set(mem3d_full "libmem3d.${PROJECT_VERSION}.dylib")
+else()
+    set(mem3d_file libmem3d.so)
+    set(mem3d_soname "libmem3d.so.${MEM3D_ABI_VERSION}")
+    set(mem3d_full "libmem3d.so.${PROJECT_VERSION}")
+endif()
+set(MEM3D_BUILT_LIBRARY "${mem3d_folder}/${mem3d_file}")
+
+# Programs of the build tree look for the SONAME, which cargo does not make: links beside each other, as installed.
+set(mem3d_links "${PROJECT_BINARY_DIR}/lib")
+file(MAKE_DIRECTORY "${mem3d_links}")
+file(CREATE_LINK "${MEM3D_BUILT_LIBRARY}" "${mem3d_links}/${mem3d_soname}" SYMBOLIC)
+file(CREATE_LINK "${mem3d_soname}" "${mem3d_links}/${mem3d_file}" SYMBOLIC)
+
+# Cargo knows what is out of date; when nothing is, this takes no time.
+add_custom_target(
+    mem3d_cargo ALL
+    COMMAND "${MEM3D_CARGO}" build --lib --profile "${MEM3D_CARGO_PROFILE}"
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    BYPRODUCTS "${MEM3D_BUILT_LIBRARY}"
+    COMMENT "Building libmem3d with cargo (${MEM3D_CARGO_PROFILE})"
+    USES_TERMINAL
+    VERBATIM
+)
+
+add_library(mem3d SHARED IMPORTED GLOBAL)
+set_target_properties(
+    mem3d PROPERTIES
+    IMPORTED_LOCATION "${mem3d_links}/${mem3d_file}"
+    IMPORTED_SONAME "${mem3d_soname}"
+    INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/include"
+)
+add_dependencies(mem3d mem3d_cargo)
+add_library(Mem3D::mem3d ALIAS mem3d)
+
+find_package(Threads REQUIRED)
+add_library(mem3d_cpp INTERFACE)
+target_link_libraries(mem3d_cpp INTERFACE mem3d Threads::Threads)
+target_compile_features(mem3d_cpp INTERFACE cxx_std_17)
+add_library(Mem3D::mem3d_cpp ALIAS mem3d_cpp)

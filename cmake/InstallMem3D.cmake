@@ -1,0 +1,47 @@
+# A relocatable package: library, headers, CMake package and pkg-config file. Every path in it is relative.
+include(CMakePackageConfigHelpers)
+
+set(mem3d_config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/Mem3D")
+
+install(FILES "${MEM3D_BUILT_LIBRARY}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" RENAME "${mem3d_full}"
+        PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+install(CODE "
+    set(folder \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}\")
+    file(CREATE_LINK \"${mem3d_full}\" \"\${folder}/${mem3d_soname}\" SYMBOLIC)
+    file(CREATE_LINK \"${mem3d_soname}\" \"\${folder}/${mem3d_file}\" SYMBOLIC)
+")
+install(FILES include/mem3d.h include/mem3d.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+
+configure_package_config_file(
+    cmake/Mem3DConfig.cmake.in "${PROJECT_BINARY_DIR}/Mem3DConfig.cmake"
+    INSTALL_DESTINATION "${mem3d_config_folder}"
+    PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+)
+# Before 1.0 a minor version may change what a host sees.
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/Mem3DConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/Mem3DConfig.cmake" "${PROJECT_BINARY_DIR}/Mem3DConfigVersion.cmake"
+        DESTINATION "${mem3d_config_folder}")
+
+# pkg-config finds the prefix from where its file lies, so that it may be moved.
+file(RELATIVE_PATH mem3d_pc_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" mem3d_pc_prefix "${mem3d_pc_prefix}")
+configure_file(cmake/mem3d.pc.in "${PROJECT_BINARY_DIR}/mem3d.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/mem3d.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# The library looks for libtorch beside itself, in libtorch/lib, then where it was built. Bundled is what the CPU
+# needs (about 500 MB); for CUDA, put or link a whole libtorch 2.11 at <libdir>/libtorch instead.
+if(MEM3D_BUNDLE_LIBTORCH)
+    install(CODE "
+        file(GET_RUNTIME_DEPENDENCIES
+            LIBRARIES \"${MEM3D_BUILT_LIBRARY}\"
+            RESOLVED_DEPENDENCIES_VAR needed
+            UNRESOLVED_DEPENDENCIES_VAR missing
+            POST_EXCLUDE_REGEXES \"^/lib\" \"^/usr/lib\" \"^/System\"
+        )
+        if(missing)
+            message(FATAL_ERROR \"libtorch cannot be bundled; not found: \${missing}\")
+        endif()
+        file(INSTALL \${needed} DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/libtorch/lib\"
+             FOLLOW_SYMLINK_CHAIN)
+    ")
+endif()

@@ -1,0 +1,26 @@
+"""Makes the Slicer module's library importable, and finds the built shared library."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "slicer-module" / "Mem3D"))
+
+
+@pytest.fixture(scope="session")
+def library():
+    """The shared library at MEM3D_LIBRARY, or the newest one that cargo built."""
+    from Mem3DLib.Native import Library
+
+    path = os.environ.get("MEM3D_LIBRARY")
+    if not path:
+        suffix = "dylib" if sys.platform == "darwin" else "so"
+        built = [ROOT / "target" / profile / ("libmem3d." + suffix) for profile in ("release", "debug")]
+        path = max((b for b in built if b.exists()), key=lambda b: b.stat().st_mtime, default=None)
+    if path is None:
+        pytest.fail("libmem3d is not built; run: cargo build --release --lib")
+    with Library(path) as library:
+        yield library

@@ -1,0 +1,248 @@
+"""The ctypes binding on a small volume: every method, every kind of failure, callbacks and threads."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from Mem3DLib import Native
+from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+
+SHAPE = (12, 48, 40)
+STROKE = [[6, 18, 14], [6, 24, 20], [6, 30, 26]]
+
+
+def ball():
+    z, y, x = np.ogrid[-18:18:3, -24:24, -20:20]
+    return np.where(x * x + y * y + z * z < 144, 300, 0).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def model(library):
+    with library.randomModel(seed=1, device="cpu") as model:
+        yield model
+
+
+@pytest.fixture
+def session(model):
+    with model.openSession(ball(), spacingMm=(3, 1, 1)) as session:
+        yield session
+
+
+@pytest.fixture
+def drawn(session):
+    session.setSliceMask(1, AXIS_DEPTH, 6, ball()[6] > 0)
+    return session
+
+
+def test_versions_and_devices(library):
+    assert library.version().count(".") == 2
+    assert library.libtorchVersion().startswith("2.11.")
+    assert library.devices()[0].id == "cpu"
+    library.setThreadCount(1)
+    assert library.threadCount() == 1
+    library.setThreadCount(0)
+    assert library.threadCount() >= 1
+
+
+def test_model_info(model):
+    info = model.info()
+    assert info.preset == Native.PRESET_COMPACT and info.device == "cpu"
+    assert SCRIBBLE in info.interactionKinds and info.networkSize % 16 == 0
+
+
+def test_each_status_is_its_exception(library, model, session, tmp_path):
+    with pytest.raises(Native.FileError, match="nowhere"):
+        library.loadModel("nowhere/model.safetensors")
+    text = tmp_path / "text.safetensors"
+    text.write_text("not a model at all")
+    with pytest.raises(Native.BadModelError):
+        library.loadModel(text)
+    with pytest.raises(Native.InvalidArgumentError, match="toaster"):
+        library.randomModel(device="toaster")
+    with pytest.raises(Native.UnsupportedError):
+        library.randomModel(device="cuda:77")
+    with pytest.raises(Native.InvalidStateError):
+        session.propagate()
+    with pytest.raises(Native.Error, match="no field thread_count"):
+        model.openSession(ball(), thread_count=3)
+
+
+def test_masks_of_every_kind(session):
+    mask = session.interact(1, AXIS_DEPTH, 6, SCRIBBLE, points=STROKE)
+    assert mask.shape == (48, 40) and mask.dtype == np.uint8 and mask[24, 20] == 1
+    session.interact(1, AXIS_DEPTH, 6, BOX, points=[[6, 12, 8], [6, 36, 32]])
+    session.interact(1, AXIS_DEPTH, 6, EXTREME_POINTS, points=[[6, 12, 20], [6, 36, 20], [6, 24, 8], [6, 24, 32]])
+    mask = session.interact(1, AXIS_DEPTH, 6, CLICK, points=[[6, 24, 20]], negative=True)
+    assert mask[24, 20] == 0
+    raster = np.zeros((12, 40), bool)
+    raster[6, 20] = True
+    assert session.interact(2, AXIS_HEIGHT, 24, SCRIBBLE, raster=raster)[6, 20] == 1
+    assert session.segments() == [1, 2]
+    with pytest.raises(Native.InvalidArgumentError, match="shape"):
+        session.interact(2, AXIS_WIDTH, 20, SCRIBBLE, raster=raster)
+    with pytest.raises(Native.InvalidArgumentError, match="depth, height, width"):
+        session.interact(2, AXIS_WIDTH, 20, CLICK, points=[6, 24, 20])
+    with pytest.raises(Native.InvalidArgumentError, match="interaction.points is NULL"):
+        session.interact(2, AXIS_WIDTH, 20, CLICK)
+
+
+def test_a_round(drawn):
+    seen = []
+    updated = drawn.propagate(segment=1, axis=AXIS_DEPTH, onSlice=lambda p: seen.append(p) or True)
+    assert updated >= 1 and seen[0].done == 1 and seen[0].segment == 1
+    assert drawn.annotated(1, AXIS_DEPTH) == [6] and drawn.annotated(1, AXIS_WIDTH) == []
+    quality = drawn.quality(1, AXIS_DEPTH)
+    assert quality.shape == (12,) and quality[6] == 1
+    suggestion = drawn.suggestSlice()
+    assert suggestion is None or suggestion.slice != 6
+    mask = drawn.readMask(1)
+    assert mask.shape == SHAPE and (mask[6] == (ball()[6] > 0)).all()
+    assert (mask == (drawn.readProbability(1) >= 0.5)).all()
+    assert (drawn.readLabels() == mask).all()
+    assert (drawn.readSliceMask(1, AXIS_WIDTH, 20) == mask[:, :, 20]).all()
+    assert drawn.memoryUsage().volumeBytes == ball().nbytes
+    low, high = drawn.window()
+    assert low == 0 and high > low
+    assert drawn.undo() and drawn.readMask(1)[5].sum() == 0
+    assert drawn.redo() and not drawn.redo()
+    assert (drawn.readMask(1) == mask).all()
+
+
+def test_start_masks_acceptance_and_reset(session):
+    start = ball() > 0
+    session.setMask(3, start)
+    session.accept(3, AXIS_DEPTH, 5)
+    assert session.annotated(3, AXIS_DEPTH) == [5]
+    assert (session.readMask(3) == start).all()
+    session.reset(3)
+    assert session.segments() == []
+
+
+def test_save_and_restore(drawn, model, tmp_path):
+    path = tmp_path / "saved \u00e9.m3s"
+    before = drawn.readMask(1)
+    drawn.save(path)
+    drawn.reset()
+    drawn.restore(path)
+    assert (drawn.readMask(1) == before).all()
+    with model.openSession(ball() + np.int16(1)) as other, pytest.raises(Native.InvalidArgumentError, match="another volume"):
+        other.restore(path)
+
+
+def test_callbacks_stop_and_raise(drawn):
+    before = drawn.readMask(1)
+    with pytest.raises(Native.CancelledError):
+        drawn.propagate(onSlice=lambda progress: False)
+    with pytest.raises(ZeroDivisionError):
+        drawn.propagate(onSlice=lambda progress: 1 / 0)
+    with pytest.raises(Native.BusyError):
+        drawn.propagate(onSlice=lambda progress: drawn.undo())
+    assert (drawn.readMask(1) == before).all()
+
+
+def test_cancel_and_busy_from_another_thread(drawn):
+    inside, release, result = threading.Event(), threading.Event(), []
+
+    def wait(progress):
+        inside.set()
+        return release.wait(30)
+
+    def work():
+        try:
+            drawn.propagate(onSlice=wait)
+        except Native.Error as error:
+            result.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert inside.wait(60)
+    with pytest.raises(Native.BusyError):
+        drawn.segments()
+    drawn.cancel()
+    release.set()
+    worker.join()
+    assert isinstance(result[0], Native.CancelledError)
+
+
+def test_the_interpreter_goes_on_during_a_call(model):
+    volume = np.zeros((40, 256, 256), np.uint8)
+    volume[:, 64:192, 64:192] = 200
+    ticks = []
+    with model.openSession(volume) as session:
+        session.setSliceMask(1, AXIS_DEPTH, 20, volume[20] > 0)
+        worker = threading.Thread(target=session.propagate)
+        worker.start()
+        while worker.is_alive():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+    assert len(ticks) > 10
+
+
+@pytest.mark.parametrize("dtype", sorted(Native.SCALAR_TYPES))
+def test_every_scalar_type_and_order(model, dtype):
+    volume = (np.arange(8 * 16 * 24) % 100).reshape(8, 16, 24).astype(dtype)
+    views = [volume, np.asfortranarray(volume), volume[::-1, ::2, ::-1][:, :, ::-1], volume.astype(volume.dtype.newbyteorder())]
+    for view in views:
+        with model.openSession(view) as session:
+            low, high = session.window()
+            assert session.shape == view.shape and 0 <= low < 5 and 94 < high < 100
+
+
+def test_volumes_that_cannot_be_used(model):
+    with pytest.raises(Native.InvalidArgumentError, match="dimensions"):
+        model.openSession(np.zeros((3, 3)))
+    with pytest.raises(Native.InvalidArgumentError, match="int64"):
+        model.openSession(np.zeros((3, 3, 3), np.int64))
+    with pytest.raises(Native.InvalidArgumentError, match="every side"):
+        model.openSession(np.zeros((0, 3, 3), np.uint8))
+    bad = np.ones((4, 8, 8), np.float32)
+    bad[1, 2, 3] = np.nan
+    with pytest.raises(Native.InvalidArgumentError):
+        model.openSession(bad)
+    with pytest.raises(Native.InvalidArgumentError, match="spacing"):
+        model.openSession(ball(), spacingMm=(0, 1, 1))
+
+
+def test_freed_handles_are_refused(library, model):
+    session = model.openSession(ball())
+    session.free()
+    session.free()
+    with pytest.raises(Native.InvalidArgumentError, match="session is NULL"):
+        session.segments()
+    own = library.randomModel(seed=3, device="cpu")
+    session = own.openSession(ball())
+    own.free()
+    del own
+    gc.collect()
+    session.interact(1, AXIS_DEPTH, 6, SCRIBBLE, points=STROKE)
+    session.free()
+
+
+def test_log_callbacks_may_raise(library):
+    library.setLogCallback(lambda level, text: 1 / 0, Native.LOG_TRACE)
+    library.randomModel(seed=2, device="cpu").free()
+    library.setLogCallback(None)
+    with pytest.raises(Native.InvalidArgumentError, match="max_level"):
+        library.setLogCallback(None, 9)
+
+
+def test_a_missing_or_foreign_library_is_told(tmp_path):
+    with pytest.raises(Native.LibraryNotFoundError, match="MEM3D_LIBRARY"):
+        Native.Library(tmp_path / "libmem3d.so")
+    text = tmp_path / "libmem3d.so"
+    text.write_text("not a library")
+    with pytest.raises(Native.LibraryNotFoundError, match="cannot be loaded"):
+        Native.Library(text)
+
+
+def test_the_example_runs(library):
+    example = Path(__file__).parents[2] / "examples" / "python" / "hello.py"
+    environment = dict(os.environ, MEM3D_LIBRARY=str(library.path))
+    done = subprocess.run([sys.executable, example], env=environment, capture_output=True, text=True, check=True)
+    assert "slices updated" in done.stdout
