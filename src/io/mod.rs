@@ -1,3 +1,227 @@
-//! Files: volumes, masks and saved sessions on disk.
+//! Volumes, segmentations and saved sessions on disk. Files appear whole or not at all.
+//!
+//! | format | read | written |
+//! |---|---|---|
+//! | NIfTI-1 (`.nii`, `.nii.gz`) | [`nifti::read`] | [`nifti::write`] |
+//! | NRRD (`.nrrd`, `.nhdr`) | [`nrrd::read`] | [`nrrd::write`] |
+//! | Slicer segmentation (`.seg.nrrd`) | [`seg_nrrd::read`] | [`seg_nrrd::write`] |
 
+pub mod nifti;
+pub mod nrrd;
+pub mod seg_nrrd;
 pub mod session_file;
+
+use crate::error::{Error, Result};
+use crate::volume::{Geometry, Volume, VoxelData};
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Reads a volume by what the file is: its first bytes, else its name.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] for another format or a damaged file.
+pub fn read_volume(path: &Path) -> Result<Volume> {
+    if path.is_dir() {
+        return Err(Error::bad_file(path, "this is a folder; give a NIfTI or NRRD file (convert DICOM series first)"));
+    }
+    let mut start = [0; 8];
+    let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
+    match Format::of_name(path) {
+        _ if start[..n].starts_with(b"NRRD0") => nrrd::read(path),
+        Some(Format::Nifti) => nifti::read(path),
+        Some(Format::Nrrd | Format::SegNrrd) => {
+            Err(Error::bad_file(path, "this is not an NRRD file (it does not begin with NRRD000)"))
+        }
+        None => Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd or .nhdr")),
+    }
+}
+
+/// Kind of a file, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `.nii`, `.nii.gz`
+    Nifti,
+    /// `.nrrd`, `.nhdr`
+    Nrrd,
+    /// `.seg.nrrd`
+    SegNrrd,
+}
+
+impl Format {
+    /// The format that the name of `path` stands for.
+    pub fn of_name(path: &Path) -> Option<Format> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let ends = |suffixes: &[&str]| suffixes.iter().any(|s| name.ends_with(s));
+        if ends(&[".nii", ".nii.gz"]) {
+            Some(Format::Nifti)
+        } else if ends(&[".seg.nrrd"]) {
+            Some(Format::SegNrrd)
+        } else if ends(&[".nrrd", ".nhdr"]) {
+            Some(Format::Nrrd)
+        } else {
+            None
+        }
+    }
+}
+
+/// Writes a volume in the format of the file's name (`.nii`, `.nii.gz` or `.nrrd`).
+///
+/// # Errors
+/// [`Error::BadFile`] for another name, [`Error::Io`] when it cannot be written.
+pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
+    match Format::of_name(path) {
+        Some(Format::Nifti) => nifti::write(path, volume),
+        Some(Format::Nrrd) => nrrd::write(path, volume),
+        Some(Format::SegNrrd) => {
+            let segments = seg_nrrd::segments_of_labels(volume)?;
+            seg_nrrd::write(path, volume.shape(), volume.geometry(), &segments)
+        }
+        None => Err(Error::bad_file(path, "unknown kind of file; name it .nii, .nii.gz, .nrrd or .seg.nrrd")),
+    }
+}
+
+/// Labels `[depth, height, width]` as a volume, in 8 bits where they fit.
+///
+/// # Errors
+/// As [`Volume::new`].
+pub fn label_volume(shape: [usize; 3], geometry: &Geometry, labels: Vec<u16>) -> Result<Volume> {
+    let data = match labels.iter().max() {
+        Some(&most) if most > 255 => VoxelData::U16(labels),
+        _ => VoxelData::U8(labels.iter().map(|&l| l as u8).collect()),
+    };
+    Volume::new(shape, data, geometry.clone())
+}
+
+/// Writes a file whole or not at all: into a new file beside it, which then takes its place.
+///
+/// # Errors
+/// [`Error::Io`] naming `path`.
+pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let io = |e| Error::io(path, e);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file);
+    write(&mut buffered).map_err(io)?;
+    let file = buffered.into_inner().map_err(|e| io(e.into_error()))?;
+    persist(path, file)
+}
+
+/// Lets a finished file take the place of `path`, with the permissions a new file would have.
+pub(crate) fn persist(path: &Path, file: tempfile::NamedTempFile) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let permissions = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(file.path(), permissions).map_err(|e| Error::io(path, e))?;
+    }
+    file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}
+
+/// Voxels of one type from bytes in either order.
+pub(crate) trait FromBytes: Sized {
+    /// All of `bytes`, whose length is a multiple of the type's.
+    fn many(bytes: &[u8], big_endian: bool) -> Vec<Self>;
+}
+
+macro_rules! from_bytes {
+    ($($t:ty),*) => {$(
+        impl FromBytes for $t {
+            fn many(bytes: &[u8], big_endian: bool) -> Vec<Self> {
+                bytes
+                    .chunks_exact(size_of::<$t>())
+                    .map(|b| {
+                        let b = b.try_into().expect("chunks are exact");
+                        if big_endian { <$t>::from_be_bytes(b) } else { <$t>::from_le_bytes(b) }
+                    })
+                    .collect()
+            }
+        }
+    )*};
+}
+from_bytes!(u8, i8, u16, i16, u32, i32, f32, f64, u64, i64);
+
+/// The voxels as little-endian bytes.
+pub(crate) fn to_bytes(data: &VoxelData) -> Vec<u8> {
+    crate::with_voxels!(data, v => v.iter().flat_map(|x| x.to_le_bytes()).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An oblique volume of every voxel type, its values telling their place.
+    pub(crate) fn volumes() -> Vec<Volume> {
+        let geometry = Geometry {
+            spacing_mm: [3.0, 0.5, 0.75],
+            origin_mm: [-12.5, 40.25, 7.0],
+            direction: [[0.0, 0.0, 1.0], [-0.6, 0.8, 0.0], [0.8, 0.6, 0.0]],
+        };
+        let n = 0..24u8;
+        [
+            VoxelData::U8(n.clone().collect()),
+            VoxelData::I8(n.clone().map(|v| v as i8 - 12).collect()),
+            VoxelData::U16(n.clone().map(|v| u16::from(v) * 2000).collect()),
+            VoxelData::I16(n.clone().map(|v| i16::from(v) * 100 - 1000).collect()),
+            VoxelData::U32(n.clone().map(|v| u32::from(v) * 100_000_000).collect()),
+            VoxelData::I32(n.clone().map(|v| i32::from(v) * -70_000).collect()),
+            VoxelData::F32(n.clone().map(|v| f32::from(v) * 0.37).collect()),
+            VoxelData::F64(n.map(|v| f64::from(v) / 3.0).collect()),
+        ]
+        .into_iter()
+        .map(|data| Volume::new([2, 3, 4], data, geometry.clone()).unwrap())
+        .collect()
+    }
+
+    pub(crate) fn assert_same(a: &Volume, b: &Volume) {
+        assert_eq!((a.shape(), a.data()), (b.shape(), b.data()));
+        let flat = |v: &Volume| {
+            let g = v.geometry();
+            let direction = g.direction.iter().flatten().copied();
+            g.spacing_mm.into_iter().chain(g.origin_mm).chain(direction).collect::<Vec<_>>()
+        };
+        for (x, y) in flat(a).iter().zip(flat(b)) {
+            assert!((x - y).abs() < 1e-5, "{:?} {:?}", a.geometry(), b.geometry());
+        }
+    }
+
+    #[test]
+    fn formats_are_told_by_name() {
+        let of = |name: &str| Format::of_name(Path::new(name));
+        assert_eq!(of("a/b.NII.gz"), Some(Format::Nifti));
+        assert_eq!(of("x.seg.nrrd"), Some(Format::SegNrrd));
+        assert_eq!(of("x.nhdr"), Some(Format::Nrrd));
+        assert_eq!(of("x.dcm"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_is_told_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |r: Result<Volume>| r.unwrap_err().to_string();
+        assert!(text(read_volume(&folder.path().join("no.nrrd"))).contains("no.nrrd"));
+        assert!(text(read_volume(folder.path())).contains("DICOM"));
+        let other = folder.path().join("x.nrrd");
+        std::fs::write(&other, "hello").unwrap();
+        assert!(text(read_volume(&other)).contains("not an NRRD"));
+        let volume = &volumes()[0];
+        assert!(matches!(write_volume(Path::new("/no/such/folder/a.nrrd"), volume), Err(Error::Io { .. })));
+        assert!(matches!(write_volume(Path::new("a.png"), volume), Err(Error::BadFile { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_and_leaves_the_old_file() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut writer = std::io::BufWriter::new(full);
+        assert!(writer.write_all(&[0; 9000]).and_then(|()| writer.flush()).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        std::fs::write(&path, "old").unwrap();
+        let failed = write_whole(&path, |w| w.write_all(b"new").and(Err(std::io::Error::other("disk full"))));
+        assert!(failed.unwrap_err().to_string().contains("disk full"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
