@@ -118,8 +118,8 @@ impl BatchNorm {
     /// The batch norm of `channels` at `params`.
     pub fn new(params: &Params, channels: i64) -> Self {
         BatchNorm {
-            weight: params.get("weight", &[channels], Init::Ones),
-            bias: params.get("bias", &[channels], Init::Zeros),
+            weight: params.get_f32("weight", &[channels], Init::Ones),
+            bias: params.get_f32("bias", &[channels], Init::Zeros),
             mean: params.buffer("running_mean", &[channels], Init::Zeros),
             variance: params.buffer("running_var", &[channels], Init::Ones),
         }

@@ -9,12 +9,23 @@
 //! - Feature tensors carry their stride in the name: `f4` is at a quarter of the input resolution.
 //! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
 
+pub mod aspp;
 pub mod compact;
+pub mod decoder;
 pub mod device;
+pub mod interaction_net;
 pub mod layers;
 pub mod macs;
+pub mod memory_encoder;
+pub mod memory_net;
+pub mod memory_read;
 pub mod model;
+pub mod paper;
 pub mod params;
+pub mod published;
+pub mod quality_head;
+pub mod query_encoder;
+pub mod resnet;
 pub mod torch_ext;
 pub mod weights;
 

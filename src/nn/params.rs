@@ -142,6 +142,11 @@ impl Params {
         self.find(name, shape, init, kind)
     }
 
+    /// As [`Params::get`], but always f32, for what half precision is too coarse for.
+    pub fn get_f32(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
+        self.find(name, shape, init, Kind::Float)
+    }
+
     /// The tensor `name` of `shape` that is stored but not trained (running statistics); always f32.
     pub fn buffer(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         self.store.borrow_mut().buffers.insert(format!("{}{name}", self.prefix));
