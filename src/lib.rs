@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod ffi;
 pub mod io;
 pub mod nn;

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     // Tensors are its vocabulary: no volume, no session.
     ("nn", &["error"]),
     ("engine", &["error", "volume", "nn"]),
-    ("eval", &["error", "volume", "nn", "engine"]),
+    ("eval", &["error", "volume", "nn", "engine", "io"]),
     ("train", &["error", "volume", "nn", "engine", "eval", "io"]),
     // io for saved sessions only.
     ("ffi", &["error", "volume", "nn", "engine", "io"]),
