@@ -4,7 +4,9 @@
 
 pub mod components;
 pub mod distance;
+pub mod metrics;
 pub mod robot_user;
 mod scribble;
+pub mod statistics;
 
 pub use robot_user::{Place, RobotUser};

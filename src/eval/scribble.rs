@@ -40,15 +40,21 @@ pub(crate) fn draw(part: &SliceMask, grid: &SliceGrid, course: Course, mut hand:
     let fine = grid.row_mm.min(grid.col_mm);
     let side_mm = side_mm(part, grid);
     let radius_mm = (BRUSH * side_mm).clamp(BRUSH_PIXELS.0 * fine, BRUSH_PIXELS.1 * fine);
-    let thin = thin(part, grid, course, &depth, depth[deepest], hand.as_deref_mut());
+    let mut thin = thin(part, grid, course, &depth, depth[deepest], hand.as_deref_mut());
+    if thin.is_empty() {
+        // A square of four pixels has no centre line.
+        thin.push(deepest);
+    }
     let mut points: Vec<(f64, f64)> =
         thin.into_iter().map(|i| ((i / part.cols) as f64, (i % part.cols) as f64)).collect();
     if let Some(rng) = hand {
         let stray = rng.gen_range(STRAY.0..STRAY.1) * side_mm;
         let waves = [(); 3].map(|()| Waves::new(side_mm, rng));
-        // A threshold on a smooth field cuts gaps; its level sets how many.
-        let level = rng.gen_range(0.0..GAPS);
         let mm = |p: &(f64, f64)| (p.0 * grid.row_mm, p.1 * grid.col_mm);
+        // Gaps are where a smooth field is lowest.
+        let mut heights: Vec<f64> = points.iter().map(|p| waves[2].at(mm(p))).collect();
+        heights.sort_by(f64::total_cmp);
+        let level = heights[(rng.gen_range(0.0..GAPS) * heights.len() as f64) as usize];
         points.retain(|p| waves[2].at(mm(p)) >= level);
         for p in &mut points {
             let moved = |w: &Waves| stray * (2.0 * w.at(mm(p)) - 1.0);
@@ -147,7 +153,7 @@ fn stamp(points: &[(f64, f64)], radius_mm: f64, part: &SliceMask, grid: &SliceGr
     drawn
 }
 
-/// A smooth random field: a few plane waves, about as long as the target, mapped to 0..1 (roughly evenly).
+/// A smooth random field: a few plane waves, about as long as the target, mapped to 0..1.
 struct Waves([(f64, f64, f64); 4]);
 
 impl Waves {
@@ -267,12 +273,15 @@ mod tests {
     }
 
     #[test]
-    fn a_single_pixel_can_be_scribbled_on() {
-        let mask = bar(7..8, 9..10);
-        for course in [Course::Line, Course::CentreLine, Course::Contour] {
-            let mut rng = ChaCha8Rng::seed_from_u64(3);
-            assert_eq!(draw(&mask, &GRID, course, Some(&mut rng)), mask, "{course:?}");
-            assert_eq!(draw(&mask, &GRID, course, None), mask, "{course:?}");
+    fn the_smallest_parts_can_be_scribbled_on() {
+        for (mask, areas) in [(bar(7..8, 9..10), 1..=1), (bar(7..9, 9..11), 1..=4), (bar(7..9, 9..12), 1..=6)] {
+            for course in [Course::Line, Course::CentreLine, Course::Contour] {
+                let mut rng = ChaCha8Rng::seed_from_u64(3);
+                for drawn in [draw(&mask, &GRID, course, Some(&mut rng)), draw(&mask, &GRID, course, None)] {
+                    assert!(areas.contains(&drawn.area()), "{course:?}");
+                    assert!(drawn.data.iter().zip(&mask.data).all(|(d, m)| d <= m));
+                }
+            }
         }
     }
 }
