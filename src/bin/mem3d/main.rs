@@ -4,6 +4,7 @@
 
 mod bench;
 mod console;
+mod convert;
 mod info;
 mod model;
 mod output;
@@ -29,6 +30,7 @@ struct Cli {
 enum Command {
     Volume(volume::Args),
     Overview(overview::Args),
+    Convert(convert::Args),
     Info(info::Args),
     Bench(bench::Args),
 }
@@ -37,6 +39,7 @@ fn run(command: &Command) -> mem3d::Result<()> {
     match command {
         Command::Volume(args) => volume::run(args),
         Command::Overview(args) => overview::run(args),
+        Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
     }
