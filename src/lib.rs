@@ -5,6 +5,7 @@ pub mod error;
 pub mod ffi;
 pub mod io;
 pub mod nn;
+pub mod prompts;
 pub mod volume;
 
 pub use error::{Error, Result};

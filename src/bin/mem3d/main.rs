@@ -2,13 +2,16 @@
 //!
 //! Results go to standard output, everything else to standard error. Exit status: 0 done, 1 failed, 2 wrong usage.
 
+mod batch;
 mod bench;
+mod case;
 mod console;
 mod convert;
 mod info;
 mod model;
 mod output;
 mod overview;
+mod segment;
 mod volume;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Segment(segment::Args),
+    Batch(batch::Args),
     Volume(volume::Args),
     Overview(overview::Args),
     Convert(convert::Args),
@@ -37,6 +42,8 @@ enum Command {
 
 fn run(command: &Command) -> mem3d::Result<()> {
     match command {
+        Command::Segment(args) => segment::run(args),
+        Command::Batch(args) => batch::run(args),
         Command::Volume(args) => volume::run(args),
         Command::Overview(args) => overview::run(args),
         Command::Convert(args) => convert::run(args),
