@@ -5,8 +5,10 @@
 mod batch;
 mod bench;
 mod case;
+mod chart;
 mod console;
 mod convert;
+mod evaluate;
 mod info;
 mod model;
 mod output;
@@ -35,6 +37,7 @@ enum Command {
     Batch(batch::Args),
     Volume(volume::Args),
     Overview(overview::Args),
+    Evaluate(Box<evaluate::Args>),
     Convert(convert::Args),
     Info(info::Args),
     Bench(bench::Args),
@@ -46,6 +49,7 @@ fn run(command: &Command) -> mem3d::Result<()> {
         Command::Batch(args) => batch::run(args),
         Command::Volume(args) => volume::run(args),
         Command::Overview(args) => overview::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
