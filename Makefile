@@ -27,8 +27,9 @@ setup-tests:
 test-rust: ## cargo test
 	cargo test --locked
 
-test-c: ## C and C++ tests of the built library, by CTest
+test-c: ## C and C++ tests of the built library, by CTest, then once more with AddressSanitizer and UBSan
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset test
+	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset asan
 
 test-python: ## tests of the Python binding and of the written files
 	.venv/bin/python -m pytest tests/python

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod ffi;
 pub mod io;
 pub mod nn;
+pub mod prompts;
 pub mod train;
 pub mod volume;
 

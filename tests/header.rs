@@ -183,3 +183,11 @@ fn has_word(text: &str, word: &str) -> bool {
         !text[..at].chars().next_back().is_some_and(part) && !text[at + word.len()..].chars().next().is_some_and(part)
     })
 }
+
+#[test]
+fn the_readme_shows_the_examples_that_are_tested() {
+    let readme = read("README.md");
+    for example in ["examples/c/hello.c", "examples/cpp/hello.cpp", "examples/python/hello.py"] {
+        assert!(readme.contains(&read(example)), "README.md does not show {example} as it is");
+    }
+}

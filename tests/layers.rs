@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every layer and what it may use besides itself.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("error", &[]),
     ("volume", &["error"]),
     ("io", &["error", "volume"]),
     // Tensors are its vocabulary: no volume, no session.
     ("nn", &["error"]),
     ("engine", &["error", "volume", "nn"]),
+    // Recorded interactions; io for the label volumes that they name.
+    ("prompts", &["error", "volume", "nn", "engine", "io"]),
     ("eval", &["error", "volume", "nn", "engine", "io"]),
     ("train", &["error", "volume", "nn", "engine", "eval", "io"]),
     // io for saved sessions only.

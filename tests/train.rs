@@ -37,11 +37,7 @@ fn tiny() -> Design {
 
 fn tiny_paper() -> Design {
     let memory = MemoryNetConfig { key_channels: 8, value_channels: 16, ..MemoryNetConfig::default() };
-    Design::Paper(PaperConfig {
-        memory,
-        quality: QualityKind::Convolutional,
-        ..PaperConfig::shared_interaction()
-    })
+    Design::Paper(PaperConfig { memory, quality: QualityKind::Convolutional, ..PaperConfig::shared_interaction() })
 }
 
 fn build(design: &Design) -> Box<dyn Trainee> {

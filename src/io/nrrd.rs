@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 /// Header of an NRRD file.
@@ -317,6 +317,7 @@ pub(crate) fn vector(v: [f64; 3]) -> String {
 mod tests {
     use super::super::tests::{assert_same, volumes};
     use super::*;
+    use std::io::Write;
 
     fn parse(bytes: &[u8]) -> Result<Volume> {
         let folder = tempfile::tempdir().unwrap();

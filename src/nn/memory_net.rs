@@ -19,7 +19,7 @@ use tch::{Kind, Tensor};
 
 /// Hyper-parameters of the memory network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct MemoryNetConfig {
     /// CK. Default 128 (paper §2.2: an eighth of 1024).
     pub key_channels: i64,

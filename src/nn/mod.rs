@@ -10,6 +10,7 @@
 //! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in [`run`].
 
 pub mod aspp;
+pub mod checkpoint;
 pub mod compact;
 pub mod decoder;
 pub mod device;

@@ -1,6 +1,7 @@
 //! A model: the networks of one weight file, shared by sessions and threads.
 
 use super::compact::{Compact, CompactConfig};
+use super::paper::{PaperConfig, PaperNetworks};
 use super::params::{Params, Target};
 use super::weights::{self, Header};
 use super::{ModelInfo, Networks, Preset, device};
@@ -77,7 +78,8 @@ impl Model {
                 Header::new(config.info(&name, provenance, "Apache-2.0"), &config)?
             }
             Preset::Paper => {
-                return Err(Error::Unsupported("this build has no random weights for the paper preset".into()));
+                let config = PaperConfig::shared_interaction();
+                Header::new(config.info(&name, provenance, "Apache-2.0"), &config)?
             }
         };
         header.info.checksum = format!("{name}-{preset:?}");
@@ -89,9 +91,7 @@ impl Model {
         let info = header.info.clone();
         let networks: Box<dyn Networks> = match info.preset {
             Preset::Compact => Box::new(Compact::new(params, header.config()?, info.clone())?),
-            Preset::Paper => {
-                return Err(Error::Unsupported("this build cannot run models of the paper preset".into()));
-            }
+            Preset::Paper => Box::new(PaperNetworks::new(params, info.clone(), header.config()?)?),
         };
         Ok(Model { info, device, networks: Mutex::new(networks) })
     }

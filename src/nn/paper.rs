@@ -21,7 +21,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Hyper-parameters of the preset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct PaperConfig {
     /// Of the memory network.
     pub memory: MemoryNetConfig,

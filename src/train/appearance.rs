@@ -136,7 +136,8 @@ impl Appearance {
         planes.iter_mut().for_each(|p| blur(p, side, sigma));
         if self.ct {
             add_noise(random, planes, side, self.noise, uniform(random, 0.3, 1.0));
-            let stretch = if chance(random, 0.3) { [uniform(random, -0.15, 0.2), uniform(random, 0.7, 1.2)] } else { [0.0, 1.0] };
+            let stretch =
+                if chance(random, 0.3) { [uniform(random, -0.15, 0.2), uniform(random, 0.7, 1.2)] } else { [0.0, 1.0] };
             window(planes, stretch);
             return;
         }

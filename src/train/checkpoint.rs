@@ -57,9 +57,10 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Tensors whose names start with `part/`, without it.
     pub fn part(&self, part: &str) -> TensorMap {
-        let named = self.tensors.iter().filter_map(|(name, t)| {
-            Some((name.strip_prefix(part)?.strip_prefix('/')?.to_string(), t.shallow_clone()))
-        });
+        let named = self
+            .tensors
+            .iter()
+            .filter_map(|(name, t)| Some((name.strip_prefix(part)?.strip_prefix('/')?.to_string(), t.shallow_clone())));
         named.collect()
     }
 

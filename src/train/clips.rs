@@ -295,13 +295,7 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
 }
 
 /// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
-fn coarse_box(
-    scene: &Scene,
-    inside: &[bool],
-    frame: &Frame,
-    rows: (f32, f32),
-    cols: (f32, f32),
-) -> Option<[f32; 4]> {
+fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), cols: (f32, f32)) -> Option<[f32; 4]> {
     const N: usize = 56;
     let grow = |(a, b): (f32, f32)| (a - 0.1 * (b - a) - 1.0, b + 0.1 * (b - a) + 1.0);
     let (rows, cols) = (grow(rows), grow(cols));
@@ -372,14 +366,7 @@ struct Block {
 }
 
 impl Block {
-    fn sample(
-        scene: &Scene,
-        inside: &[bool],
-        frame: &Frame,
-        planes: &[i32],
-        m: usize,
-        random: &Random,
-    ) -> Block {
+    fn sample(scene: &Scene, inside: &[bool], frame: &Frame, planes: &[i32], m: usize, random: &Random) -> Block {
         let warp = Warp::new(random, m, scene.image.is_some());
         let edge = Edge::new(random, m, scene.mirrored);
         let place = |plane: f32, r: usize, c: usize| {
@@ -408,10 +395,16 @@ impl Block {
         let thickness = (0..3).map(|i| (frame.plane[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
         let pixel = (0..3).map(|i| (frame.row[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
         // A thick slice is the mean over its thickness, unless there are gaps.
-        let layers = if thickness > 1.4 && chance(random, 0.7) { (thickness / 1.2).ceil().min(4.0) as usize } else { 1 };
-        let ids = |plane: f32| -> Vec<Option<u16>> {
-            (0..m * m).map(|i| if edge.beyond(i / m, i % m) { None } else { fine_id(scene, place(plane, i / m, i % m), pixel) }).collect()
-        };
+        let layers =
+            if thickness > 1.4 && chance(random, 0.7) { (thickness / 1.2).ceil().min(4.0) as usize } else { 1 };
+        let ids =
+            |plane: f32| -> Vec<Option<u16>> {
+                (0..m * m)
+                    .map(|i| {
+                        if edge.beyond(i / m, i % m) { None } else { fine_id(scene, place(plane, i / m, i % m), pixel) }
+                    })
+                    .collect()
+            };
         let centres: Vec<Vec<Option<u16>>> = planes.iter().map(|&p| ids(p as f32)).collect();
         let neighbours = edges(&centres, inside, m);
         let appearance = Appearance::new(random, scene, inside, &neighbours, pixel);

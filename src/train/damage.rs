@@ -129,9 +129,8 @@ mod tests {
     fn a_border_moves_by_the_given_amount() {
         let r = random(1, Purpose::Step, 0);
         let width = |m: &[f32]| m[32 * 64..33 * 64].iter().sum::<f32>();
-        let mean = |amount: f32, r: &Random| {
-            (0..20).map(|_| width(&border(r, &square(), 64, amount))).sum::<f32>() / 20.0
-        };
+        let mean =
+            |amount: f32, r: &Random| (0..20).map(|_| width(&border(r, &square(), 64, amount))).sum::<f32>() / 20.0;
         assert!((mean(3.0, &r) - 38.0).abs() < 1.5);
         assert!((mean(-3.0, &r) - 26.0).abs() < 1.5);
     }

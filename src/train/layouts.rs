@@ -162,7 +162,10 @@ mod tests {
 
     #[test]
     fn every_layout_is_found() {
-        assert_eq!(names(&["b/image.nii.gz", "b/label.nii.gz", "a/image.nii", "a/label.nii", "a/SOURCE.md"]), ["a", "b"]);
+        assert_eq!(
+            names(&["b/image.nii.gz", "b/label.nii.gz", "a/image.nii", "a/label.nii", "a/SOURCE.md"]),
+            ["a", "b"]
+        );
         assert_eq!(names(&["imagesTr/c_1.nii.gz", "labelsTr/c_1.nii.gz", "labelsTr/._c_1.nii.gz"]), ["c_1"]);
         assert_eq!(names(&["imagesTr/c_1_0000.nii.gz", "labelsTr/c_1.nii.gz"]), ["c_1"]);
         let kits = ["case_00000/imaging.nii.gz", "case_00000/segmentation.nii.gz", "case_00210/imaging.nii.gz"];

@@ -43,7 +43,8 @@ pub fn dice_loss(logits: &Tensor, truth: &Tensor) -> Tensor {
     let area = sum(truth.shallow_clone());
     let dice: Tensor = (sum(&p * truth) * 2.0 + 1.0) / (sum(p) + &area + 1.0);
     let present = area.gt(0.5).to_kind(Kind::Float);
-    ((1.0 - dice) * present).mean(Kind::Float)
+    let missing: Tensor = 1.0 - dice;
+    (missing * present).mean(Kind::Float)
 }
 
 /// IoU of the masks that probabilities stand for; an empty mask of an empty target is perfect.

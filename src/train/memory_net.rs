@@ -25,13 +25,7 @@ pub struct MemoryOptions {
 }
 
 /// Loss of a batch, with its graph.
-pub fn loss(
-    trainee: &dyn Trainee,
-    batch: &Batch,
-    options: &MemoryOptions,
-    progress: f64,
-    random: &Random,
-) -> Tensor {
+pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progress: f64, random: &Random) -> Tensor {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
@@ -164,7 +158,8 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
             let probability = trainee.segment(&features, &memory).0.sigmoid();
             let truth = batch.mask(i);
             let dice = dice(&probability, &truth);
-            let area = |t: &Tensor| t.gt(0.5).flatten(1, -1).to_kind(Kind::Float).sum_dim_intlist(1, false, Kind::Float);
+            let area =
+                |t: &Tensor| t.gt(0.5).flatten(1, -1).to_kind(Kind::Float).sum_dim_intlist(1, false, Kind::Float);
             let (predicted, true_area) = (area(&probability), area(&truth));
             for k in 0..b {
                 if true_area.double_value(&[k]) > 0.0 {

@@ -106,12 +106,15 @@ mod tests {
     fn noise_is_smooth_at_its_size_and_has_unit_variance() {
         let r = random(1, Purpose::Clip, 0);
         let noise = Noise::even(&r, 12.0);
-        let values: Vec<f32> = (0..20_000).map(|i| noise.at([i as f32 * 1.7, (i % 131) as f32, 0.3 * i as f32])).collect();
+        let values: Vec<f32> =
+            (0..20_000).map(|i| noise.at([i as f32 * 1.7, (i % 131) as f32, 0.3 * i as f32])).collect();
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32;
         // Interpolation between grid points takes some of the variance away.
         assert!(mean.abs() < 0.1 && (0.6..1.1).contains(&variance), "{mean} {variance}");
-        let step = |d: f32| (0..1000).map(|i| (noise.at([i as f32, 0.0, 0.0]) - noise.at([i as f32 + d, 0.0, 0.0])).abs()).sum::<f32>();
+        let step = |d: f32| {
+            (0..1000).map(|i| (noise.at([i as f32, 0.0, 0.0]) - noise.at([i as f32 + d, 0.0, 0.0])).abs()).sum::<f32>()
+        };
         assert!(step(0.5) * 4.0 < step(12.0));
     }
 }

@@ -105,8 +105,7 @@ impl Optimiser {
                 .iter()
                 .map(|s| Some(s.parameter.grad()).filter(Tensor::defined).map(|g| g.to_kind(Kind::Float)))
                 .collect();
-            let squares: Vec<Tensor> =
-                gradients.iter().flatten().map(|g| g.square().sum(Kind::Double)).collect();
+            let squares: Vec<Tensor> = gradients.iter().flatten().map(|g| g.square().sum(Kind::Double)).collect();
             if squares.is_empty() {
                 return 0.0;
             }

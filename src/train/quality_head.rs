@@ -29,11 +29,7 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
 }
 
 /// Features, readout and probability of every slice but the first.
-fn walk(
-    trainee: &dyn Trainee,
-    batch: &Batch,
-    random: &Random,
-) -> Vec<(crate::nn::ImageFeatures, Tensor, Tensor)> {
+fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn::ImageFeatures, Tensor, Tensor)> {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let starts: Vec<Tensor> = (0..b)

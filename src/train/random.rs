@@ -105,7 +105,12 @@ mod tests {
     fn numbers_depend_on_seed_purpose_and_index_alone() {
         let draw = |seed, purpose, index| random(seed, purpose, index).seed();
         assert_eq!(draw(1, Purpose::Clip, 5), draw(1, Purpose::Clip, 5));
-        let all = [draw(1, Purpose::Clip, 5), draw(2, Purpose::Clip, 5), draw(1, Purpose::Step, 5), draw(1, Purpose::Clip, 6)];
+        let all = [
+            draw(1, Purpose::Clip, 5),
+            draw(2, Purpose::Clip, 5),
+            draw(1, Purpose::Step, 5),
+            draw(1, Purpose::Clip, 6),
+        ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a != b));
         }

@@ -129,8 +129,7 @@ fn without_labels(scene: &Scene) -> Scene {
     let image = scene.image.clone().expect("only scenes with image get here");
     let (ids, kinds) = supervoxels(scene.shape, scene.spacing, &image);
     let seed = scene.name.len() as u64;
-    let mut parts =
-        Scene::new(scene.shape, scene.spacing, ids, &kinds, LEAST_VOXELS, &random(1, Purpose::Scene, seed));
+    let mut parts = Scene::new(scene.shape, scene.spacing, ids, &kinds, LEAST_VOXELS, &random(1, Purpose::Scene, seed));
     parts.name = format!("{} (supervoxels)", scene.name);
     parts.merges = Merges { probability: 0.9, most: 7 };
     parts.image = Some(image);
@@ -140,7 +139,8 @@ fn without_labels(scene: &Scene) -> Scene {
 /// Label values become instances.
 fn instances(label: &Volume, excluded: &[u32], path: &Path) -> Result<(Vec<u16>, Vec<Kind>)> {
     let values: Vec<u32> = with_voxels!(label.data(), v => v.iter().map(|x| x.to_f64().max(0.0) as u32).collect());
-    let mut distinct: Vec<u32> = values.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+    let mut distinct: Vec<u32> =
+        values.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     if distinct.len() > 60_000 {
         return Err(Error::bad_file(path, "this has more than 60000 different values; it is no label map"));
     }

@@ -92,7 +92,8 @@ mod tests {
     fn the_engine_gives_the_same_numbers() {
         let side = 30;
         let plane: Vec<f32> = (0..side * side).map(|i| ((i * 7919) % 1009) as f32 / 1009.0).collect();
-        for (top, left, n, size) in [(3, 5, 20, 32), (0, 0, 30, 30), (-4, 6, 25, 16), (2, -3, 29, 20), (10, 12, 11, 48)] {
+        for (top, left, n, size) in [(3, 5, 20, 32), (0, 0, 30, 30), (-4, 6, 25, 16), (2, -3, 29, 20), (10, 12, 11, 48)]
+        {
             let mut ours = vec![9f32; size * size];
             crop_resize(&plane, side, top, left, n, size, &mut ours);
             let roi = Roi { top, left, rows: n as i32, cols: n as i32 };

@@ -242,7 +242,8 @@ impl Training {
             }
         };
         if means.steps > 0.0 {
-            let mut line = means.line(stage, &state, optimiser_options.rate(length.progress(state.steps, state.seconds)));
+            let mut line =
+                means.line(stage, &state, optimiser_options.rate(length.progress(state.steps, state.seconds)));
             if ended == Ended::Finished {
                 self.score(&mut line, &held_out, &mut optimiser)?;
             }
@@ -383,10 +384,11 @@ pub fn export(
         header.info.network_size = size;
     }
     // Loading it once more finds what does not fit before anybody else does.
-    design.build(0, Some(tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect()), Target {
-        inference: false,
-        ..Target::default()
-    })?;
+    design.build(
+        0,
+        Some(tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect()),
+        Target { inference: false, ..Target::default() },
+    )?;
     weights::write(model, &header, &tensors, format)
 }
 

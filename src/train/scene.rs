@@ -146,7 +146,16 @@ impl Scene {
         for instance in &mut instances {
             instance.kind.target &= instance.voxels >= least;
         }
-        Scene { shape, spacing, ids, instances, merges: Merges { probability: 0.12, most: 2 }, mirrored: false, image: None, name: String::new() }
+        Scene {
+            shape,
+            spacing,
+            ids,
+            instances,
+            merges: Merges { probability: 0.12, most: 2 },
+            mirrored: false,
+            image: None,
+            name: String::new(),
+        }
     }
 
     /// Ids that may be targets.

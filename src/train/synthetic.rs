@@ -51,11 +51,8 @@ pub(super) fn regions(random: &Random, shape: [usize; 3], least: usize, most: us
     let n = integer(random, least, most);
     let base = log_uniform(random, 18.0, 60.0);
     // A common stretch makes layers or fibres of some scenes.
-    let stretch: [f32; 3] = if chance(random, 0.3) {
-        std::array::from_fn(|_| log_uniform(random, 0.6, 2.5))
-    } else {
-        [1.0; 3]
-    };
+    let stretch: [f32; 3] =
+        if chance(random, 0.3) { std::array::from_fn(|_| log_uniform(random, 0.6, 2.5)) } else { [1.0; 3] };
     let fields: Vec<(Noise, f32, f32)> = (0..n)
         .map(|_| {
             let size = base * log_uniform(random, 0.6, 1.6);
@@ -86,7 +83,8 @@ pub(super) fn regions(random: &Random, shape: [usize; 3], least: usize, most: us
 
 /// Objects of every shape on a ground of a few regions.
 fn composite(random: &Random, shape: [usize; 3]) -> Painting {
-    let mut painting = if chance(random, 0.5) { regions(random, shape, 2, 7) } else { Painting::new(shape, Tissue::Fat) };
+    let mut painting =
+        if chance(random, 0.5) { regions(random, shape, 2, 7) } else { Painting::new(shape, Tissue::Fat) };
     painting.kinds.iter_mut().for_each(|k| k.target = chance(random, 0.3));
     let side = shape[0] as f32;
     if chance(random, 0.65) {
@@ -252,7 +250,13 @@ fn trunk(random: &Random, shape: [usize; 3]) -> Painting {
             None
         } else if d < 1.0 {
             let end = t.fract().min(1.0 - t.fract()) * height;
-            Some(if end < 1.6 { disc } else if d > 0.86 || end < 2.8 { cortex } else { spongy })
+            Some(if end < 1.6 {
+                disc
+            } else if d > 0.86 || end < 2.8 {
+                cortex
+            } else {
+                spongy
+            })
         } else if behind < 1.0 {
             Some(canal)
         } else if behind < 1.5 || (dx.abs() < 2.0 && dy > radius * 2.0 && dy < radius * 3.0) {
@@ -414,8 +418,7 @@ fn limb(random: &Random, shape: [usize; 3]) -> Painting {
             let size = (blob.thin() * uniform(random, 0.15, 0.5)).max(2.0);
             let core = Blob::new(random, place, size);
             let part = painting.single(Tissue::Fluid);
-            painting.kinds[part as usize] =
-                Kind { target: false, part_of: Some(id), ..painting.kinds[part as usize] };
+            painting.kinds[part as usize] = Kind { target: false, part_of: Some(id), ..painting.kinds[part as usize] };
             painting.blob(&core, part, |old| old == id);
         }
         hosts.push((id, blob));

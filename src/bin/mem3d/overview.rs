@@ -1,6 +1,6 @@
 //! `mem3d overview`: a picture of a segmentation for a person to look at.
 
-mod canvas;
+pub mod canvas;
 mod picture;
 mod plane;
 
@@ -52,6 +52,15 @@ struct Qualities {
     quality: Vec<f32>,
     annotated: Vec<usize>,
     suggested: Vec<usize>,
+    /// The same for each of several segments; the one that is shown counts.
+    segments: Vec<OfSegment>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct OfSegment {
+    number: u32,
+    #[serde(flatten)]
+    qualities: Qualities,
 }
 
 /// Runs the subcommand; prints the picture's path.
@@ -60,7 +69,8 @@ pub fn run(args: &Args) -> Result<()> {
     let mask = read_segment(&args.mask, args.segment, &volume)?;
     let reference =
         args.reference.as_ref().map(|path| read_segment(path, args.reference_segment, &volume)).transpose()?;
-    let qualities = args.quality.as_ref().map(|path| read_qualities(path)).transpose()?.unwrap_or_default();
+    let qualities =
+        args.quality.as_ref().map(|path| read_qualities(path, args.segment)).transpose()?.unwrap_or_default();
     let axis = SliceAxis::from_index(args.axis.or(qualities.axis).unwrap_or(0))?;
     check(&qualities, volume.slice_count(axis), axis)?;
     let title = args.title.clone().unwrap_or_else(|| {
@@ -101,11 +111,15 @@ fn read_segment(path: &Path, segment: u32, volume: &Volume) -> Result<Vec<bool>>
     )
 }
 
-fn read_qualities(path: &Path) -> Result<Qualities> {
+fn read_qualities(path: &Path, segment: u32) -> Result<Qualities> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    serde_json::from_str(&text).map_err(|e| {
+    let mut all: Qualities = serde_json::from_str(&text).map_err(|e| {
         Error::bad_file(path, format!("{e}; expected an object with the lists quality, annotated and suggested"))
-    })
+    })?;
+    match all.segments.iter().position(|s| s.number == segment) {
+        Some(at) => Ok(all.segments.swap_remove(at).qualities),
+        None => Ok(all),
+    }
 }
 
 fn check(qualities: &Qualities, n: usize, axis: SliceAxis) -> Result<()> {
@@ -135,7 +149,8 @@ fn percentiles(volume: &Volume) -> (f64, f64) {
     if at(99) > at(1) { (at(1), at(99)) } else { (at(1), at(1) + 1.0) }
 }
 
-fn parse_window(text: &str) -> std::result::Result<(f64, f64), String> {
+/// Two intensities, the lower first.
+pub fn parse_window(text: &str) -> std::result::Result<(f64, f64), String> {
     let numbers: Vec<f64> = text.split(',').filter_map(|s| s.trim().parse().ok()).collect();
     match numbers[..] {
         [low, high] if low < high && low.is_finite() && high.is_finite() => Ok((low, high)),

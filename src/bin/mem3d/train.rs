@@ -310,7 +310,9 @@ fn stages(args: &Args) -> Vec<Stage> {
 
 /// How long each stage is; none when nothing was said about it.
 fn lengths(args: &Args, stages: &[Stage]) -> Result<Option<BTreeMap<Stage, Length>>> {
-    let wrong = |text: &str| Error::argument(format!("--steps {text}: give a number, or for instance memory=20000,quality=2000"));
+    let wrong = |text: &str| {
+        Error::argument(format!("--steps {text}: give a number, or for instance memory=20000,quality=2000"))
+    };
     if let Some(text) = &args.steps {
         if let Ok(n) = text.parse() {
             return Ok(Some(stages.iter().map(|&s| (s, Length::Steps(n))).collect()));
@@ -327,7 +329,7 @@ fn lengths(args: &Args, stages: &[Stage]) -> Result<Option<BTreeMap<Stage, Lengt
         return Ok(Some(lengths));
     }
     let all: f64 = stages.iter().map(|s| s.share()).sum();
-    let plan = if args.resume { args.plan } else { args.plan.or(args.time_limit) };
+    let plan = if args.resume { args.plan } else { args.plan.or(args.time_limit.map(|t| t.mul_f64(0.95))) };
     Ok(plan.map(|plan| stages.iter().map(|&s| (s, Length::Seconds(plan.as_secs_f64() * s.share() / all))).collect()))
 }
 

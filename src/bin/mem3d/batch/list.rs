@@ -1,0 +1,181 @@
+//! The cases of a batch: from a CSV, or what lies in a folder.
+
+use mem3d::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// One case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Volume to segment.
+    pub volume: PathBuf,
+    /// What was drawn on it.
+    pub prompts: Vec<PathBuf>,
+    /// Segmentation to write.
+    pub output: PathBuf,
+}
+
+/// The cases in a CSV with the columns volume, prompts and output; others are of no account.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when a column or value is missing, two cases have one
+/// output, or there is no case.
+pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
+    let bad = |reason: String| Error::bad_file(path, reason);
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
+    let headers = reader.headers().map_err(|e| bad(e.to_string()))?.clone();
+    let column = |name: &str| {
+        // A spreadsheet may put a byte order mark before the first name.
+        headers.iter().position(|h| h.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name)).ok_or_else(|| {
+            bad(format!("there is no column \"{name}\"; the first line must name volume, prompts and output"))
+        })
+    };
+    let (volume, prompts, output) = (column("volume")?, column("prompts")?, column("output")?);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut entries = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| bad(e.to_string()))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let value = |at: usize, name: &str| match record.get(at) {
+            Some(text) if !text.is_empty() => Ok(text),
+            _ => Err(bad(format!("line {line} has no {name}"))),
+        };
+        let several = value(prompts, "prompts")?.split(';').map(str::trim).filter(|p| !p.is_empty());
+        entries.push(Entry {
+            volume: folder.join(value(volume, "volume")?),
+            prompts: several.map(|p| folder.join(p)).collect(),
+            output: folder.join(value(output, "output")?),
+        });
+    }
+    check(entries, path)
+}
+
+/// The volumes of a folder that have prompts beside them, by name.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when there is none, or two volumes have one name.
+pub fn of_folder(folder: &Path, out: &Path, ending: &str) -> Result<Vec<Entry>> {
+    let io = |e| Error::io(folder, e);
+    let mut names = BTreeSet::new();
+    for item in std::fs::read_dir(folder).map_err(io)? {
+        let item = item.map_err(io)?;
+        if item.path().is_file() {
+            names.insert(item.file_name().to_string_lossy().into_owned());
+        }
+    }
+    let stem = |name: &str| {
+        let lower = name.to_lowercase();
+        let volume = !lower.ends_with(".seg.nrrd");
+        let end = [".nii.gz", ".nii", ".nrrd", ".nhdr"].iter().find(|end| volume && lower.ends_with(*end))?;
+        Some(name[..name.len() - end.len()].to_string())
+    };
+    let mut entries = BTreeMap::new();
+    for name in &names {
+        let Some(case) = stem(name) else { continue };
+        let prompts: Vec<PathBuf> = [".prompts.json", ".mrk.json"]
+            .iter()
+            .map(|end| format!("{case}{end}"))
+            .filter(|name| names.contains(name))
+            .map(|name| folder.join(name))
+            .collect();
+        if prompts.is_empty() {
+            log::warn!(
+                "{}: no {case}.prompts.json or {case}.mrk.json beside it; left out",
+                folder.join(name).display()
+            );
+            continue;
+        }
+        let entry = Entry { volume: folder.join(name), prompts, output: out.join(format!("{case}{ending}")) };
+        if let Some(other) = entries.insert(case.clone(), entry) {
+            return Err(Error::bad_file(
+                folder,
+                format!("{name} and {} are one case by their names; name them apart", other.volume.display()),
+            ));
+        }
+    }
+    check(entries.into_values().collect(), folder)
+}
+
+fn check(entries: Vec<Entry>, path: &Path) -> Result<Vec<Entry>> {
+    if entries.is_empty() {
+        return Err(Error::bad_file(path, "there is no case in it: no volume with prompts"));
+    }
+    let mut outputs = BTreeSet::new();
+    match entries.iter().find(|e| !outputs.insert(&e.output)) {
+        Some(twice) => Err(Error::bad_file(
+            path,
+            format!("two cases have the output {}; give each its own", twice.output.display()),
+        )),
+        None => Ok(entries),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn csv(text: &str) -> Result<Vec<Entry>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cases.csv");
+        std::fs::write(&path, text).unwrap();
+        let entries = of_csv(&path)?;
+        let inside = |p: &PathBuf| p.strip_prefix(folder.path()).unwrap_or(p).to_path_buf();
+        Ok(entries
+            .iter()
+            .map(|e| Entry {
+                volume: inside(&e.volume),
+                prompts: e.prompts.iter().map(inside).collect(),
+                output: inside(&e.output),
+            })
+            .collect())
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_list() {
+        let text = "\u{feff}Output, note, volume,prompts\n\n# a comment\nout/a.nrrd, x, a.nii.gz, a.json; b.mrk.json\n\
+                    /abs/b.nrrd,,b.nii,b.json\n";
+        let entry = |volume: &str, prompts: &[&str], output: &str| Entry {
+            volume: volume.into(),
+            prompts: prompts.iter().map(Into::into).collect(),
+            output: output.into(),
+        };
+        let expected =
+            [entry("a.nii.gz", &["a.json", "b.mrk.json"], "out/a.nrrd"), entry("b.nii", &["b.json"], "/abs/b.nrrd")];
+        assert_eq!(csv(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn lists_that_cannot_be_used() {
+        let told = |text: &str| csv(text).unwrap_err().to_string();
+        assert!(told("volume,output\na,b\n").contains("no column \"prompts\""));
+        assert!(told("volume,prompts,output\na,,c\n").contains("line 2 has no prompts"));
+        assert!(told("volume,prompts,output\na,b\n").contains("record"));
+        assert!(told("volume,prompts,output\n").contains("no case"));
+        assert!(told("volume,prompts,output\na,b,c\nd,e,c\n").contains("two cases"));
+    }
+
+    #[test]
+    fn pairs_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for name in [
+            "b.nii.gz",
+            "b.prompts.json",
+            "a.1.nrrd",
+            "a.1.mrk.json",
+            "c.nii",
+            "a.1.seg.nrrd",
+            "readme.txt",
+            "d.mrk.json",
+        ] {
+            std::fs::write(path.join(name), "").unwrap();
+        }
+        let entries = of_folder(path, &path.join("out"), ".nii.gz").unwrap();
+        let names: Vec<_> = entries.iter().map(|e| e.output.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.1.nii.gz", "b.nii.gz"]);
+        assert_eq!(entries[0].prompts, [path.join("a.1.mrk.json")]);
+        std::fs::write(path.join("b.nrrd"), "").unwrap();
+        assert!(of_folder(path, path, ".nrrd").unwrap_err().to_string().contains("one case"));
+    }
+}

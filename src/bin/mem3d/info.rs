@@ -1,0 +1,117 @@
+//! `mem3d info`: what this machine and build have, and what a model says of itself.
+
+use super::model::{Choice, device_name};
+use super::output;
+use mem3d::Result;
+use mem3d::nn::model::{Model, Precision};
+use mem3d::nn::{ModelInfo, device, torch_ext};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Says which libtorch, devices and models there are.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Model files to describe [default: the one that would be used].
+    models: Vec<PathBuf>,
+    /// Writes everything as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    libtorch: String,
+    threads: i32,
+    devices: Vec<device::DeviceInfo>,
+    /// The device that `auto` means.
+    auto_device: String,
+    /// Why CUDA cannot be used; null when it can.
+    why_no_cuda: Option<String>,
+    models: Vec<ModelReport>,
+    /// Why there is no default model; null when there is, or when models were named.
+    why_no_model: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelReport {
+    file: PathBuf,
+    sha256: String,
+    /// Megabytes of the file.
+    size_mb: f64,
+    #[serde(flatten)]
+    info: ModelInfo,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// As loading the models that were named.
+pub fn run(args: &Args) -> Result<()> {
+    if let Some(path) = &args.json {
+        let inputs: Vec<_> = args.models.iter().map(PathBuf::as_path).collect();
+        output::check(path, true, &inputs)?;
+    }
+    let (files, why_no_model) = match (&args.models[..], Choice::find(None)) {
+        ([], Ok(Choice::File(path))) => (vec![path], None),
+        ([], Ok(Choice::Random(seed))) => (vec![], Some(format!("MEM3D_MODEL asks for random weights (seed {seed})"))),
+        ([], Err(e)) => (vec![], Some(e.to_string())),
+        (models, _) => (models.to_vec(), None),
+    };
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        libtorch: torch_ext::libtorch_version(),
+        threads: tch::get_num_threads(),
+        devices: device::list(),
+        auto_device: device_name(device::parse("auto")?),
+        why_no_cuda: device::why_no_cuda(),
+        models: files.into_iter().map(describe).collect::<Result<_>>()?,
+        why_no_model,
+    };
+    print(&report);
+    match &args.json {
+        Some(path) => output::write_json(path, &report),
+        None => Ok(()),
+    }
+}
+
+/// Loads the whole model, so that what is described can be used.
+fn describe(file: PathBuf) -> Result<ModelReport> {
+    let model = Model::load(&file, "cpu", Precision::F32)?;
+    let size_mb = std::fs::metadata(&file).map_or(0.0, |m| m.len() as f64 / 1e6);
+    Ok(ModelReport { sha256: model.checksum().to_string(), size_mb, info: model.info().clone(), file })
+}
+
+fn print(report: &Report) {
+    println!("mem3d     {}", report.version);
+    println!("libtorch  {}, {} threads", report.libtorch, report.threads);
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    for device in &report.devices {
+        let default = if device.id == report.auto_device { ", used by default" } else { "" };
+        let memory = match device.memory_total {
+            0 => String::new(),
+            total => format!(", {:.1} of {:.1} GB free", gb(device.memory_free), gb(total)),
+        };
+        println!("device    {}: {}{memory}{default}", device.id, device.name);
+    }
+    if let Some(reason) = &report.why_no_cuda {
+        println!("no CUDA   {reason}");
+    }
+    for model in &report.models {
+        let info = &model.info;
+        let kinds: Vec<_> = info.interactions.iter().map(|k| format!("{k:?}").to_lowercase()).collect();
+        println!("model     {} ({:.1} MB)", model.file.display(), model.size_mb);
+        println!("          {}, preset {:?}", info.name, info.preset);
+        println!("          answers {}", if kinds.is_empty() { "no interaction".into() } else { kinds.join(", ") });
+        println!(
+            "          works at {0} x {0} pixels (region of interest) or {1} x {1} (whole slice)",
+            info.network_size, info.slice_size
+        );
+        println!("          provenance: {}", info.provenance);
+        println!("          licence: {}", info.licence);
+        println!("          SHA-256 {}", model.sha256);
+    }
+    if let Some(reason) = &report.why_no_model {
+        println!("no model  {reason}");
+    }
+}

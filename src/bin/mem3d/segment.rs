@@ -1,0 +1,128 @@
+//! `mem3d segment`: one volume and what was drawn on it, to its segmentation.
+
+use super::case::{self, Case, Summary};
+use super::{console, model, output};
+use mem3d::{Error, Result, io};
+use std::path::{Path, PathBuf};
+
+/// Segments a volume from recorded prompts, over one round or several.
+///
+/// Prints, per segment, its slices, volume and mean quality, and which slice to correct next.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Volume (NIfTI or NRRD).
+    volume: PathBuf,
+    /// What was drawn: prompts files (.json, see docs/prompts.md) and markups of 3D Slicer (.mrk.json).
+    #[arg(required_unless_present = "resume")]
+    prompts: Vec<PathBuf>,
+    /// Segmentation to write: .seg.nrrd (with names and colours), .nii.gz, .nii or .nrrd. May be given several times.
+    #[arg(long, short, value_name = "FILE", required = true)]
+    out: Vec<PathBuf>,
+    /// JSON to write with the quality of every slice, which `mem3d overview --quality` takes.
+    #[arg(long, value_name = "FILE")]
+    quality: Option<PathBuf>,
+    /// File to save the session to, for --resume.
+    #[arg(long, value_name = "FILE")]
+    save_session: Option<PathBuf>,
+    /// Go on from a session that was saved with this volume and model; the prompts are further rounds.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "whole_slice"])]
+    resume: Option<PathBuf>,
+    /// Replace files that exist. Inputs are never replaced.
+    #[arg(long, short)]
+    force: bool,
+    #[command(flatten)]
+    case: case::Args,
+    #[command(flatten)]
+    model: model::Args,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// As reading and writing the files, the model and the session; [`Error::Cancelled`] on Ctrl-C.
+pub fn run(args: &Args) -> Result<()> {
+    check_files(args)?;
+    console::stop_cleanly();
+    let model = args.model.load()?;
+    console::check_interrupt()?;
+    let (mut case, rounds) = Case::open(&args.volume, &args.prompts, args.resume.as_deref(), &model, &args.case)?;
+    case.play("segmenting", &rounds)?;
+    log::info!("{} rounds in {:.1} s", case.rounds, case.seconds);
+    let summaries = case.summaries()?;
+    for path in &args.out {
+        case.write(path)?;
+    }
+    if let Some(path) = &args.quality {
+        case::write_quality(path, &summaries)?;
+    }
+    if let Some(path) = &args.save_session {
+        io::session_file::write(path, &case.session.save())?;
+    }
+    summaries.iter().for_each(|s| println!("{}", line(s)));
+    let written = args.out.iter().chain(&args.quality).chain(&args.save_session);
+    written.for_each(|path| println!("{}", path.display()));
+    Ok(())
+}
+
+/// Checks every file to be written before the long work.
+fn check_files(args: &Args) -> Result<()> {
+    let inputs: Vec<&Path> =
+        std::iter::once(&args.volume).chain(&args.prompts).chain(&args.resume).map(PathBuf::as_path).collect();
+    if let Some(missing) = inputs.iter().find(|p| !p.exists()) {
+        return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
+    }
+    for path in &args.out {
+        case::check_segmentation(path, args.force, &inputs)?;
+    }
+    // A session is saved over the one it was resumed from: it holds that one.
+    let others: Vec<&Path> = inputs.iter().copied().filter(|p| Some(*p) != args.resume.as_deref()).collect();
+    for path in args.quality.iter().chain(&args.save_session) {
+        let resumed = args.resume.as_ref() == Some(path);
+        output::check(path, args.force || resumed, &others)?;
+    }
+    let mut written: Vec<&PathBuf> = args.out.iter().chain(&args.quality).chain(&args.save_session).collect();
+    written.sort();
+    match written.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::argument(format!("{} is to be written twice; name two files", pair[0].display()))),
+        None => Ok(()),
+    }
+}
+
+/// What is printed of a segment.
+fn line(s: &Summary) -> String {
+    let found = match s.mean_quality {
+        None => "nothing was segmented".to_string(),
+        Some(quality) => {
+            format!("{} slices along axis {}, {:.2} ml, mean quality {quality:.3}", s.slices, s.axis, s.volume_ml)
+        }
+    };
+    let next = match s.suggested[..] {
+        [slice] => format!("; correct slice {slice} next (quality {:.3})", s.quality[slice]),
+        _ => "; no slice left to correct".to_string(),
+    };
+    format!("segment {} \"{}\": {found}{next}", s.number, s.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_all_of_a_segment() {
+        let mut s = Summary {
+            number: 2,
+            name: "liver".into(),
+            axis: 0,
+            slices: 3,
+            volume_ml: 1.234,
+            mean_quality: Some(0.5),
+            quality: vec![0.25, 1.0],
+            annotated: vec![1],
+            suggested: vec![0],
+        };
+        let expected = "segment 2 \"liver\": 3 slices along axis 0, 1.23 ml, mean quality 0.500; correct slice 0 next (quality 0.250)";
+        assert_eq!(line(&s), expected);
+        (s.mean_quality, s.suggested) = (None, vec![]);
+        assert_eq!(line(&s), "segment 2 \"liver\": nothing was segmented; no slice left to correct");
+    }
+}
