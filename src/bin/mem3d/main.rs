@@ -22,7 +22,13 @@ use std::process::ExitCode;
 ///
 /// Research software, not a medical device.
 #[derive(Debug, Parser)]
-#[command(name = "mem3d", version, arg_required_else_help = true)]
+#[command(
+    name = "mem3d",
+    version,
+    arg_required_else_help = true,
+    after_help = "Environment: MEM3D_MODEL, the model to use when --model names none; MEM3D_LOG, which log lines are \
+                  written, e.g. mem3d=debug."
+)]
 struct Cli {
     #[command(flatten)]
     console: console::Args,
