@@ -1,0 +1,388 @@
+//! The built command, as a user runs it: every subcommand, exit statuses, what goes to which stream, and bad input.
+
+use mem3d::io::{self, seg_nrrd};
+use mem3d::volume::{Geometry, Volume, VoxelData};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+mod cli_checkpoint;
+
+/// A folder with a small volume and prompts for it.
+pub struct Folder(tempfile::TempDir);
+
+/// Depth, height and width of the volume.
+const SHAPE: [usize; 3] = [5, 40, 36];
+
+impl Folder {
+    /// `ct.nrrd`: a bright box in the middle of every slice; `p.json`: an extreme-points interaction around it on slice
+    /// 2, for a segment with a name and a colour.
+    pub fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        io::write_volume(&folder.path("ct.nrrd"), &volume()).unwrap();
+        let prompts = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
+            "interactions": [{"segment": 3, "kind": "extreme_points",
+                              "points": [[2, 10, 18], [2, 29, 18], [2, 20, 9], [2, 20, 26]]}]}"##;
+        folder.write("p.json", prompts.as_bytes());
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(self.0.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mem3d"));
+        command.args(args).current_dir(self.0.path()).env("MEM3D_MODEL", "random").env_remove("MEM3D_LOG");
+        command.env_remove("RUST_BACKTRACE");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        Run::of(self.command(args).output().unwrap())
+    }
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Run {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Run {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Run { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    #[track_caller]
+    pub fn done(self) -> Run {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self
+    }
+
+    /// Failed with one clear line that holds `expected`, and nothing on standard output.
+    #[track_caller]
+    pub fn failed(self, expected: &str) {
+        assert_eq!(self.status, Some(1), "{self:?}");
+        assert_eq!(self.out, "", "{self:?}");
+        let line = self.err.lines().find(|l| l.starts_with("error: ")).unwrap_or_else(|| panic!("no error: {self:?}"));
+        assert!(line.contains(expected), "{expected:?} not in {line:?}");
+        for noise in ["panicked", "RUST_BACKTRACE", "Os {", "Err("] {
+            assert!(!self.err.contains(noise), "{self:?}");
+        }
+    }
+}
+
+fn volume() -> Volume {
+    let [depth, height, width] = SHAPE;
+    let mut data = vec![0i16; depth * height * width];
+    for (i, v) in data.iter_mut().enumerate() {
+        let (r, c) = (i / width % height, i % width);
+        let noise = ((i * 7919) % 23) as i16;
+        *v = if (10..30).contains(&r) && (9..27).contains(&c) { 200 + noise } else { noise };
+    }
+    let geometry = Geometry {
+        spacing_mm: [3.0, 0.5, 0.75],
+        origin_mm: [-12.5, 40.25, 7.0],
+        direction: [[0.0, 0.0, 1.0], [-0.6, 0.8, 0.0], [0.8, 0.6, 0.0]],
+    };
+    Volume::new(SHAPE, VoxelData::I16(data), geometry).unwrap()
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn wrong_usage_has_a_status_of_its_own() {
+    let f = Folder::new();
+    for args in [
+        &["nonsense"][..],
+        &[],
+        &["segment", "ct.nrrd"],
+        &["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--device"],
+        &["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--window", "3,1"],
+        &["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--precision", "f8"],
+        &["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--threads", "0"],
+        &["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--axis", "3"],
+        &["convert", "a.pth", "--out", "m.safetensors", "--for", "lasso=a.pth"],
+        &["info", "--quiet", "--verbose"],
+    ] {
+        let run = f.run(args);
+        assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{args:?} {run:?}");
+        assert!(run.err.contains("Usage:") || run.err.contains("--help"), "{run:?}");
+    }
+    let help = f.run(&["--help"]).done();
+    for name in ["segment", "batch", "volume", "overview", "convert", "info", "bench"] {
+        assert!(help.out.contains(&format!("  {name} ")), "{name} not in {}", help.out);
+    }
+    assert_eq!(f.run(&["--version"]).done().out, format!("mem3d {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_volume_is_converted_and_never_overwritten() {
+    let f = Folder::new();
+    let run = f.run(&["--quiet", "volume", "ct.nrrd", "ct.nii.gz"]).done();
+    assert_eq!((run.out.as_str(), run.err.as_str()), ("ct.nii.gz\n", ""));
+    assert_eq!(io::read_volume(&f.path("ct.nii.gz")).unwrap().data(), volume().data());
+    // Without --quiet the log says what was read, on standard error.
+    let run = f.run(&["volume", "ct.nii.gz", "ct.nii.gz.nrrd"]).done();
+    assert!(run.out == "ct.nii.gz.nrrd\n" && run.err.contains("36 x 40 x 5 voxels of type i16"), "{run:?}");
+    f.run(&["volume", "ct.nrrd", "ct.nrrd"]).failed("is an input");
+    f.run(&["volume", "ct.nrrd", "no/such/folder/ct.nrrd"]).failed("cannot write into the folder");
+    f.run(&["volume", "ct.nrrd", "ct.png"]).failed("name it .nii");
+}
+
+#[test]
+fn volumes_that_cannot_be_used_are_told() {
+    let f = Folder::new();
+    let segment = |volume: &str| f.run(&["segment", volume, "p.json", "--out", "o.nii.gz"]);
+    segment("none.nrrd").failed("none.nrrd");
+    segment(".").failed("folder");
+    f.write("text.nii.gz", b"this is a text");
+    segment("text.nii.gz").failed("text.nii.gz");
+    f.write("text.nrrd", b"this is a text");
+    segment("text.nrrd").failed("not an NRRD");
+    f.write("scan.dcm", b"DICM");
+    segment("scan.dcm").failed("unknown kind of file");
+    f.run(&["volume", "ct.nrrd", "whole.nii.gz"]).done();
+    let whole = fs::read(f.path("whole.nii.gz")).unwrap();
+    f.write("cut.nii.gz", &whole[..whole.len() / 2]);
+    segment("cut.nii.gz").failed("cut.nii.gz");
+    // Four dimensions, the last with two entries: dim[0] and dim[4] of the NIfTI header.
+    f.run(&["volume", "ct.nrrd", "time.nii"]).done();
+    let mut time = fs::read(f.path("time.nii")).unwrap();
+    (time[40], time[48]) = (4, 2);
+    f.write("time.nii", &time);
+    segment("time.nii").failed("time.nii");
+    let nan = |values: Vec<f32>| Volume::new([1, 2, 2], VoxelData::F32(values), Geometry::default()).unwrap();
+    io::write_volume(&f.path("nan.nrrd"), &nan(vec![1.0, 2.0, f32::NAN, f32::INFINITY])).unwrap();
+    f.write("q.json", br#"{"interactions": [{"kind": "click", "points": [[0, 0, 0]]}]}"#);
+    f.run(&["segment", "nan.nrrd", "q.json", "--out", "o.nii.gz"]).failed("replace_non_finite");
+    io::write_volume(&f.path("flat.nrrd"), &nan(vec![7.0; 4])).unwrap();
+    f.run(&["segment", "flat.nrrd", "q.json", "--out", "o.nii.gz"]).failed("every voxel");
+    assert!(!f.names().contains(&"o.nii.gz".to_string()));
+}
+
+#[test]
+fn prompts_and_files_are_checked_before_the_work() {
+    let f = Folder::new();
+    let segment = |rest: &[&str]| f.run(&[&["segment", "ct.nrrd"], rest].concat());
+    segment(&["none.json", "--out", "o.nrrd"]).failed("none.json");
+    f.write("bad.json", br#"{"interactions": [{"kind": "click", "points": [[9, 0, 0]]}]}"#);
+    segment(&["bad.json", "--out", "o.nrrd"]).failed("interactions[0]: point 1 lies outside");
+    f.write("not.json", b"hello");
+    segment(&["not.json", "--out", "o.nrrd"]).failed("not JSON");
+    segment(&["p.json", "--out", "o.png"]).failed("such a name");
+    segment(&["p.json", "--out", "no/such/o.nrrd"]).failed("cannot write into the folder");
+    segment(&["p.json", "--out", "ct.nrrd", "--force"]).failed("is an input");
+    segment(&["p.json", "--out", "o.nrrd", "--quality", "p.json", "--force"]).failed("is an input");
+    segment(&["p.json", "--out", "o.nrrd", "--out", "o.nrrd"]).failed("written twice");
+    f.write("o.nrrd", b"mine");
+    segment(&["p.json", "--out", "o.nrrd"]).failed("--force");
+    assert_eq!(fs::read(f.path("o.nrrd")).unwrap(), b"mine");
+}
+
+#[test]
+fn models_that_cannot_be_used_are_told() {
+    let f = Folder::new();
+    let with = |model: &str| f.run(&["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--model", model]);
+    with("none.safetensors").failed("none.safetensors");
+    with("random:x").failed("whole number");
+    f.write("text.safetensors", b"this is a text and no model at all");
+    with("text.safetensors").failed("not a safetensors file");
+    f.write("old.pth", b"PK\x03\x04 and so on");
+    with("old.pth").failed("mem3d convert");
+    let device = |device: &str| f.run(&["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--device", device]);
+    device("gpu").failed("no device \"gpu\"");
+    device("cuda:4096").failed("cuda");
+    // A copy of the command, away from any model, without the variable.
+    let alone = f.path("mem3d-alone");
+    fs::copy(env!("CARGO_BIN_EXE_mem3d"), &alone).unwrap();
+    let mut command = Command::new(&alone);
+    command
+        .args(["segment", "ct.nrrd", "p.json", "--out", "o.nrrd"])
+        .current_dir(f.path("."))
+        .env_remove("MEM3D_MODEL");
+    Run::of(command.output().unwrap()).failed("--model random");
+}
+
+#[test]
+fn info_says_what_there_is() {
+    let f = Folder::new();
+    let run = f.run(&["info", "--json", "info.json"]).done();
+    assert!(run.out.contains("libtorch  2.11.") && run.out.contains("device    cpu: "), "{run:?}");
+    let info = json(&f.path("info.json"));
+    assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(info["devices"][0]["id"], "cpu");
+    // Either there is CUDA, or it is said why not.
+    assert_ne!(info["why_no_cuda"].is_null(), info["devices"].as_array().unwrap().len() == 1);
+    f.run(&["info", "none.safetensors"]).failed("none.safetensors");
+    // A reader that goes away is no failure worth a word.
+    let run = Command::new("sh")
+        .args(["-c", &format!("'{}' --quiet info 2>&1 >&- | cat", env!("CARGO_BIN_EXE_mem3d"))])
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&run.stdout).contains("panicked"), "{run:?}");
+}
+
+#[test]
+fn a_segmentation_from_prompts_to_files() {
+    let f = Folder::new();
+    let outputs = ["--out", "o.seg.nrrd", "--out", "o.nii.gz", "--out", "o.nrrd", "--quality", "q.json"];
+    let rest = ["--save-session", "s.m3s", "--stop-after-empty", "0", "--threads", "2"];
+    let run = f.run(&[&["segment", "ct.nrrd", "p.json"], &outputs[..], &rest].concat()).done();
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert!(lines[0].starts_with("segment 3 \"left kidney\": "), "{run:?}");
+    assert_eq!(lines[1..], ["o.seg.nrrd", "o.nii.gz", "o.nrrd", "q.json", "s.m3s"]);
+    assert!(run.err.contains("random weights"), "{run:?}");
+
+    let (shape, geometry, segments) = seg_nrrd::read(&f.path("o.seg.nrrd")).unwrap();
+    assert_eq!((shape, segments.len()), (SHAPE, 1));
+    let [segment] = &segments[..] else { panic!() };
+    assert_eq!((segment.number, segment.name.as_str()), (3, "left kidney"));
+    for (a, b) in segment.color.iter().zip([1.0, 128.0 / 255.0, 0.0]) {
+        assert!((a - b).abs() < 1e-6);
+    }
+    let volume = volume();
+    for (a, b) in geometry.position_lps([1.0, 2.0, 3.0]).iter().zip(volume.geometry().position_lps([1.0, 2.0, 3.0])) {
+        assert!((a - b).abs() < 1e-4);
+    }
+    // The three files hold one segmentation.
+    for name in ["o.nii.gz", "o.nrrd"] {
+        let labels = io::read_volume(&f.path(name)).unwrap();
+        assert!((0..labels.data().len()).all(|i| labels.data().get(i) == 3.0 * f64::from(segment.mask[i])), "{name}");
+    }
+    let quality = json(&f.path("q.json"));
+    assert_eq!(quality["quality"].as_array().unwrap().len(), SHAPE[0]);
+    assert_eq!((&quality["annotated"][0], &quality["axis"]), (&2.into(), &0.into()));
+    let filled = (0..SHAPE[0]).filter(|d| segment.mask[d * 40 * 36..(d + 1) * 40 * 36].contains(&1)).count();
+    assert_eq!(quality["segments"][0]["slices"], filled);
+    // 3 x 0.5 x 0.75 mm a voxel.
+    let ml = segment.mask.iter().filter(|v| **v == 1).count() as f64 * 1.125 / 1000.0;
+    assert!((quality["segments"][0]["volume_ml"].as_f64().unwrap() - ml).abs() < 1e-9);
+
+    let overview = ["overview", "ct.nrrd", "o.nrrd", "--segment", "3", "--quality", "q.json", "--out", "o.png"];
+    assert_eq!(f.run(&overview).done().out, "o.png\n");
+    assert!(fs::read(f.path("o.png")).unwrap().starts_with(b"\x89PNG"));
+
+    // The session goes on where it was: without a further round it writes the same.
+    f.run(&["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "again.nrrd"]).done();
+    let read = |name: &str| io::read_volume(&f.path(name)).unwrap();
+    assert_eq!(read("again.nrrd"), read("o.nrrd"));
+    f.run(&["volume", "ct.nrrd", "other.nii.gz"]).done();
+    let mut other = volume.data().clone();
+    if let VoxelData::I16(v) = &mut other {
+        v[0] += 1;
+    }
+    let other = Volume::new(SHAPE, other, volume.geometry().clone()).unwrap();
+    io::write_volume(&f.path("other.nrrd"), &other).unwrap();
+    f.run(&["segment", "other.nrrd", "--resume", "s.m3s", "--out", "x.nrrd"]).failed("another volume");
+    let seed = ["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "x.nrrd", "--model", "random:5"];
+    f.run(&seed).failed("load that model");
+}
+
+#[test]
+fn a_batch_goes_on_after_a_failure_and_resumes() {
+    let f = Folder::new();
+    f.write("cut.nii.gz", b"\x1f\x8b\x08 and no more");
+    f.write(
+        "cases.csv",
+        b"volume,prompts,output\nct.nrrd,p.json,out/a.seg.nrrd\ncut.nii.gz,p.json,out/b.seg.nrrd\n\
+          ct.nrrd,p.json,out/c.nii.gz\n",
+    );
+    let batch = ["batch", "cases.csv", "--stop-after-empty", "1", "--threads", "2"];
+    let run = f.run(&batch);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.err.contains("error: 1 of 3 cases failed"), "{run:?}");
+    let words = |run: &Run| {
+        let cases = run.out.lines().filter(|l| l.starts_with("case "));
+        cases.map(|l| l.rsplit(' ').next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&run), ["done", "failed", "done"]);
+    let rows = |name: &str| -> Vec<(String, String)> {
+        let mut reader = csv::Reader::from_path(f.path(name)).unwrap();
+        reader.records().map(|r| r.unwrap()).map(|r| (r[2].to_string(), r[7].to_string())).collect()
+    };
+    let first = rows("cases.results.csv");
+    assert_eq!(first.iter().map(|r| r.0.as_str()).collect::<Vec<_>>(), ["done", "failed", "done"]);
+    assert!(first[1].1.contains("cut.nii.gz"), "{first:?}");
+    let a = fs::metadata(f.path("out/a.seg.nrrd")).unwrap().modified().unwrap();
+
+    // The volume is there now, and an output was cut off by a copy: these two are done, the first is left alone.
+    fs::remove_file(f.path("cut.nii.gz")).unwrap();
+    f.run(&["volume", "ct.nrrd", "cut.nii.gz"]).done();
+    let c = fs::read(f.path("out/c.nii.gz")).unwrap();
+    fs::write(f.path("out/c.nii.gz"), &c[..c.len() - 9]).unwrap();
+    let run = f.run(&batch).done();
+    assert_eq!(words(&run), ["already", "done".into(), "done".into()].map(|w: &str| w.to_string()));
+    assert_eq!(fs::metadata(f.path("out/a.seg.nrrd")).unwrap().modified().unwrap(), a);
+    assert_eq!(fs::read(f.path("out/c.nii.gz")).unwrap(), c);
+    assert!(rows("cases.results.csv").iter().all(|r| r.0 == "done" && r.1.is_empty()));
+
+    // Nothing is left to do: no model is needed.
+    let run = f.run(&["batch", "cases.csv", "--model", "none.safetensors"]).done();
+    assert_eq!(words(&run), ["already"; 3]);
+    f.run(&["batch", "none.csv"]).failed("none.csv");
+    f.run(&["batch", "p.json"]).failed("no column");
+    f.run(&["batch", "cases.csv", "--out", "x"]).failed("a CSV names each output");
+}
+
+#[test]
+fn a_folder_is_a_batch() {
+    let f = Folder::new();
+    fs::create_dir(f.path("cases")).unwrap();
+    fs::copy(f.path("ct.nrrd"), f.path("cases/one.nrrd")).unwrap();
+    fs::copy(f.path("p.json"), f.path("cases/one.prompts.json")).unwrap();
+    fs::copy(f.path("ct.nrrd"), f.path("cases/undrawn.nrrd")).unwrap();
+    let run = f.run(&["batch", "cases", "--stop-after-empty", "1", "--format", "nii-gz"]).done();
+    assert!(run.err.contains("undrawn.nrrd: no undrawn.prompts.json"), "{run:?}");
+    assert!(f.path("cases/segmentations/one.nii.gz").exists() && f.path("cases/segmentations/results.csv").exists());
+    f.run(&["batch", "cases/segmentations"]).failed("no case");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_between_two_slices_and_writes_nothing() {
+    let f = Folder::new();
+    let mut long = vec![0u8; 400 * 40 * 36];
+    long.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 251) as u8);
+    let long = Volume::new([400, 40, 36], VoxelData::U8(long), Geometry::default()).unwrap();
+    io::write_volume(&f.path("long.nrrd"), &long).unwrap();
+    let mut command =
+        f.command(&["segment", "long.nrrd", "p.json", "--out", "o.nrrd", "--stop-after-empty", "0", "-v"]);
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // The session is open, and propagation of 400 slices takes a minute: some slices later, it is stopped.
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    lines.by_ref().map(Result::unwrap).find(|l| l.contains("intensities")).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(rest.iter().any(|l| l == "error: cancelled; nothing was changed"), "{rest:?}");
+    assert!(!f.names().contains(&"o.nrrd".to_string()));
+}
+
+#[test]
+fn bench_writes_its_table_and_json() {
+    let f = Folder::new();
+    let args = ["bench", "--presets", "compact", "--slices", "6", "--size", "64", "--threads", "2", "--json", "b.json"];
+    let run = f.run(&args).done();
+    assert!(run.out.contains("GMAC") && run.out.contains("64x64x6"), "{run:?}");
+    assert_eq!(json(&f.path("b.json"))["presets"][0]["preset"], "compact");
+    f.run(&["bench", "--presets", "tiny", "--size", "64"]).err.contains("no preset");
+}
