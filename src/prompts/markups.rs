@@ -293,8 +293,8 @@ mod tests {
     }
 
     fn drawn(prompts: &Prompts) -> Vec<&Interaction> {
-        let of = |s| if let Step::Draw(i) = s { i } else { panic!() };
-        prompts.rounds[0].steps.iter().map(of).collect()
+        let steps = prompts.rounds[0].steps.iter();
+        steps.map(|s| if let Step::Draw(i) = s { i } else { panic!("{s:?}") }).collect()
     }
 
     fn close(i: &Interaction, expected: &[[f64; 3]]) {
