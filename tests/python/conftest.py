@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "slicer-module" / "Mem3D"))
+MODULE = ROOT / "slicer-module" / "Mem3D"
+sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python")]
 
 
 @pytest.fixture(scope="session")
