@@ -10,3 +10,4 @@ import headless  # noqa: E402
 APPLICATION = headless.Headless()
 
 from Mem3DSegmentsTestCase import Mem3DSegmentsTestCase  # noqa: E402, F401
+from Mem3DSessionTestCase import Mem3DHelperSessionTestCase, Mem3DSessionTestCase  # noqa: E402, F401

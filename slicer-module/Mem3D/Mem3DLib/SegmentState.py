@@ -32,11 +32,15 @@ class SegmentState:
         self.annotated = {}  # axis -> slice numbers
         self.suggestion = None
         self._checkpoints = {}
+        self._compared = None
 
     @property
     def pending(self):
         """Whether the engine's mask is not what the segment holds."""
-        return self.started and self.engineMask.changesTo(self.written) is not None
+        if self._compared is None or self._compared[:2] != (self.engineMask, self.written):
+            differs = self.engineMask.changesTo(self.written) is not None
+            self._compared = (self.engineMask, self.written, differs)  # regions never change: compare once
+        return self.started and self._compared[2]
 
     def noteWritten(self, written, fingerprint):
         """The segment holds `written` now, for the engine's present mask."""

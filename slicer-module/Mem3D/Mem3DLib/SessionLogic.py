@@ -125,7 +125,7 @@ class SessionLogic:
 
     def apply(self, onDone=None, onError=None):
         """Writes the engine's mask into the selected segment, as far as the editable area, the intensity range and the
-        overwrite settings allow."""
+        overwrite settings allow. `onDone(whether anything changed)`."""
         self._prepare()
         segmentID, state, catchUp = self._current()
 
@@ -137,8 +137,9 @@ class SessionLogic:
         if catchUp is None or not catchUp.calls:
             if catchUp is not None:
                 state.commit(catchUp)
-            return write(None)
-        return self._run(segmentID, state, catchUp, lambda keeper, job: None, write, onError, newMask=False)
+            write(None)
+        else:
+            self._run(segmentID, state, catchUp, lambda keeper, job: None, write, onError, newMask=False)
 
     def cancel(self):
         """Asks what is running to stop; it then fails with Native.CancelledError and has changed nothing."""
@@ -242,7 +243,12 @@ class SessionLogic:
             return segmentID, state, None
         return segmentID, state, state.catchUp(Segments.readSegment(segmentation, segmentID, self.lattice), now)
 
-    def _run(self, segmentID, state, catchUp, final, onDone, onError, onProgress=None, drawn=None, others=False, newMask=True):
+    def _run(
+        self, segmentID, state, catchUp, final, onDone, onError, onProgress=None, drawn=None, others=False, newMask=True
+    ):
+        """Has the worker tell the engine what it does not know yet and do `final`, and takes over what comes out.
+        `drawn`: (axis, slice) when `final` gives the mask of that slice; `others`: whether it may change other
+        segments; `newMask`: whether there is a result to write when results are written at once."""
         key, keeper, opening = self._key, self._keeper, self._opening
         calls = list(catchUp.calls) if catchUp else []
         axis = drawn[0] if drawn else state.axis
@@ -263,8 +269,6 @@ class SessionLogic:
             for other in self._states.values():
                 if other.number in outcome.masks:
                     other.engineMask = outcome.masks[other.number] or Region(self.lattice.shape)
-            if catchUp:
-                state.noteWritten(catchUp.written, catchUp.fingerprint)
             state.axis = axis
             if outcome.quality is None:
                 state.quality = {}
