@@ -123,18 +123,25 @@ class Panel:
         finally:
             self._updating = False
 
-    def showState(self, state, shape, currentSlice, info=None):
-        """What is known of the selected segment: a SegmentState, or None."""
+    def showState(self, state, shape, currentSlice, info=None, seconds=None):
+        """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took."""
         ui = self.ui
         quality = state.quality.get(state.axis) if state is not None else None
-        annotated = state.annotated.get(state.axis, ()) if state is not None else ()
+        annotated = state.markedSlices() if state is not None else ()
+        if quality is not None and not any(q > 0 for n, q in enumerate(quality) if n not in annotated):
+            quality = [0.0] * len(quality)  # nothing was propagated: there is nothing to judge but what was drawn
         suggestion = state.suggestion if state is not None else None
         suggested = suggestion.slice if suggestion is not None and suggestion.axis == state.axis else None
         self.strip.show(quality, annotated, suggested, currentSlice)
         if quality is None:
             text = "Draw on a slice, then propagate."
+        elif not any(quality):
+            text = "%d of %d slices drawn on or accepted. Propagate to see the others' quality." % (
+                len(annotated),
+                len(quality),
+            )
         else:
-            text = "%d slices, %d drawn on or accepted." % (len(quality), len(annotated))
+            text = "%d of %d slices drawn on or accepted." % (len(annotated), len(quality))
             if currentSlice is not None and 0 <= currentSlice < len(quality):
                 text += " Slice %d: quality %.2f." % (currentSlice, quality[currentSlice])
             if suggested is not None:
@@ -146,16 +153,17 @@ class Panel:
             for name, value in (("firstSliceBox", 0), ("lastSliceBox", last)):
                 ui[name].setMaximum(last)
                 ui[name].setValue(value)
+        self._known = state is not None
         self._drawn = len(annotated) > 0 or (state is not None and not state.engineMask.isEmpty())
         self._suggested = suggestion is not None
         self._pending = state is not None and state.pending
         self._enable()
         if info is not None:
-            self.settings.showInfo(info)
+            self.settings.showInfo(info, seconds)
             for kind, (name, _, _) in KINDS.items():
                 ui[name].setEnabled(kind in info["interactionKinds"])
 
-    _drawn = _suggested = _pending = False
+    _known = _drawn = _suggested = _pending = False
 
     def showBusy(self, busy):
         """Whether the engine is at work: then there is nothing to do but to wait or to cancel."""
@@ -194,7 +202,8 @@ class Panel:
             (("propagateButton", "propagateUpButton", "propagateDownButton", "acceptButton"), idle and self._drawn),
             (("nextSliceButton",), idle and self._suggested),
             (("applyButton",), idle and self._pending),
-            (("undoButton", "redoButton", "resetButton", "settingsApplyButton"), idle),
+            (("undoButton", "redoButton", "resetButton"), idle and self._known),
+            (("settingsApplyButton",), idle),
             (("firstSliceBox", "lastSliceBox"), bool(self.ui["rangeCheckBox"].property("checked"))),
         ):
             for name in names:

@@ -80,9 +80,10 @@ class QualityStrip:
                 color = ANNOTATED
             if number == suggested:
                 color = SUGGESTED
-            tall = max(int(min(max(value, 0.0), 1.0) * (height - 10)), 2)
-            painter.fillRect(left, height - 4 - tall, right - left - gap, tall, qt.QColor(*color))
-            if number in annotated or number == suggested:  # also seen where the bar is short
+            tall = int(min(max(value, 0.0), 1.0) * (height - 10))
+            if tall > 0:
+                painter.fillRect(left, height - 4 - tall, right - left - gap, tall, qt.QColor(*color))
+            if number in annotated or number == suggested:  # seen where there is no bar, too
                 painter.fillRect(left, height - 4, right - left, 4, qt.QColor(*color))
         if current is not None and 0 <= current < len(quality):
             middle = (2 * current + 1) * width // (2 * len(quality))

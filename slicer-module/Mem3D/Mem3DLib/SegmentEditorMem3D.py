@@ -108,7 +108,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.refresh()
 
     def updateGUIFromMRML(self):
-        if self.panel is None:
+        if self.logic is None:
             return
         options = self.options()
         self.gesture.setKind(options["kind"])
@@ -125,7 +125,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
         """Whether the event was one of ours."""
-        if self.panel is None or viewWidget.className() != "qMRMLSliceWidget":
+        if self.logic is None or viewWidget.className() != "qMRMLSliceWidget":
             return False
         if eventId == vtk.vtkCommand.KeyPressEvent:
             return self._keyPressed(callerInteractor.GetKeySym())
@@ -304,7 +304,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def refresh(self):
         """Brings panel and preview to the present state."""
-        if self.panel is None or self.logic is None:
+        if self.logic is None:
             return
         if not self.logic.isCurrent():
             self.preview.hide()
@@ -322,9 +322,10 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.preview.hide()
 
     def showState(self):
-        if self.panel is None or self.logic is None:
+        if self.logic is None:
             return
         current = self.logic.isCurrent()
         state = self.logic.state() if current else None
         shape = self.logic.lattice.shape if current else None
-        self.panel.showState(state, shape, self.currentSlice() if current else None, self.logic.info)
+        number = self.currentSlice() if current else None
+        self.panel.showState(state, shape, number, self.logic.info, self.logic.lastSeconds)

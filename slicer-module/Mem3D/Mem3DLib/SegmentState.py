@@ -27,6 +27,7 @@ class SegmentState:
         self.written = Region(shape)
         self.fingerprint = None
         self.axis = 0  # last drawn on
+        self.drawn = None  # (axis, slice) drawn on and not accepted yet
         self.started = False
         self.quality = {}  # axis -> one value a slice
         self.annotated = {}  # axis -> slice numbers
@@ -41,6 +42,13 @@ class SegmentState:
             differs = self.engineMask.changesTo(self.written) is not None
             self._compared = (self.engineMask, self.written, differs)  # regions never change: compare once
         return self.started and self._compared[2]
+
+    def markedSlices(self):
+        """Slices along the axis drawn on that the user drew on or accepted."""
+        marked = set(self.annotated.get(self.axis, ()))
+        if self.drawn is not None and self.drawn[0] == self.axis:
+            marked.add(self.drawn[1])
+        return marked
 
     def noteWritten(self, written, fingerprint):
         """The segment holds `written` now, for the engine's present mask."""

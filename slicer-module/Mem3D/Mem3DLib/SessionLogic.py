@@ -10,6 +10,8 @@ Everything here runs on the main thread; the engine's calls go to the worker, an
 `onDone` / `onError` (at once, with the InlineWorker that scripts get by default). A call that fails changes nothing.
 """
 
+import time
+
 from . import Segments
 from .Engine import makeEngine
 from .Errors import UserError
@@ -33,6 +35,7 @@ class SessionLogic:
         self.worker = worker or InlineWorker()
         self.autoApply = False
         self.onChanged = None  # called after every step, without arguments
+        self.lastSeconds = None  # how long the last step took, from the call to its result
         self.lattice = None
         self._keeper = SessionKeeper(settings or Settings.fromEnvironment(), makeEngine)
         self._key = None
@@ -249,6 +252,7 @@ class SessionLogic:
         """Has the worker tell the engine what it does not know yet and do `final`, and takes over what comes out.
         `drawn`: (axis, slice) when `final` gives the mask of that slice; `others`: whether it may change other
         segments; `newMask`: whether there is a result to write when results are written at once."""
+        startedAt = time.monotonic()
         key, keeper, opening = self._key, self._keeper, self._opening
         calls = list(catchUp.calls) if catchUp else []
         axis = drawn[0] if drawn else state.axis
@@ -264,12 +268,14 @@ class SessionLogic:
         def done(outcome):
             if self._key is not key or keeper is not self._keeper:
                 return  # about nodes that are not edited any more
+            self.lastSeconds = time.monotonic() - startedAt
             if catchUp:
                 state.commit(catchUp)
             for other in self._states.values():
                 if other.number in outcome.masks:
                     other.engineMask = outcome.masks[other.number] or Region(self.lattice.shape)
             state.axis = axis
+            state.drawn = drawn
             if outcome.quality is None:
                 state.quality = {}
             else:

@@ -14,6 +14,7 @@ class SettingsForm:
     def __init__(self, ui, onChosen):
         self._ui = ui
         self._onChosen = onChosen
+        ui["settingsBox"].setFlat(True)
         ui["settingsContent"].setVisible(False)
         ui["settingsApplyButton"].setVisible(False)
         for device in ("auto", "cpu", "cuda:0"):
@@ -25,6 +26,7 @@ class SettingsForm:
         ui["settingsApplyButton"].clicked.connect(lambda *_: self._onChosen(self.settings()))
 
     def _toggled(self, shown):
+        self._ui["settingsBox"].setFlat(not shown)
         self._ui["settingsContent"].setVisible(bool(shown))
         self._ui["settingsApplyButton"].setVisible(bool(shown))
 
@@ -65,11 +67,11 @@ class SettingsForm:
         """What is loaded, on which hardware, and how long the last step took."""
         device = next((d for d in info["devices"] if d[0] == info["device"]), (info["device"], "", 0, 0))
         lines = [
-            "Model %s on %s (%s), %d threads, %s." % (
+            "Model %s on %s (%s), %s, %s." % (
                 info["model"] or "without a name",
                 device[0],
                 device[1] or "unknown hardware",
-                info["threads"],
+                "1 thread" if info["threads"] == 1 else "%d threads" % info["threads"],
                 "in a helper process" if info["helper"] else "in Slicer",
             ),
             "mem3d %s, libtorch %s. Weights: %s." % (info["version"], info["libtorch"], info["licence"] or "no licence named"),
