@@ -10,7 +10,9 @@ _MODULE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def tutorial():
     """Where the tutorial is, as a link when it lies on this computer."""
     path = _found("slicer.md", "docs")
-    return '<a href="file:///%s">docs/slicer.md</a>' % path.replace("\\", "/").lstrip("/") if path else "docs/slicer.md of mem3d"
+    if path is None:
+        return "docs/slicer.md of mem3d"
+    return '<a href="file:///%s">docs/slicer.md</a>' % path.replace("\\", "/").lstrip("/")
 
 
 def _found(name, *folders):

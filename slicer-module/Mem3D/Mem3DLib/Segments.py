@@ -145,7 +145,8 @@ def readSegment(segmentationNode, segmentID, lattice):
 def fingerprint(segmentationNode, segmentID):
     """Changes whenever the segment's voxels may have changed."""
     image = labelmapOf(segmentationNode, segmentID)
-    return (image.__this__ if image else None, image.GetMTime() if image else 0, segmentOf(segmentationNode, segmentID).GetLabelValue())
+    value = segmentOf(segmentationNode, segmentID).GetLabelValue()
+    return (image.__this__, image.GetMTime(), value) if image else (None, 0, value)
 
 
 def writeSegment(editor, segmentID, lattice, before, after):
