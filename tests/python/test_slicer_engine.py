@@ -381,7 +381,7 @@ def test_files_are_short_and_for_python_3_9():
 def test_only_what_slicer_has_is_imported_at_file_scope():
     allowed = {"slicer", "vtk", "qt", "numpy", "SegmentEditorEffects", "Mem3DLib", "Mem3DTesting"}
     for path in sorted(MODULE.rglob("*.py")):
-        if path.parent.name == "Icons":
+        if path.name in ("render.py", "run.py"):  # run by hand, not by Slicer's module loader
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             names = []
