@@ -32,7 +32,7 @@ class Gesture:
 
     def press(self, view, plane, xy, ras):
         """The button goes down. `plane`: anything that compares equal as long as the view shows the same slice."""
-        if view is not self.view or plane != self.plane:
+        if view != self.view or plane != self.plane:
             self.clear()
         self.view, self.plane = view, plane
         self._start, self._dragging = xy, True

@@ -24,7 +24,9 @@ class _Clicks(qt.QObject):
     def eventFilter(self, watched, event):
         kind = event.type()
         if kind == qt.QEvent.MouseButtonPress or kind == qt.QEvent.MouseMove:
-            self._onClick(event.pos().x(), self._label.property("width"))
+            # A PythonQt that hands the event over as a plain QEvent knows no position.
+            position = event.pos() if hasattr(event, "pos") else self._label.mapFromGlobal(qt.QCursor.pos())
+            self._onClick(position.x(), self._label.property("width"))
             return True
         if kind == qt.QEvent.Resize:
             self._onResize()

@@ -76,7 +76,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def setMRMLDefaults(self):
         for name, value in DEFAULTS.items():
-            self.scriptedEffect.setParameterDefault("Mem3D." + name, str(value))
+            self.scriptedEffect.setParameterDefault(name, str(value))
 
     def activate(self):
         self._active = True
@@ -173,15 +173,15 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         """The options kept with the scene."""
         effect = self.scriptedEffect
         return {
-            "kind": effect.integerParameter("Mem3D.kind"),
-            "negative": effect.integerParameter("Mem3D.negative") != 0,
-            "radiusMm": effect.doubleParameter("Mem3D.radiusMm"),
-            "autoPropagate": effect.integerParameter("Mem3D.autoPropagate") != 0,
-            "autoApply": effect.integerParameter("Mem3D.autoApply") != 0,
+            "kind": effect.integerParameter("kind"),
+            "negative": effect.integerParameter("negative") != 0,
+            "radiusMm": effect.doubleParameter("radiusMm"),
+            "autoPropagate": effect.integerParameter("autoPropagate") != 0,
+            "autoApply": effect.integerParameter("autoApply") != 0,
         }
 
     def setOption(self, name, value):
-        self.scriptedEffect.setParameter("Mem3D." + name, str(value) if isinstance(value, float) else str(int(value)))
+        self.scriptedEffect.setParameter(name, str(value) if isinstance(value, float) else str(int(value)))
         self.gesture.setKind(self.options()["kind"])
         self.feedback.clear()
         self.logic.autoApply = self.options()["autoApply"]
