@@ -1,5 +1,6 @@
 """The Segment Editor effect "Mem3D": prompts drawn in slice views to the logic, what comes out to panel and preview."""
 
+import logging
 import os
 
 import qt
@@ -12,6 +13,7 @@ from .Editors import EffectEditor
 from .Errors import UserError
 from .Gesture import Gesture
 from .Native import BOTH, SCRIBBLE
+from .Native import Error as EngineError
 from .Panel import RESOURCES, Panel
 from .Preview import Preview
 from .SessionLogic import SessionLogic
@@ -39,6 +41,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.feedback = StrokeFeedback(scriptedEffect)
         self._timer = None
         self._active = False
+        self._refreshing = False
 
     # ---- what Slicer calls ----
 
@@ -283,6 +286,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.panel.sayError(error)
 
     def _failed(self, error):
+        if not isinstance(error, (UserError, EngineError)):  # a bug: the user sees what, the log says where
+            logging.error("Mem3D: %s", error, exc_info=error)
         self.panel.sayError(error)
         self.refresh()
 
@@ -300,17 +305,21 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         try:
             self.logic.worker.poll()
         except Exception as error:  # noqa: BLE001 - the timer must go on, and the user must see it
-            self.panel.sayError(error)
+            self._failed(error)
 
     def refresh(self):
         """Brings panel and preview to the present state."""
-        if self.logic is None:
+        if self.logic is None or self._refreshing:
             return
-        if not self.logic.isCurrent():
-            self.preview.hide()
-        else:
-            self._showPreview()
-        self.showState()
+        self._refreshing = True  # looking at the source volume may make Slicer call back
+        try:
+            if not self.logic.isCurrent():
+                self.preview.hide()
+            else:
+                self._showPreview()
+            self.showState()
+        finally:
+            self._refreshing = False
 
     def _showPreview(self):
         editor, state = self.logic.editor, self.logic.state()

@@ -13,7 +13,7 @@ from .Regions import Region
 MAX_CORRECTED_SLICES = 12
 
 
-# `calls` to the engine, (name, arguments) each; then its mask is `engineMask` (None: to be asked) for `written`.
+# `calls` to the engine, (name, arguments) each; then its mask is `engineMask` (None: not told by this) for `written`.
 CatchUp = namedtuple("CatchUp", "calls engineMask written fingerprint")
 
 
@@ -63,7 +63,7 @@ class SegmentState:
             return CatchUp(calls, content, content, fingerprint)
         changes = self.written.changesTo(content)
         if changes is None:
-            return CatchUp([], self.engineMask, content, fingerprint)
+            return CatchUp([], None, content, fingerprint)
         known = self._checkpoints.get(content.checksum())
         if known is not None:  # Slicer's Undo or Redo
             return CatchUp([("_rewind", (self.number, known, content.full()))], None, content, fingerprint)

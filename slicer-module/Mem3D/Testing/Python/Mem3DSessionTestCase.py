@@ -239,6 +239,22 @@ class Mem3DSessionTestCase(unittest.TestCase):
         logic.apply()
         self.assertTrue((self.held("b") == b).all())
 
+    def test_undoAfterAnEditOfAnotherSegmentInBetween(self):
+        logic = self.open()
+        logic.interact(SCRIBBLE, self.ras(STROKE))
+        logic.apply()
+        first = self.held()
+        logic.interact(BOX, self.ras([[8, 14, 10], [8, 34, 30]]), axis=AXIS_DEPTH)
+        other = np.zeros(self.array.shape, bool)
+        other[0, :3, :3] = True
+        setVoxels(self.segmentation, "b", self.volume, other)  # touches the labelmap that a may share
+        logic.apply()
+        self.assertFalse((self.held() == first).all())
+        self.editor.logic.Undo()
+        logic.apply()
+        self.assertTrue((self.held() == first).all())
+        self.assertTrue((logic.state().engineMask.full() == first).all())
+
     def test_aSegmentThatHoldsSomethingIsRefined(self):
         logic = self.open()
         start = ball() > 0
