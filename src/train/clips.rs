@@ -43,6 +43,8 @@ const LEAST_AREA: f32 = 24.0;
 const MOST_PIXELS: f32 = 224.0;
 /// Least difference between the target and what is around it, for instance not both beyond the window.
 const LEAST_CONTRAST: f32 = 0.006;
+/// Outlines this many times as long as a circle's about the same area belong to nets and splinters: nine of ten are left out.
+const RAGGED: f32 = 3.5;
 /// Draws until one gives a clip.
 const TRIES: usize = 16;
 
@@ -189,8 +191,19 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
     let middle = options.context / 2 * area;
     let seen = first >= LEAST_AREA
         && first < 0.8 * area as f32
-        && contrast(&clip.images[middle..middle + area], &clip.masks[..area], options.size) > LEAST_CONTRAST;
+        && contrast(&clip.images[middle..middle + area], &clip.masks[..area], options.size) > LEAST_CONTRAST
+        && (ragged(&clip.masks[..area], options.size) < RAGGED || chance(random, 0.1));
     seen.then_some(clip)
+}
+
+/// Length of the mask's outline over that of a circle about the same area.
+fn ragged(mask: &[f32], side: usize) -> f32 {
+    let inside = |i: usize| mask[i] > 0.5;
+    let area = (0..mask.len()).filter(|&i| inside(i)).count() as f32;
+    let right = (0..mask.len()).filter(|&i| (i + 1) % side != 0 && inside(i) != inside(i + 1)).count();
+    let below = (0..mask.len() - side).filter(|&i| inside(i) != inside(i + side)).count();
+    // Steps along the pixels' edges are 4 / pi times as long as the outline on average.
+    (right + below) as f32 * std::f32::consts::FRAC_PI_4 / (2.0 * (std::f32::consts::PI * area.max(1.0)).sqrt())
 }
 
 /// Difference of the means inside the mask and just outside it.
@@ -233,7 +246,8 @@ fn frame(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random: &Ran
     let (r, c) = [(1, 2), (0, 2), (0, 1)][axis];
     let fine = scene.spacing[r].min(scene.spacing[c]);
     let pixel = fine * if chance(random, 0.5) { 1.0 } else { log_uniform(random, 0.75, 1.6) };
-    let angle = if chance(random, 0.5) { uniform(random, -0.35, 0.35) } else { uniform(random, 0.0, 6.28) };
+    let angle =
+        if chance(random, 0.5) { uniform(random, -0.35, 0.35) } else { uniform(random, 0.0, std::f32::consts::TAU) };
     let (sin, cos) = if chance(random, 0.3) { (0.0, 1.0) } else { angle.sin_cos() };
     let squeeze = if chance(random, 0.5) { log_uniform(random, 0.8, 1.25) } else { 1.0 };
     let flip = if chance(random, 0.5) { 1.0 } else { -1.0 };
@@ -338,9 +352,9 @@ fn regions(n: usize, count: usize, random: &Random) -> Vec<(i32, i32, usize)> {
 /// Index of the nearest voxel; none beyond the border unless the scene is mirrored there.
 fn nearest(scene: &Scene, p: [f32; 3]) -> Option<usize> {
     let mut index = 0;
-    for i in 0..3 {
-        let n = scene.shape[i] as i32;
-        let mut k = p[i].round() as i32;
+    for (p, side) in p.into_iter().zip(scene.shape) {
+        let n = side as i32;
+        let mut k = p.round() as i32;
         if k < 0 || k >= n {
             if !scene.mirrored {
                 return None;
@@ -348,7 +362,7 @@ fn nearest(scene: &Scene, p: [f32; 3]) -> Option<usize> {
             k = k.rem_euclid(2 * n);
             k = if k >= n { 2 * n - 1 - k } else { k };
         }
-        index = index * scene.shape[i] + k as usize;
+        index = index * side + k as usize;
     }
     Some(index)
 }
@@ -552,5 +566,70 @@ impl Edge {
 
     fn beyond(&self, r: usize, c: usize) -> bool {
         r < self.rows.0 || r >= self.rows.1 || c < self.cols.0 || c >= self.cols.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::{Purpose, random};
+    use super::super::synthetic;
+    use super::*;
+
+    const OPTIONS: ClipOptions = ClipOptions { size: 48, context: 3, length: 4, difficulty: 0.5 };
+
+    fn disc(side: usize, radius: f32) -> Vec<f32> {
+        let centre = side as f32 / 2.0 - 0.5;
+        (0..side * side)
+            .map(|i| f32::from(((i / side) as f32 - centre).hypot((i % side) as f32 - centre) < radius))
+            .collect()
+    }
+
+    #[test]
+    fn a_disc_is_not_ragged_and_stripes_are() {
+        assert!((ragged(&disc(64, 20.0), 64) - 1.0).abs() < 0.05);
+        let stripes: Vec<f32> = (0..64 * 64).map(|i| f32::from(i % 64 % 2 == 0)).collect();
+        assert!(ragged(&stripes, 64) > 10.0);
+    }
+
+    #[test]
+    fn contrast_by_hand() {
+        let mask = disc(64, 10.0);
+        let image: Vec<f32> = mask.iter().map(|m| 0.2 + 0.3 * m).collect();
+        assert!((contrast(&image, &mask, 64) - 0.3).abs() < 1e-5);
+    }
+
+    #[test]
+    fn clips_are_as_asked_for_and_some_targets_end() {
+        let (mut ended, mut made) = (0, 0);
+        for i in 0..24 {
+            let scene = synthetic::scene(9, i / 4, 48);
+            let Some(clip) = clip(&scene, &OPTIONS, &random(9, Purpose::Clip, i)) else { continue };
+            made += 1;
+            assert_eq!((clip.images.len(), clip.masks.len()), (4 * 3 * 48 * 48, 4 * 48 * 48));
+            assert!(clip.images.iter().chain(&clip.masks).all(|v| (0.0..=1.0).contains(v)));
+            let areas: Vec<f32> = clip.masks.chunks(48 * 48).map(|m| m.iter().sum()).collect();
+            assert!(areas[0] >= LEAST_AREA);
+            ended += usize::from(areas[1..].iter().any(|&a| a < 0.5));
+        }
+        assert!(made >= 20 && (3..=16).contains(&ended), "{ended} of {made}");
+    }
+
+    #[test]
+    fn a_real_scene_is_cut_along_its_axes_with_its_own_greys() {
+        // Grey = 1000 * plane; the target is a block in the middle.
+        let shape = [12, 40, 40];
+        let place = |i: usize| [i / 1600, i / 40 % 40, i % 40];
+        let inside = |i: usize| {
+            let [z, y, x] = place(i);
+            (3..9).contains(&z) && (10..30).contains(&y) && (10..30).contains(&x)
+        };
+        let ids = (0..12 * 1600).map(|i| u16::from(inside(i))).collect();
+        let kinds = [0, 1].map(|c| super::super::scene::Kind::new(c, super::super::scene::Tissue::Organ, c == 1));
+        let r = random(1, Purpose::Scene, 0);
+        let mut scene = Scene::new(shape, [3.0, 1.0, 1.0], ids, &kinds, 10, &r);
+        let grey = (0..12 * 1600).map(|i| 20_000 + if inside(i) { 20_000 } else { 0 }).collect();
+        scene.image = Some(std::sync::Arc::new(grey));
+        let clips = (0..8).filter_map(|i| clip(&scene, &OPTIONS, &random(2, Purpose::Clip, i)));
+        assert!(clips.count() >= 6);
     }
 }

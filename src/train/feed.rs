@@ -139,7 +139,7 @@ impl Feed {
     ///
     /// # Panics
     /// When a worker panicked.
-    pub fn next(&mut self) -> Vec<Clip> {
+    pub fn next_batch(&mut self) -> Vec<Clip> {
         loop {
             if let Some(batch) = self.waiting.remove(&self.wanted) {
                 self.wanted += 1;
@@ -207,7 +207,7 @@ mod tests {
     fn the_same_batches_come_whatever_the_number_of_workers_and_the_start() {
         let take = |workers, first, count| {
             let mut feed = Feed::start(options(), workers, first);
-            (0..count).map(|_| feed.next()).collect::<Vec<_>>()
+            (0..count).map(|_| feed.next_batch()).collect::<Vec<_>>()
         };
         let all = take(1, 0, 5);
         assert_eq!(all, take(3, 0, 5));

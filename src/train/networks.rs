@@ -11,7 +11,7 @@ use crate::nn::query_encoder::normalise;
 use crate::nn::weights::Header;
 use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Preset and hyper-parameters of the networks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -239,7 +239,10 @@ impl Trainee for PaperTrainee {
 
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor {
         let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { readout };
-        self.modules.quality.forward(seen, probability).to_kind(Kind::Float).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>)
+        let head = &self.modules.quality;
+        // A head without parameters has no logit; nothing is trained then.
+        head.logit(seen, probability)
+            .unwrap_or_else(|| head.forward(seen, probability).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>))
     }
 
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {

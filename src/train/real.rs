@@ -147,7 +147,8 @@ fn instances(label: &Volume, excluded: &[u32], path: &Path) -> Result<(Vec<u16>,
     if distinct.first() != Some(&0) {
         distinct.insert(0, 0);
     }
-    let ids = values.iter().map(|v| distinct.binary_search(v).expect("collected above") as u16).collect();
+    let number = |v: &u32| distinct.binary_search(v).expect("collected above") as u16;
+    let ids = values.chunk_by(|a, b| a == b).flat_map(|run| std::iter::repeat_n(number(&run[0]), run.len())).collect();
     let any = Tissue::ANY;
     let kind = |(i, v): (usize, &u32)| {
         let tissue = if *v == 0 { Tissue::Air } else { any[i % any.len()] };

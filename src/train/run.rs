@@ -199,7 +199,7 @@ impl Training {
             }
             feed.set_difficulty(difficulty(progress));
             let waited = Instant::now();
-            let clips = feed.next();
+            let clips = feed.next_batch();
             means.waiting += waited.elapsed().as_secs_f64();
             let rate = optimiser_options.rate(progress);
             let r = random(seed, Purpose::Step, state.steps);

@@ -144,7 +144,8 @@ impl Scene {
             }
         }
         for instance in &mut instances {
-            instance.kind.target &= instance.voxels >= least;
+            // What takes a third of the volume is a ground, not a target.
+            instance.kind.target &= instance.voxels >= least && 3 * instance.voxels <= ids.len();
         }
         Scene {
             shape,
@@ -294,9 +295,9 @@ mod tests {
             *id = [0, 1, 2, 2][i % 8 / 2];
         }
         let kind = |c, target| Kind::new(c, Tissue::Fat, target);
-        let kinds = [kind(0, true), kind(1, true), kind(2, false)];
+        let kinds = [kind(0, true), kind(1, true), kind(2, true)];
         let scene = Scene::new([4, 8, 8], [1.0; 3], ids, &kinds, 65, &random(1, Purpose::Scene, 0));
-        // Two columns of eight are 64 voxels: too few.
+        // Two columns of eight are 64 voxels: too few. Four are 128 of 256: too many.
         assert!(scene.targets().is_empty());
         assert_eq!(scene.instances[1].bounds, [[0, 3], [0, 7], [2, 3]]);
         assert_eq!(scene.instances[1].sample.len(), 64);

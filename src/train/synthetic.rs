@@ -85,7 +85,7 @@ pub(super) fn regions(random: &Random, shape: [usize; 3], least: usize, most: us
 fn composite(random: &Random, shape: [usize; 3]) -> Painting {
     let mut painting =
         if chance(random, 0.5) { regions(random, shape, 2, 7) } else { Painting::new(shape, Tissue::Fat) };
-    painting.kinds.iter_mut().for_each(|k| k.target = chance(random, 0.3));
+    painting.kinds.iter_mut().for_each(|k| k.target = chance(random, 0.1));
     let side = shape[0] as f32;
     if chance(random, 0.65) {
         // A body: everything outside it is one thing.

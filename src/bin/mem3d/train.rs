@@ -127,13 +127,13 @@ struct Clips {
     #[arg(long)]
     clip: Option<usize>,
     /// Voxels a side of a synthetic scene.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 96)]
     scene_side: usize,
     /// Synthetic scenes in use at a time.
     #[arg(long, default_value_t = 24)]
     scenes: u64,
     /// Clips after which one of them is replaced.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 64)]
     renew: u64,
 }
 

@@ -35,7 +35,7 @@ pub fn write(path: &Path, options: &TrainOptions, count: usize) -> Result<()> {
         2,
         0,
     );
-    let clips: Vec<Clip> = (0..count.max(1)).flat_map(|_| feed.next()).collect();
+    let clips: Vec<Clip> = (0..count.max(1)).flat_map(|_| feed.next_batch()).collect();
     let (rows, cols) = (clips.len().div_ceil(ACROSS), ACROSS * (options.length + 1));
     let width = (cols as f32 * SIDE) as u32;
     let mut canvas = Canvas::new(width, (rows as f32 * (SIDE + 2.0)) as u32, [30, 30, 60, 255])?;
