@@ -12,7 +12,7 @@ mod plane;
 pub mod preprocess;
 pub mod progress;
 mod propagation;
-mod quality;
+pub(crate) mod quality;
 pub mod roi;
 pub mod session;
 mod state;

@@ -26,6 +26,16 @@ pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) ->
             (1.0 - f64::from(quality[k])).max(0.0) * area
         })
         .collect();
+    gain_of_errors(&error, fixed)
+}
+
+/// Gain of a correction of each slice, in the unit of `error`: its own error, and the share of its neighbours' that it is
+/// expected to mend.
+///
+/// # Shapes
+/// As [`expected_gain`].
+pub(crate) fn gain_of_errors(error: &[f64], fixed: &[bool]) -> Vec<f64> {
+    let n = error.len();
     (0..n)
         .map(|k| {
             if fixed[k] {

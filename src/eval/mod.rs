@@ -2,11 +2,20 @@
 //!
 //! Everything is defined in `docs/evaluation.md`.
 
+pub mod cases;
 pub mod components;
 pub mod distance;
+mod memory;
 pub mod metrics;
+pub mod protocol;
+pub mod record;
+pub mod report;
+pub mod results;
 pub mod robot_user;
+pub mod rounds;
 mod scribble;
+mod select;
 pub mod statistics;
+pub mod summary;
 
 pub use robot_user::{Place, RobotUser};

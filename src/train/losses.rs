@@ -150,6 +150,6 @@ mod tests {
     #[should_panic(expected = "one shape")]
     fn shapes_that_would_broadcast_are_refused() {
         let column = Tensor::from_slice(&[0.0f32, 1.0]).reshape([2, 1]);
-        quality_loss(&column, &Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]));
+        let _ = quality_loss(&column, &Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]));
     }
 }

@@ -1,0 +1,120 @@
+//! What was measured on one target, as it is kept between runs of the command: one JSON file a target.
+
+use super::metrics::Ends;
+use crate::error::{Error, Result};
+use crate::io::write_whole;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Everything measured on one label of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetResult {
+    /// Name of the case.
+    pub case: String,
+    /// Label of the target in the case's label file.
+    pub label: u32,
+    /// Shape of the volume.
+    pub shape: [usize; 3],
+    /// Spacing, mm.
+    pub spacing_mm: [f64; 3],
+    /// Array index of the axis of the slices.
+    pub axis: usize,
+    /// Voxels of the target.
+    pub voxels: usize,
+    /// Slices with target.
+    pub slices: usize,
+    /// One for each drawing, method and seed.
+    pub runs: Vec<Run>,
+    /// Peak memory of the process while the target was worked on, MB; 0 where the system does not tell.
+    pub peak_memory_mb: f64,
+}
+
+/// One course of rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Name of what was drawn ([`super::protocol::Drawing::name`]).
+    pub drawing: String,
+    /// Name of the selection, or of the tool that was fed with the same annotated slices.
+    pub method: String,
+    /// Number of the run, from 0, where chance chooses the slices.
+    pub number: usize,
+    /// One a round.
+    pub rounds: Vec<Round>,
+}
+
+/// What was measured after one round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// From 1.
+    pub round: usize,
+    /// Slice drawn on; `None` when every slice was annotated before.
+    pub slice: Option<usize>,
+    /// Interactions on that slice.
+    pub interactions: usize,
+    /// IoU of that slice when it was accepted.
+    pub slice_iou: f64,
+    /// Dice of the volume.
+    pub dice: f64,
+    /// Normalised surface dice of the volume.
+    pub nsd: f64,
+    /// 95th percentile of the Hausdorff distance, mm.
+    pub hd95_mm: f64,
+    /// Slices beyond the ends of the target, and missed ones.
+    pub ends: Ends,
+    /// Seconds until the slice's mask was right, all interactions together.
+    pub interact_s: f64,
+    /// Seconds of the propagation.
+    pub propagate_s: f64,
+    /// Slices that were replaced.
+    pub replaced: usize,
+    /// Estimated quality and true IoU of every slice that is not annotated and holds the target or a mask.
+    pub slices: Vec<SliceQuality>,
+}
+
+/// Estimate and truth of one slice.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SliceQuality {
+    /// Slice number.
+    pub slice: usize,
+    /// Estimated quality.
+    pub quality: f32,
+    /// True IoU.
+    pub iou: f32,
+}
+
+impl TargetResult {
+    /// Name of the target, usable as a file name.
+    pub fn name(&self) -> String {
+        target_name(&self.case, self.label)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_whole(path, |w| Ok(serde_json::to_writer(w, self)?))
+    }
+
+    /// Reads what [`TargetResult::write`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::BadFile`] when it is something else.
+    pub fn read(path: &Path) -> Result<TargetResult> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        serde_json::from_str(&text)
+            .map_err(|e| Error::bad_file(path, format!("this is no result of mem3d evaluate ({e}); remove it")))
+    }
+}
+
+/// Name of a target, usable as a file name.
+pub fn target_name(case: &str, label: u32) -> String {
+    format!("{case}__{label}")
+}
+
+impl Round {
+    /// By how much the Dice fell although the slice was annotated correctly (at least `accept_iou`); 0 when it rose.
+    pub fn fall_after_correct(&self, before: &Round, accept_iou: f64) -> Option<f64> {
+        (self.slice.is_some() && self.slice_iou >= accept_iou).then(|| (before.dice - self.dice).max(0.0))
+    }
+}

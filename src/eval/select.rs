@@ -1,0 +1,88 @@
+//! Which slice is corrected next.
+
+use super::metrics::{iou, slice_of};
+use super::protocol::Selection;
+use super::rounds::{SEGMENT, Target};
+use crate::engine::Session;
+use crate::engine::quality::gain_of_errors;
+use crate::error::Result;
+use crate::volume::SliceAxis;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+/// The state after a round, as the selections see it.
+pub(crate) struct Seen<'a> {
+    pub session: &'a Session,
+    pub target: &'a Target<'a>,
+    pub axis: SliceAxis,
+    /// The mask, 0 or 1.
+    pub mask: &'a [u8],
+    /// Slices of `axis` that are annotated.
+    pub annotated: &'a [bool],
+}
+
+impl Seen<'_> {
+    fn shape(&self) -> [usize; 3] {
+        self.target.volume.shape()
+    }
+
+    fn free(&self) -> impl Iterator<Item = usize> {
+        (0..self.annotated.len()).filter(|&k| !self.annotated[k])
+    }
+
+    /// Mean binary entropy of the probabilities of each slice, bits.
+    fn entropies(&self) -> Result<Vec<f64>> {
+        let mut probability = vec![0f32; self.mask.len()];
+        self.session.read_probability(SEGMENT, &mut probability)?;
+        let (rows, cols) = self.axis.slice_shape(self.shape());
+        let (along, row, col) = self.axis.strides(self.shape());
+        let entropy = |p: f32| {
+            let p = f64::from(p);
+            if p <= 0.0 || p >= 1.0 { 0.0 } else { -p * p.log2() - (1.0 - p) * (1.0 - p).log2() }
+        };
+        let mean = |k: usize| {
+            let pixels = (0..rows).flat_map(|r| (0..cols).map(move |c| k * along + r * row + c * col));
+            pixels.map(|i| entropy(probability[i])).sum::<f64>() / (rows * cols) as f64
+        };
+        Ok((0..self.annotated.len()).map(mean).collect())
+    }
+}
+
+/// The next slice by `selection`; `None` when all are annotated. Of equals the lowest.
+///
+/// # Errors
+/// As the session's.
+pub(crate) fn choose(selection: Selection, seen: &Seen, rng: &mut ChaCha8Rng) -> Result<Option<usize>> {
+    let (shape, axis) = (seen.shape(), seen.axis);
+    let slices = 0..seen.annotated.len();
+    let largest = |values: &[f64]| {
+        seen.free().fold(None, |best: Option<usize>, k| best.filter(|&b| values[k] <= values[b]).or(Some(k)))
+    };
+    let truth = |k: usize| {
+        let (m, r) = (slice_of(seen.mask, shape, axis, k), slice_of(&seen.target.reference, shape, axis, k));
+        let wrong = m.data.iter().zip(&r.data).filter(|(m, r)| m != r).count();
+        (iou(&m.data, &r.data), wrong as f64, m.area() + r.area())
+    };
+    Ok(match selection {
+        Selection::Quality => {
+            let suggested = seen.session.suggest_slice(Some(SEGMENT))?;
+            suggested.filter(|s| s.axis == axis).map(|s| s.slice)
+        }
+        Selection::LowestQuality => {
+            let quality = seen.session.quality(SEGMENT, axis)?;
+            largest(&quality.iter().map(|&q| -f64::from(q)).collect::<Vec<_>>())
+        }
+        Selection::Random => {
+            // Nobody would look for errors where there is neither target nor mask.
+            let shown: Vec<usize> = seen.free().filter(|&k| truth(k).2 > 0).collect();
+            let from = if shown.is_empty() { seen.free().collect() } else { shown };
+            (!from.is_empty()).then(|| from[rng.gen_range(0..from.len())])
+        }
+        Selection::Oracle => largest(&slices.map(|k| -truth(k).0).collect::<Vec<_>>()),
+        Selection::OracleGain => {
+            let error: Vec<f64> = slices.map(|k| if seen.annotated[k] { 0.0 } else { truth(k).1 }).collect();
+            largest(&gain_of_errors(&error, seen.annotated))
+        }
+        Selection::Uncertainty => largest(&seen.entropies()?),
+    })
+}
