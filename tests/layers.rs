@@ -13,11 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("engine", &["error", "volume", "nn"]),
     // Recorded interactions; io for the label volumes that they name.
     ("prompts", &["error", "volume", "nn", "engine", "io"]),
-<<<<<<< HEAD
-    ("eval", &["error", "volume", "nn", "engine"]),
-=======
     ("eval", &["error", "volume", "nn", "engine", "io"]),
->>>>>>> eval
     ("train", &["error", "volume", "nn", "engine", "eval", "io"]),
     // io for saved sessions only.
     ("ffi", &["error", "volume", "nn", "engine", "io"]),
