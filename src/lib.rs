@@ -7,6 +7,7 @@ pub mod ffi;
 pub mod io;
 pub mod nn;
 pub mod prompts;
+pub mod train;
 pub mod volume;
 
 pub use error::{Error, Result};

@@ -88,9 +88,9 @@ impl Geometry {
     /// The LPS position (mm) of a continuous voxel index `[depth, height, width]`.
     pub fn position_lps(&self, index: [f64; 3]) -> [f64; 3] {
         let mut p = self.origin_mm;
-        for axis in 0..3 {
+        for (axis, index) in index.into_iter().enumerate() {
             for (k, p) in p.iter_mut().enumerate() {
-                *p += index[axis] * self.spacing_mm[axis] * self.direction[axis][k];
+                *p += index * self.spacing_mm[axis] * self.direction[axis][k];
             }
         }
         p

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 mod cli_checkpoint;
 
 /// A folder with a small volume and prompts for it.
-pub struct Folder(tempfile::TempDir);
+struct Folder(tempfile::TempDir);
 
 /// Depth, height and width of the volume.
 const SHAPE: [usize; 3] = [5, 40, 36];
@@ -17,7 +17,7 @@ const SHAPE: [usize; 3] = [5, 40, 36];
 impl Folder {
     /// `ct.nrrd`: a bright box in the middle of every slice; `p.json`: an extreme-points interaction around it on slice
     /// 2, for a segment with a name and a colour.
-    pub fn new() -> Folder {
+    fn new() -> Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         io::write_volume(&folder.path("ct.nrrd"), &volume()).unwrap();
         let prompts = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
@@ -27,11 +27,11 @@ impl Folder {
         folder
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
@@ -49,17 +49,17 @@ impl Folder {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Run {
+    fn run(&self, args: &[&str]) -> Run {
         Run::of(self.command(args).output().unwrap())
     }
 }
 
 /// What a run left.
 #[derive(Debug)]
-pub struct Run {
-    pub status: Option<i32>,
-    pub out: String,
-    pub err: String,
+struct Run {
+    status: Option<i32>,
+    out: String,
+    err: String,
 }
 
 impl Run {
@@ -69,14 +69,14 @@ impl Run {
     }
 
     #[track_caller]
-    pub fn done(self) -> Run {
+    fn done(self) -> Run {
         assert_eq!(self.status, Some(0), "{self:?}");
         self
     }
 
     /// Failed with one clear line that holds `expected`, and nothing on standard output.
     #[track_caller]
-    pub fn failed(self, expected: &str) {
+    fn failed(self, expected: &str) {
         assert_eq!(self.status, Some(1), "{self:?}");
         assert_eq!(self.out, "", "{self:?}");
         let line = self.err.lines().find(|l| l.starts_with("error: ")).unwrap_or_else(|| panic!("no error: {self:?}"));
@@ -209,7 +209,7 @@ fn models_that_cannot_be_used_are_told() {
     with("old.pth").failed("mem3d convert");
     let device = |device: &str| f.run(&["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--device", device]);
     device("gpu").failed("no device \"gpu\"");
-    device("cuda:4096").failed("cuda");
+    device("cuda:4096").failed("device");
     // A copy of the command, away from any model, without the variable.
     let alone = f.path("mem3d-alone");
     fs::copy(env!("CARGO_BIN_EXE_mem3d"), &alone).unwrap();
@@ -329,7 +329,7 @@ fn a_batch_goes_on_after_a_failure_and_resumes() {
     let c = fs::read(f.path("out/c.nii.gz")).unwrap();
     fs::write(f.path("out/c.nii.gz"), &c[..c.len() - 9]).unwrap();
     let run = f.run(&batch).done();
-    assert_eq!(words(&run), ["already", "done".into(), "done".into()].map(|w: &str| w.to_string()));
+    assert_eq!(words(&run), ["already", "done", "done"]);
     assert_eq!(fs::metadata(f.path("out/a.seg.nrrd")).unwrap().modified().unwrap(), a);
     assert_eq!(fs::read(f.path("out/c.nii.gz")).unwrap(), c);
     assert!(rows("cases.results.csv").iter().all(|r| r.0 == "done" && r.1.is_empty()));
@@ -355,24 +355,53 @@ fn a_folder_is_a_batch() {
     f.run(&["batch", "cases/segmentations"]).failed("no case");
 }
 
+/// `long.nrrd`, whose 400 slices take a minute.
+#[cfg(unix)]
+fn long_volume(f: &Folder) {
+    let data = (0..400 * 40 * 36).map(|i| (i % 251) as u8).collect();
+    let long = Volume::new([400, 40, 36], VoxelData::U8(data), Geometry::default()).unwrap();
+    io::write_volume(&f.path("long.nrrd"), &long).unwrap();
+}
+
+/// Starts the command, waits for `line` on standard error and for some slices more, and presses Ctrl-C. Returns what came
+/// after the line.
+#[cfg(unix)]
+fn interrupted(mut command: Command, line: &str) -> (Option<i32>, Vec<String>) {
+    use std::process::Stdio;
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap())).map(Result::unwrap);
+    lines.by_ref().find(|l| l.contains(line)).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let rest = lines.collect();
+    (child.wait().unwrap().code(), rest)
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_batch_that_can_go_on() {
+    let f = Folder::new();
+    long_volume(&f);
+    f.write(
+        "cases.csv",
+        b"volume,prompts,output\nct.nrrd,p.json,a.nrrd\nlong.nrrd,p.json,b.nrrd\nct.nrrd,p.json,c.nrrd\n",
+    );
+    let command = f.command(&["batch", "cases.csv", "--stop-after-empty", "0", "-v"]);
+    let (status, rest) = interrupted(command, "long.nrrd: intensities");
+    assert_eq!(status, Some(1), "{rest:?}");
+    assert!(rest.iter().any(|l| l.contains("stopped after 1 of 3 cases; the same command goes on")), "{rest:?}");
+    assert!(f.path("a.nrrd").exists() && !f.path("b.nrrd").exists() && !f.path("c.nrrd").exists());
+    assert_eq!(csv::Reader::from_path(f.path("cases.results.csv")).unwrap().records().count(), 1);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_between_two_slices_and_writes_nothing() {
     let f = Folder::new();
-    let mut long = vec![0u8; 400 * 40 * 36];
-    long.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 251) as u8);
-    let long = Volume::new([400, 40, 36], VoxelData::U8(long), Geometry::default()).unwrap();
-    io::write_volume(&f.path("long.nrrd"), &long).unwrap();
-    let mut command =
-        f.command(&["segment", "long.nrrd", "p.json", "--out", "o.nrrd", "--stop-after-empty", "0", "-v"]);
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    // The session is open, and propagation of 400 slices takes a minute: some slices later, it is stopped.
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    lines.by_ref().map(Result::unwrap).find(|l| l.contains("intensities")).unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    long_volume(&f);
+    let command = f.command(&["segment", "long.nrrd", "p.json", "--out", "o.nrrd", "--stop-after-empty", "0", "-v"]);
+    let (status, rest) = interrupted(command, "intensities");
+    assert_eq!(status, Some(1));
     assert!(rest.iter().any(|l| l == "error: cancelled; nothing was changed"), "{rest:?}");
     assert!(!f.names().contains(&"o.nrrd".to_string()));
 }
@@ -384,5 +413,7 @@ fn bench_writes_its_table_and_json() {
     let run = f.run(&args).done();
     assert!(run.out.contains("GMAC") && run.out.contains("64x64x6"), "{run:?}");
     assert_eq!(json(&f.path("b.json"))["presets"][0]["preset"], "compact");
-    f.run(&["bench", "--presets", "tiny", "--size", "64"]).err.contains("no preset");
+    let run = f.run(&["bench", "--presets", "tiny", "--size", "64"]);
+    assert!(run.status == Some(1) && run.err.contains("no preset \"tiny\""), "{run:?}");
+    f.run(&["bench", "--size", "8"]).failed("--size 32");
 }

@@ -97,7 +97,8 @@ impl Interaction {
                     grid.rows, grid.cols
                 )));
             }
-            if !((p[along] - self.slice as f64).abs() <= 0.5) {
+            let off = (p[along] - self.slice as f64).abs();
+            if off.is_nan() || off > 0.5 {
                 return Err(Error::argument(format!(
                     "point {i} {p:?} does not lie on slice {} along axis {along}; draw all points on one slice",
                     self.slice

@@ -144,7 +144,9 @@ pub(crate) struct Field<P = Arc<Plane>> {
 
 impl Field {
     pub fn empty(shape: [usize; 3]) -> Field {
-        Field { shape, planes: vec![Arc::new(Plane::default()); shape[0]] }
+        // One empty plane that all slices share.
+        let empty = Arc::new(Plane::default());
+        Field { shape, planes: vec![empty; shape[0]] }
     }
 
     /// The probabilities of one slice, `[rows, cols]`.

@@ -53,7 +53,7 @@ pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_fi
         f64::from(*values.select_nth_unstable_by(k, f32::total_cmp).1)
     };
     let (least, low, high, most) = (percentile(0.0), percentile(0.005), percentile(0.995), percentile(1.0));
-    let (low, high) = if least <= -500.0 && least >= -5000.0 && high > CT_WINDOW.0 {
+    let (low, high) = if (-5000.0..=-500.0).contains(&least) && high > CT_WINDOW.0 {
         (low.max(CT_WINDOW.0), high.min(CT_WINDOW.1))
     } else {
         (low, high)

@@ -101,6 +101,17 @@ impl QualityHead {
     /// # Shapes
     /// `features`: `[N, C, h, w]` (readout, or `f16`); `probability`: `[N, 1, H, W]` / quality `[N]`, f32, 0..1.
     pub fn forward(&self, features: &Tensor, probability: &Tensor) -> Tensor {
+        match self.logit(features, probability) {
+            Some(logit) => logit.sigmoid(),
+            None => expected_iou(probability, &probability.gt(0.5).to_kind(Kind::Float)),
+        }
+    }
+
+    /// Before the sigmoid, as training wants it; none for [`QualityHead::Certainty`], which has nothing to train.
+    ///
+    /// # Shapes
+    /// As [`QualityHead::forward`].
+    pub fn logit(&self, features: &Tensor, probability: &Tensor) -> Option<Tensor> {
         let mask = probability.gt(0.5).to_kind(Kind::Float);
         let certainty = probability.maximum(&(1.0 - probability));
         let kind = features.kind();
@@ -119,9 +130,9 @@ impl QualityHead {
                 let x = stage.forward(&x).mean_dim([2, 3].as_slice(), false, kind);
                 linears[1].forward(&linears[0].forward(&x).relu_())
             }
-            QualityHead::Certainty => return expected_iou(probability, &mask),
+            QualityHead::Certainty => return None,
         };
-        f32(&logit).sigmoid().flatten(0, -1)
+        Some(f32(&logit).flatten(0, -1))
     }
 }
 

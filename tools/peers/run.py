@@ -142,6 +142,8 @@ def main():
         for n, (task, (folder, tool, _)) in enumerate(zip(tasks, work), 1):
             failed += filter(None, [task.get()])
             print(f"[{n}/{len(work)}] {folder.parent.name} {folder.name} {tool}", file=sys.stderr)
+        pool.close()
+        pool.join()
     for text in failed:
         print(text, file=sys.stderr)
     return 1 if failed else 0

@@ -1,6 +1,6 @@
 //! `mem3d bench`: where the time goes, on a synthetic volume, beside what the machine could do.
 
-use clap::Parser;
+use super::{console, output};
 use mem3d::engine::{Interaction, PropagateOptions, Session, SessionOptions, Stroke};
 use mem3d::nn::model::{Model, Precision};
 use mem3d::nn::{self, InteractionInput, InteractionKind, Preset, macs};
@@ -12,7 +12,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
 /// Times the networks and whole rounds on a synthetic volume.
-#[derive(Debug, Parser)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Model file of the compact preset; random weights without it, which are as fast.
     #[arg(long)]
@@ -89,6 +89,12 @@ struct Round {
 /// # Errors
 /// As the model and the session.
 pub fn run(args: &Args) -> Result<()> {
+    if !(32..=4096).contains(&args.size) || args.slices.iter().any(|n| !(3..=4096).contains(n)) {
+        return Err(Error::argument("use --size 32 to 4096 and --slices 3 to 4096"));
+    }
+    if let Some(path) = &args.json {
+        output::check(path, true, &[])?;
+    }
     if let Some(n) = args.threads {
         if n < 1 {
             return Err(Error::InvalidArgument(format!("--threads is {n}; use 1 or more")));
@@ -118,8 +124,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     print_ratio(&report);
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;
-        std::fs::write(path, text).map_err(|e| Error::io(path, e))?;
+        output::write_json(path, &report)?;
     }
     Ok(())
 }
@@ -146,7 +151,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
     );
     let mut rounds = Vec::new();
     for &depth in &args.slices {
-        let r = time_round(args, &model, depth, whole)?;
+        let r = console::busy(format!("timing {depth} slices"), || time_round(args, &model, depth, whole))?;
         println!(
             "  {:>16} {:9.3} {:9.3} {:12.2} {:12.4} {:10.2} {:>7.0}% {:8.0}{}",
             format!("{}x{}x{depth}", args.size, args.size),
@@ -244,13 +249,18 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
     lines
 }
 
-/// A bright, slowly moving disc of 120 pixels over four fifths of the slices, on a textured ground.
+/// Radius of the target, pixels.
+fn target_radius(size: usize) -> f64 {
+    60.0 * size as f64 / 512.0
+}
+
+/// A bright, slowly moving disc of 120 of 512 pixels over four fifths of the slices, on a textured ground.
 fn synthetic(depth: usize, size: usize) -> (Volume, impl Fn(usize, usize, usize) -> bool) {
     let inside = move |d: usize, r: usize, c: usize| {
         let t = d as f64 / depth as f64;
         let drift = 20.0 * (6.0 * t).sin();
         let centre = size as f64 / 2.0;
-        let radius = 60.0 * size as f64 / 512.0;
+        let radius = target_radius(size);
         let (y, x) = (r as f64 - centre - drift, c as f64 - centre + drift);
         (0.1..0.9).contains(&t) && y * y + x * x < radius * radius
     };
@@ -285,6 +295,7 @@ fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<R
         mask
     };
     let centre = args.size as f64 / 2.0;
+    let reach = target_radius(args.size);
     let interaction = Interaction {
         segment: 1,
         axis: SliceAxis::Depth,
@@ -292,7 +303,10 @@ fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<R
         kind: InteractionKind::Box,
         positive: true,
         stroke: Stroke::Points {
-            points: vec![[middle as f64, centre - 60.0, centre - 60.0], [middle as f64, centre + 60.0, centre + 60.0]],
+            points: vec![
+                [middle as f64, centre - reach, centre - reach],
+                [middle as f64, centre + reach, centre + reach],
+            ],
             radius_mm: 0.0,
         },
     };

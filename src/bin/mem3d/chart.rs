@@ -19,7 +19,7 @@ pub const COLORS: [Rgba; 8] = [
 const WHITE: Rgba = [255, 255, 255, 255];
 const INK: Rgba = [40, 40, 40, 255];
 const PALE: Rgba = [225, 225, 225, 255];
-/// Width and height of one chart, pixels.
+/// Width (without legend) and height of one chart, pixels.
 const SIZE: (f32, f32) = (560.0, 440.0);
 /// Space around the axes: left, top, right, bottom.
 const MARGINS: (f32, f32, f32, f32) = (70.0, 44.0, 20.0, 56.0);
@@ -48,6 +48,8 @@ pub struct Chart {
     pub y_label: String,
     /// Ends of the x axis; `None`: those of the data.
     pub x_range: Option<(f64, f64)>,
+    /// Whether x counts something, so that only whole numbers are marked.
+    pub x_counts: bool,
     /// Ends of the y axis; `None`: those of the data.
     pub y_range: Option<(f64, f64)>,
     /// What is drawn, the last on top.
@@ -59,10 +61,15 @@ pub struct Chart {
 /// # Errors
 /// [`mem3d::Error::Io`] when the picture cannot be written.
 pub fn write(path: &Path, charts: &[Chart]) -> Result<()> {
-    let mut canvas = Canvas::new((SIZE.0 * charts.len() as f32) as u32, SIZE.1 as u32, WHITE)?;
-    for (n, chart) in charts.iter().enumerate() {
-        let at = Frame { x: SIZE.0 * n as f32, y: 0.0, w: SIZE.0, h: SIZE.1 };
-        draw(&mut canvas, chart, at);
+    // Text is measured by a canvas; this one is only for that.
+    let measure = Canvas::new(1, 1, WHITE)?;
+    let legends: Vec<f32> = charts.iter().map(|c| legend_width(&measure, c)).collect();
+    let width = SIZE.0 * charts.len() as f32 + legends.iter().sum::<f32>();
+    let mut canvas = Canvas::new(width.ceil() as u32, SIZE.1 as u32, WHITE)?;
+    let mut x = 0.0;
+    for (chart, legend) in charts.iter().zip(legends) {
+        draw(&mut canvas, chart, Frame { x, y: 0.0, w: SIZE.0, h: SIZE.1 });
+        x += SIZE.0 + legend;
     }
     canvas.write(path)
 }
@@ -99,9 +106,9 @@ impl Axis {
         value >= self.low - slack && value <= self.high + slack
     }
 
-    /// Round values along the axis, and how many decimals they need.
-    fn ticks(&self) -> (Vec<f64>, usize) {
-        let rough = (self.high - self.low) / 6.0;
+    /// Round values along the axis, at least `least_step` apart, and how many decimals they need.
+    fn ticks(&self, least_step: f64) -> (Vec<f64>, usize) {
+        let rough = ((self.high - self.low) / 6.0).max(least_step);
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough).unwrap_or(rough);
         let decimals = (-step.log10().floor()).max(0.0) as usize;
@@ -124,13 +131,13 @@ fn draw(canvas: &mut Canvas, chart: &Chart, place: Frame) {
     let small = TextStyle { size: 13.0, bold: false, color: INK, align: Align::Center };
     let title = TextStyle { size: 15.0, bold: true, ..small };
     canvas.text(&chart.title, (frame.x + frame.w / 2.0, place.y + 28.0), title);
-    let (ticks, decimals) = x.ticks();
+    let (ticks, decimals) = x.ticks(if chart.x_counts { 1.0 } else { 0.0 });
     for t in ticks {
         let at = x.at(t);
         canvas.segments(&[((at, frame.y), (at, frame.y + frame.h))], 1.0, PALE);
         canvas.text(&format!("{t:.decimals$}"), (at, frame.y + frame.h + 18.0), small);
     }
-    let (ticks, decimals) = y.ticks();
+    let (ticks, decimals) = y.ticks(0.0);
     for t in ticks {
         let at = y.at(t);
         canvas.segments(&[((frame.x, at), (frame.x + frame.w, at))], 1.0, PALE);
@@ -153,25 +160,25 @@ fn draw(canvas: &mut Canvas, chart: &Chart, place: Frame) {
     legend(canvas, chart, frame);
 }
 
-/// Names of the series on a ground of their own, in the lower right corner.
+const LEGEND: TextStyle = TextStyle { size: 12.0, bold: false, color: INK, align: Align::Left };
+
+fn named(chart: &Chart) -> impl Iterator<Item = &Series> {
+    chart.series.iter().filter(|s| !s.name.is_empty())
+}
+
+fn legend_width(canvas: &Canvas, chart: &Chart) -> f32 {
+    named(chart).map(|s| canvas.text_width(&s.name, LEGEND) + 50.0).fold(0.0, f32::max)
+}
+
+/// Names of the series, right of the axes.
 fn legend(canvas: &mut Canvas, chart: &Chart, frame: Frame) {
-    let named: Vec<&Series> = chart.series.iter().filter(|s| !s.name.is_empty()).collect();
-    if named.is_empty() {
-        return;
-    }
-    let style = TextStyle { size: 12.0, bold: false, color: INK, align: Align::Left };
-    let width = named.iter().map(|s| canvas.text_width(&s.name, style)).fold(0.0, f32::max) + 42.0;
-    let height = 18.0 * named.len() as f32 + 8.0;
-    let ground = Frame { x: frame.x + frame.w - width - 8.0, y: frame.y + frame.h - height - 8.0, w: width, h: height };
-    canvas.fill(ground, [255, 255, 255, 220]);
-    canvas.outline(ground, 1.0, PALE);
-    for (n, series) in named.into_iter().enumerate() {
-        let y = ground.y + 4.0 + 18.0 * n as f32 + 9.0;
+    for (n, series) in named(chart).enumerate() {
+        let (x, y) = (frame.x + frame.w + 14.0, frame.y + 20.0 * n as f32 + 10.0);
         if series.line {
-            canvas.segments(&[((ground.x + 8.0, y), (ground.x + 28.0, y))], 2.0, series.color);
+            canvas.segments(&[((x, y), (x + 20.0, y))], 2.0, series.color);
         }
-        canvas.disc((ground.x + 18.0, y), 3.5, series.color);
-        canvas.text(&series.name, (ground.x + 36.0, y + 4.0), style);
+        canvas.disc((x + 10.0, y), 3.5, series.color);
+        canvas.text(&series.name, (x + 28.0, y + 4.0), LEGEND);
     }
 }
 
@@ -182,8 +189,9 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let axis = |low, high| Axis { low, high, from: 0.0, to: 100.0 };
-        assert_eq!(axis(0.0, 1.0).ticks(), (vec![0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0], 1));
-        assert_eq!(axis(1.0, 6.0).ticks(), (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0));
+        assert_eq!(axis(0.0, 1.0).ticks(0.0), (vec![0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0], 1));
+        assert_eq!(axis(1.0, 6.0).ticks(0.0), (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0));
+        assert_eq!(axis(1.0, 3.0).ticks(1.0), (vec![1.0, 2.0, 3.0], 0));
         assert_eq!(axis(0.0, 1.0).at(0.25), 25.0);
         let empty = Axis::new(None, std::iter::empty(), 0.0, 1.0);
         assert_eq!((empty.low, empty.high), (0.0, 1.0));
@@ -200,6 +208,7 @@ mod tests {
             x_label: "x".into(),
             y_label: "y".into(),
             x_range: None,
+            x_counts: false,
             y_range: Some((0.0, 1.0)),
             series: vec![line],
         };

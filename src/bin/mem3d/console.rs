@@ -122,6 +122,12 @@ pub fn chain(error: &Error) -> String {
     text
 }
 
+/// A bar of `length`, for work that says more than how much of it is done; hidden where there is no terminal.
+pub fn bar(length: u64, style: ProgressStyle) -> ProgressBar {
+    let bars = BARS.get().cloned().unwrap_or_else(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+    bars.add(ProgressBar::new(length).with_style(style))
+}
+
 /// A progress bar on a terminal; else a log line now and then.
 pub struct Progress {
     bar: ProgressBar,

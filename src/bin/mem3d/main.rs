@@ -14,6 +14,7 @@ mod model;
 mod output;
 mod overview;
 mod segment;
+mod train;
 mod volume;
 
 use clap::{Parser, Subcommand};
@@ -23,7 +24,13 @@ use std::process::ExitCode;
 ///
 /// Research software, not a medical device.
 #[derive(Debug, Parser)]
-#[command(name = "mem3d", version, arg_required_else_help = true)]
+#[command(
+    name = "mem3d",
+    version,
+    arg_required_else_help = true,
+    after_help = "Environment: MEM3D_MODEL, the model to use when --model names none; MEM3D_LOG, which log lines are \
+                  written, e.g. mem3d=debug."
+)]
 struct Cli {
     #[command(flatten)]
     console: console::Args,
@@ -39,6 +46,7 @@ enum Command {
     Overview(overview::Args),
     Evaluate(Box<evaluate::Args>),
     Convert(convert::Args),
+    Train(train::Args),
     Info(info::Args),
     Bench(bench::Args),
 }
@@ -51,6 +59,7 @@ fn run(command: &Command) -> mem3d::Result<()> {
         Command::Overview(args) => overview::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Train(args) => train::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
     }

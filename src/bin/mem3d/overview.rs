@@ -1,6 +1,6 @@
 //! `mem3d overview`: a picture of a segmentation for a person to look at.
 
-pub(crate) mod canvas;
+pub mod canvas;
 mod picture;
 mod plane;
 

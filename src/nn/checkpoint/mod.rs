@@ -40,6 +40,9 @@ pub struct Checkpoint {
 
 type Archive = ZipArchive<BufReader<File>>;
 
+/// Keys and values of a dictionary.
+type Entries = [(Value, Value)];
+
 /// Reads a checkpoint.
 ///
 /// # Errors
@@ -128,10 +131,7 @@ fn read_record(archive: &mut Archive, name: &str, most: u64) -> std::result::Res
 }
 
 /// The dictionary of tensors, and where it is.
-fn find_state_dict<'a>(
-    pickle: &'a Pickle,
-    top: &'a Value,
-) -> std::result::Result<(&'a [(Value, Value)], String), String> {
+fn find_state_dict<'a>(pickle: &'a Pickle, top: &'a Value) -> std::result::Result<(&'a Entries, String), String> {
     let mut place: Vec<&str> = Vec::new();
     let mut value = top;
     loop {

@@ -356,7 +356,7 @@ impl Pickle {
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), String> {
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err(damaged());
         }
         match *self.top()? {

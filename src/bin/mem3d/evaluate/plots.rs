@@ -50,6 +50,7 @@ fn over_rounds(report: &Report) -> Vec<Chart> {
             x_label: "round".into(),
             y_label: "mean DSC".into(),
             x_range: None,
+            x_counts: true,
             y_range: Some((low, 1.0)),
             series: series.collect(),
         }
@@ -71,10 +72,11 @@ fn quality(report: &Report, results: &[TargetResult]) -> Vec<Chart> {
             x_label: "estimated quality".into(),
             y_label: "true IoU".into(),
             x_range: Some((0.0, 1.0)),
+            x_counts: false,
             y_range: Some((0.0, 1.0)),
             series: vec![
                 Series { name: String::new(), points: vec![(0.0, 0.0), (1.0, 1.0)], color: [150; 4], line: true },
-                Series { name: "slice".into(), points, color: [r, g, b, 110], line: false },
+                Series { name: String::new(), points, color: [r, g, b, 110], line: false },
             ],
         })
     };

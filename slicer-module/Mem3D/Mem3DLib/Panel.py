@@ -1,0 +1,214 @@
+"""The effect's panel: the .ui file, wired to a logic that it is given. It asks the effect's owner (`host`) for what
+belongs to views and nodes, so that a test can stand in for both.
+
+Only setters, `property()` and signals without overloads are used: they mean the same in PythonQt and in PySide.
+"""
+
+import os
+
+import qt
+import slicer
+
+from . import Native
+from .Native import BOTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE, UP
+from .QualityStrip import QualityStrip
+from .SettingsForm import SettingsForm
+
+KINDS = {
+    SCRIBBLE: ("scribbleButton", "Scribble", "Drag a stroke over the structure in a slice view."),
+    BOX: ("boxButton", "Box", "Drag a rectangle around the structure in a slice view."),
+    EXTREME_POINTS: ("extremePointsButton", "ExtremePoints", "Click the structure's four outermost points."),
+    CLICK: ("clickButton", "Click", "Click inside the structure in a slice view."),
+}
+RESOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources")
+
+
+def namedChildren(widget):
+    """Every widget of a .ui file by its name."""
+    found = {}
+    for child in widget.children():
+        name = child.property("objectName")
+        if name:
+            found[name] = child
+        found.update(namedChildren(child))
+    return found
+
+
+class Panel:
+    """`host` has logic, showSlice(axis, number), shownSlice(axis), and is told of changes by setOption(name, value),
+    chooseSettings(settings), propagate(direction, first, last), nextSlice(), acceptSlice(), apply(), undoStep(),
+    redoStep(), reset() and cancel()."""
+
+    def __init__(self, host):
+        self._host = host
+        self.widget = slicer.util.loadUI(os.path.join(RESOURCES, "UI", "SegmentEditorMem3D.ui"))
+        self.ui = namedChildren(self.widget)
+        self.kind = SCRIBBLE
+        self._updating = False
+        self._busy = False
+        self._range = None
+        self._group = qt.QButtonGroup(self.widget)
+        self._group.setExclusive(True)
+        for kind, (name, icon, _) in KINDS.items():
+            button = self.ui[name]
+            button.setIcon(qt.QIcon(os.path.join(RESOURCES, "Icons", icon + ".png")))
+            self._group.addButton(button)
+            button.clicked.connect(lambda *_, kind=kind: self._chooseKind(kind))
+        self.ui["scribbleButton"].setChecked(True)
+        self.strip = QualityStrip(self.ui["qualityStrip"], self._stripClicked)
+        self.settings = SettingsForm(self.ui, host.chooseSettings)
+        self._wire()
+        self.showBusy(False)
+        self.say(KINDS[SCRIBBLE][2])
+
+    def _wire(self):
+        ui, host = self.ui, self._host
+        ui["insideButton"].toggled.connect(lambda inside: self._option("negative", not inside))
+        ui["radiusBox"].editingFinished.connect(
+            lambda: self._option("radiusMm", ui["radiusBox"].property("value"))
+        )
+        for name in ("autoPropagate", "autoApply"):
+            ui[name + "CheckBox"].toggled.connect(lambda on, name=name: self._option(name, bool(on)))
+        ui["rangeCheckBox"].toggled.connect(lambda *_: self._enable())
+        for name, direction in (("propagateButton", BOTH), ("propagateUpButton", UP), ("propagateDownButton", DOWN)):
+            ui[name].clicked.connect(lambda *_, direction=direction: host.propagate(direction, *self.range()))
+        for name, action in (
+            ("cancelButton", host.cancel),
+            ("nextSliceButton", host.nextSlice),
+            ("acceptButton", host.acceptSlice),
+            ("applyButton", host.apply),
+            ("undoButton", host.undoStep),
+            ("redoButton", host.redoStep),
+            ("resetButton", host.reset),
+        ):
+            ui[name].clicked.connect(lambda *_, action=action: action())
+
+    # ---- what the user chose ----
+
+    def range(self):
+        """(first, last) slice to propagate over, or (None, None) for all."""
+        if not self.ui["rangeCheckBox"].property("checked"):
+            return None, None
+        return self.ui["firstSliceBox"].property("value"), self.ui["lastSliceBox"].property("value")
+
+    def toggleNegative(self):
+        other = "outsideButton" if self.ui["insideButton"].property("checked") else "insideButton"
+        self.ui[other].setChecked(True)
+
+    def _chooseKind(self, kind):
+        self.kind = kind
+        self._option("kind", kind)
+        self.say(KINDS[kind][2])
+
+    def _option(self, name, value):
+        if not self._updating:
+            self._host.setOption(name, value)
+
+    def _stripClicked(self, number):
+        self._host.showSlice(None, number)
+
+    # ---- what there is to show ----
+
+    def showOptions(self, kind, negative, radiusMm, autoPropagate, autoApply):
+        """The options as they are kept with the scene."""
+        self._updating = True
+        try:
+            if kind in KINDS:
+                self.kind = kind
+                self.ui[KINDS[kind][0]].setChecked(True)
+            self.ui["outsideButton" if negative else "insideButton"].setChecked(True)
+            self.ui["radiusBox"].setValue(radiusMm)
+            self.ui["autoPropagateCheckBox"].setChecked(autoPropagate)
+            self.ui["autoApplyCheckBox"].setChecked(autoApply)
+        finally:
+            self._updating = False
+
+    def showState(self, state, shape, currentSlice, info=None, seconds=None):
+        """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took."""
+        ui = self.ui
+        quality = state.quality.get(state.axis) if state is not None else None
+        annotated = state.markedSlices() if state is not None else ()
+        if quality is not None and not any(q > 0 for n, q in enumerate(quality) if n not in annotated):
+            quality = [0.0] * len(quality)  # nothing was propagated: there is nothing to judge but what was drawn
+        suggestion = state.suggestion if state is not None else None
+        suggested = suggestion.slice if suggestion is not None and suggestion.axis == state.axis else None
+        self.strip.show(quality, annotated, suggested, currentSlice)
+        if quality is None:
+            text = "Draw on a slice, then propagate."
+        elif not any(quality):
+            text = "%d of %d slices drawn on or accepted. Propagate to see the others' quality." % (
+                len(annotated),
+                len(quality),
+            )
+        else:
+            text = "%d of %d slices drawn on or accepted." % (len(annotated), len(quality))
+            if currentSlice is not None and 0 <= currentSlice < len(quality):
+                text += " Slice %d: quality %.2f." % (currentSlice, quality[currentSlice])
+            if suggested is not None:
+                text += " Correct slice %d next." % suggested
+        ui["qualityLabel"].setText(text)
+        if state is not None and shape is not None and self._range != (shape, state.axis):
+            self._range = (shape, state.axis)
+            last = shape[state.axis] - 1
+            for name, value in (("firstSliceBox", 0), ("lastSliceBox", last)):
+                ui[name].setMaximum(last)
+                ui[name].setValue(value)
+        self._known = state is not None
+        self._drawn = len(annotated) > 0 or (state is not None and not state.engineMask.isEmpty())
+        self._suggested = suggestion is not None
+        self._pending = state is not None and state.pending
+        self._enable()
+        if info is not None:
+            self.settings.showInfo(info, seconds)
+            for kind, (name, _, _) in KINDS.items():
+                ui[name].setEnabled(kind in info["interactionKinds"])
+
+    _known = _drawn = _suggested = _pending = False
+
+    def showBusy(self, busy):
+        """Whether the engine is at work: then there is nothing to do but to wait or to cancel."""
+        self._busy = busy
+        self.ui["progressBar"].setVisible(busy)
+        self.ui["cancelButton"].setVisible(busy)
+        if not busy:
+            self.showProgress(0, 0)
+        self._enable()
+
+    def showProgress(self, done, total):
+        """Slices done of those to do; 0 of 0 for a step of unknown length."""
+        self.ui["progressBar"].setMaximum(total)
+        self.ui["progressBar"].setValue(done)
+
+    def say(self, text, error=False):
+        """One sentence for the user, in the place where all of them are."""
+        label = self.ui["statusLabel"]
+        label.setText(text)
+        label.setStyleSheet(
+            "background: #f8d7da; color: #6a1a21; border: 1px solid #d9a0a6; border-radius: 3px; padding: 4px;"
+            if error
+            else "padding: 4px;"
+        )
+
+    def sayError(self, error):
+        """What went wrong, in its own words; a cancelled step is no error."""
+        if isinstance(error, Native.CancelledError):
+            self.say("Cancelled. Nothing was changed.")
+        else:
+            self.say(str(error), error=True)
+
+    def _enable(self):
+        idle = not self._busy
+        for names, on in (
+            (("propagateButton", "propagateUpButton", "propagateDownButton", "acceptButton"), idle and self._drawn),
+            (("nextSliceButton",), idle and self._suggested),
+            (("applyButton",), idle and self._pending),
+            (("undoButton", "redoButton", "resetButton"), idle and self._known),
+            (("settingsApplyButton",), idle),
+            (("firstSliceBox", "lastSliceBox"), bool(self.ui["rangeCheckBox"].property("checked"))),
+        ):
+            for name in names:
+                self.ui[name].setEnabled(bool(on))
+
+    def close(self):
+        self.strip.close()
+        self.settings.close()

@@ -1,0 +1,340 @@
+"""The Segment Editor effect "Mem3D": prompts drawn in slice views to the logic, what comes out to panel and preview."""
+
+import logging
+import os
+
+import qt
+import slicer
+import vtk
+from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
+
+from . import SliceViews
+from .Editors import EffectEditor
+from .Errors import UserError
+from .Gesture import Gesture
+from .Native import BOTH, SCRIBBLE
+from .Native import Error as EngineError
+from .Panel import RESOURCES, Panel
+from .Preview import Preview
+from .SessionLogic import SessionLogic
+from .Settings import Settings
+from .StrokeFeedback import StrokeFeedback, xyToRas
+from .Worker import Worker
+
+POLL_MS = 20
+DEFAULTS = {"kind": SCRIBBLE, "negative": 0, "radiusMm": 0.0, "autoPropagate": 0, "autoApply": 0}
+
+
+class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
+    """What Slicer calls, and what the panel asks for. A worker thread runs the engine; a timer fetches what it gives."""
+
+    def __init__(self, scriptedEffect):
+        scriptedEffect.name = "Mem3D"  # not translated: effects are found by it
+        scriptedEffect.title = "Mem3D"
+        scriptedEffect.perSegment = True
+        scriptedEffect.requireSegments = True
+        AbstractScriptedSegmentEditorEffect.__init__(self, scriptedEffect)
+        self.logic = None
+        self.panel = None
+        self.preview = Preview()
+        self.gesture = Gesture()
+        self.feedback = StrokeFeedback(scriptedEffect)
+        self._timer = None
+        self._active = False
+        self._refreshing = False
+
+    # ---- what Slicer calls ----
+
+    def clone(self):
+        import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+        cloned = effects.qSlicerSegmentEditorScriptedEffect(None)
+        cloned.setPythonSource(__file__.replace("\\", "/"))
+        return cloned
+
+    def icon(self):
+        return qt.QIcon(os.path.join(RESOURCES, "Icons", "Mem3D.png"))
+
+    def helpText(self):
+        return (
+            "<html>Segments a structure from a few strokes.<br>"
+            "<ul><li><b>Draw on a slice</b>: a stroke, a box, four extreme points or a click; n switches between inside "
+            "and outside.</li><li><b>Propagate</b> carries the slice's mask through the volume.</li>"
+            "<li><b>Next slice to correct</b> shows where a correction helps most. Draw there, or use Paint and Erase."
+            "</li><li><b>Apply</b> (Return) writes the result into the segment.</li></ul>"
+            "Everything runs on this computer. Not a medical device.</html>"
+        )
+
+    def setupOptionsFrame(self):
+        self.logic = SessionLogic(EffectEditor(self.scriptedEffect), self.loadSettings(), Worker())
+        self.logic.onChanged = self.refresh
+        self.logic.worker.onBusyChanged = self._busyChanged
+        self.panel = Panel(self)
+        self.panel.settings.show(self.logic.settings)
+        self.scriptedEffect.addOptionsWidget(self.panel.widget)
+        self._timer = qt.QTimer(self.panel.widget)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.poll)
+        slicer.app.aboutToQuit.connect(self.cleanup)
+
+    def setMRMLDefaults(self):
+        for name, value in DEFAULTS.items():
+            self.scriptedEffect.setParameterDefault(name, str(value))
+
+    def activate(self):
+        self._active = True
+        self.refresh()
+
+    def deactivate(self):
+        self._active = False
+        self.gesture.clear()
+        self.feedback.close()
+        self.preview.hide()
+
+    def cleanup(self):
+        """Ends everything that would outlive the effect; may be called more than once."""
+        logic, self.logic = self.logic, None
+        if logic is None:
+            return
+        slicer.app.aboutToQuit.disconnect(self.cleanup)
+        self._timer.stop()
+        logic.onChanged = logic.worker.onBusyChanged = None
+        logic.close()
+        self.feedback.close()
+        self.preview.remove()
+        self.panel.close()
+
+    def sourceVolumeNodeChanged(self):
+        self.refresh()
+
+    def referenceGeometryChanged(self):
+        self.refresh()
+
+    def updateGUIFromMRML(self):
+        if self.logic is None:
+            return
+        options = self.options()
+        self.gesture.setKind(options["kind"])
+        self.logic.autoApply = options["autoApply"]
+        self.panel.showOptions(**options)
+        self.refresh()
+
+    def updateMRMLFromGUI(self):
+        pass  # each option is written when it is changed: setOption()
+
+    def processViewNodeEvents(self, callerViewNode, eventId, viewWidget):
+        if self._active and callerViewNode is not None and callerViewNode.IsA("vtkMRMLSliceNode"):
+            self.showState()
+
+    def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
+        """Whether the event was one of ours."""
+        if self.logic is None or viewWidget.className() != "qMRMLSliceWidget":
+            return False
+        if eventId == vtk.vtkCommand.KeyPressEvent:
+            return self._keyPressed(callerInteractor.GetKeySym())
+        node = viewWidget.sliceLogic().GetSliceNode()
+        xy = callerInteractor.GetEventPosition()
+        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
+            if callerInteractor.GetShiftKey() or callerInteractor.GetControlKey() or callerInteractor.GetAltKey():
+                return False
+            effect = self.scriptedEffect
+            if effect.confirmCurrentSegmentVisible() in (effect.NotConfirmed, effect.ConfirmedWithDialog):
+                return True  # the dialog took the mouse: there is no stroke to go on with
+            if self.logic.worker.busy:
+                self.panel.say("The engine is at work. Wait for it, or press Cancel.")
+                return True
+            plane = tuple(SliceViews.sliceToRas(node).ravel())
+            self.gesture.press(viewWidget, plane, xy, xyToRas(node, xy))
+        elif not self.gesture.dragging:
+            return False
+        elif eventId == vtk.vtkCommand.MouseMoveEvent:
+            self.gesture.move(xy, xyToRas(node, xy))
+        elif eventId == vtk.vtkCommand.LeftButtonReleaseEvent:
+            points = self.gesture.release(xy, xyToRas(node, xy))
+            if points:
+                self.prompt(points, SliceViews.sliceToRas(node))
+        else:
+            return False
+        self.feedback.show(viewWidget, self.gesture.kind, self.gesture.points, self.options()["negative"])
+        return True
+
+    def _keyPressed(self, key):
+        if key == "n":
+            self.panel.toggleNegative()
+        elif key == "x" and self.gesture.removeLast():
+            view = self.gesture.view
+            self.feedback.show(view, self.gesture.kind, self.gesture.points, self.options()["negative"])
+        elif key == "Return":
+            self.apply()
+        else:
+            return False
+        return True
+
+    # ---- what the panel asks for ----
+
+    def options(self):
+        """The options kept with the scene."""
+        effect = self.scriptedEffect
+        return {
+            "kind": effect.integerParameter("kind"),
+            "negative": effect.integerParameter("negative") != 0,
+            "radiusMm": effect.doubleParameter("radiusMm"),
+            "autoPropagate": effect.integerParameter("autoPropagate") != 0,
+            "autoApply": effect.integerParameter("autoApply") != 0,
+        }
+
+    def setOption(self, name, value):
+        self.scriptedEffect.setParameter(name, str(value) if isinstance(value, float) else str(int(value)))
+        self.gesture.setKind(self.options()["kind"])
+        self.feedback.clear()
+        self.logic.autoApply = self.options()["autoApply"]
+
+    def prompt(self, points, sliceToRas):
+        """Draws what was drawn."""
+        options = self.options()
+
+        def drawn(_):
+            self.panel.say("Look at the preview. Draw again to correct it, or propagate.")
+            if options["autoPropagate"]:
+                self.propagate(BOTH, *self.panel.range())
+
+        self._try(
+            self.logic.interact,
+            options["kind"],
+            points,
+            sliceToRas,
+            negative=options["negative"],
+            radiusMm=options["radiusMm"],
+            onDone=drawn,
+        )
+
+    def propagate(self, direction, first, last):
+        def progress(p):
+            self.panel.showProgress(p.done, p.total)
+
+        def done(count):
+            self.panel.say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
+
+        self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress)
+
+    def apply(self):
+        def done(changed):
+            self.panel.say("Written into the segment." if changed else "The segment holds that already.")
+
+        self._try(self.logic.apply, onDone=done)
+
+    def undoStep(self):
+        self._try(self.logic.undoStep, onDone=lambda changed: changed or self.panel.say("There is nothing to take back."))
+
+    def redoStep(self):
+        self._try(self.logic.redoStep, onDone=lambda changed: changed or self.panel.say("There is nothing to do again."))
+
+    def reset(self):
+        self._try(self.logic.reset, onDone=lambda _: self.panel.say("Forgotten. The segment's voxels are as they were."))
+
+    def acceptSlice(self):
+        def accept(onDone=None, onError=None):
+            state = self.logic.state()
+            number = self.currentSlice()
+            if state is None or number is None:
+                raise UserError("No slice view shows a slice of this volume. Show one, then press this again.")
+            self.logic.accept(state.axis, number, onDone, onError)
+
+        self._try(accept, onDone=lambda _: self.panel.say("The slice is taken as correct."))
+
+    def nextSlice(self):
+        state = self.logic.state()
+        if state is not None and state.suggestion is not None:
+            self.showSlice(state.suggestion.axis, state.suggestion.slice)
+            self.panel.say("Slice %d: correct it if it is wrong." % state.suggestion.slice)
+
+    def showSlice(self, axis, number):
+        """Moves the slice views there; `axis` None for the one drawn on."""
+        state = self.logic.state()
+        if state is not None and self.logic.lattice is not None:
+            axis = state.axis if axis is None else axis
+            SliceViews.showPosition(self.logic.sliceCenterRas(axis, number), slicer.mrmlScene)
+            self.showState()
+
+    def currentSlice(self):
+        """The slice along the axis drawn on that a view shows."""
+        state = self.logic.state()
+        if state is None or self.logic.lattice is None:
+            return None
+        return SliceViews.shownSlice(self.logic.lattice.grid, state.axis, slicer.mrmlScene)
+
+    def cancel(self):
+        self.logic.cancel()
+
+    def loadSettings(self):
+        return Settings.load(slicer.app.userSettings())
+
+    def chooseSettings(self, settings):
+        settings.save(slicer.app.userSettings())
+        self.logic.useSettings(settings)
+        self.panel.settings.show(settings)
+        self.panel.say("The next prompt loads library and model with these settings.")
+        self.refresh()
+
+    # ---- how ----
+
+    def _try(self, action, *arguments, **named):
+        """Calls into the logic; what it refuses is said in the panel."""
+        try:
+            action(*arguments, onError=self._failed, **named)
+        except UserError as error:
+            self.panel.sayError(error)
+
+    def _failed(self, error):
+        if not isinstance(error, (UserError, EngineError)):  # a bug: the user sees what, the log says where
+            logging.error("Mem3D: %s", error, exc_info=error)
+        self.panel.sayError(error)
+        self.refresh()
+
+    def _busyChanged(self, busy):
+        self.panel.showBusy(busy)
+        if busy:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def poll(self):
+        """Takes over what the worker has; called by the timer."""
+        if self.logic is None:
+            return
+        try:
+            self.logic.worker.poll()
+        except Exception as error:  # noqa: BLE001 - the timer must go on, and the user must see it
+            self._failed(error)
+
+    def refresh(self):
+        """Brings panel and preview to the present state."""
+        if self.logic is None or self._refreshing:
+            return
+        self._refreshing = True  # looking at the source volume may make Slicer call back
+        try:
+            if not self.logic.isCurrent():
+                self.preview.hide()
+            else:
+                self._showPreview()
+            self.showState()
+        finally:
+            self._refreshing = False
+
+    def _showPreview(self):
+        editor, state = self.logic.editor, self.logic.state()
+        if self._active and state is not None and state.pending:
+            self.preview.show(
+                self.logic.lattice, state.engineMask, editor.segmentationNode(), editor.selectedSegmentID()
+            )
+        else:
+            self.preview.hide()
+
+    def showState(self):
+        if self.logic is None:
+            return
+        current = self.logic.isCurrent()
+        state = self.logic.state() if current else None
+        shape = self.logic.lattice.shape if current else None
+        number = self.currentSlice() if current else None
+        self.panel.showState(state, shape, number, self.logic.info, self.logic.lastSeconds)

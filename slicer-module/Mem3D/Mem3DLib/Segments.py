@@ -1,0 +1,165 @@
+"""Segments and source volumes in MRML as arrays, and arrays as edits of segments. Main thread only.
+
+All edits go through Slicer's own ModifySegmentByLabelmap on the small box that changes, which honours the Segment
+Editor's editable area, intensity range and overwrite settings and keeps the other representations up to date.
+"""
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from .Errors import UserError
+from .Geometry import Grid
+from .Regions import Region
+
+
+def imageMatrix(image):
+    """The 4x4 matrix from voxels (i, j, k) of a vtkOrientedImageData to its own coordinates."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def imageArray(image):
+    """The voxels of an image as a view [depth, height, width]; None when it holds none."""
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        return None
+    width, height, depth = image.GetDimensions()
+    array = numpy_support.vtk_to_numpy(scalars)
+    if array.ndim > 1:
+        array = array[:, 0]
+    return array.reshape(depth, height, width)
+
+
+def volumeArray(image):
+    """A copy of the voxels, of a type that the engine takes."""
+    array = imageArray(image)
+    if array is None:
+        raise UserError("The source volume holds no voxels. Choose another one in the Segment Editor.")
+    if array.dtype.name in ("int64", "uint64"):
+        small = np.iinfo(np.int32).min <= array.min() and array.max() <= np.iinfo(np.int32).max
+        return array.astype(np.int32 if small else np.float64)
+    return array.copy()
+
+
+class Lattice:
+    """The segmentation's reference geometry: what masks are read into and written on.
+
+    `local` is in the segmentation's own coordinates, `grid` in world coordinates, after its transform."""
+
+    def __init__(self, image, segmentationNode):
+        self._localMatrix = imageMatrix(image)
+        self.local = Grid(self._localMatrix, image.GetExtent())
+        parent = segmentationNode.GetParentTransformNode()
+        toWorld = np.eye(4)
+        if parent is not None:
+            if not parent.IsTransformToWorldLinear():
+                raise UserError(
+                    "The segmentation is under a non-linear transform, which bends its slices. Harden that transform "
+                    "(Data module: right-click the transform), or take the segmentation out of it."
+                )
+            matrix = vtk.vtkMatrix4x4()
+            parent.GetMatrixTransformToWorld(matrix)
+            toWorld = slicer.util.arrayFromVTKMatrix(matrix)
+        self.grid = Grid(toWorld @ self._localMatrix, image.GetExtent())
+        self.shape = self.grid.shape
+
+    def __eq__(self, other):
+        return isinstance(other, Lattice) and self.local == other.local and self.grid == other.grid
+
+    def emptyImage(self, box=None):
+        """An image of this geometry, without voxels, that covers `box` (or all)."""
+        image = slicer.vtkOrientedImageData()
+        matrix = vtk.vtkMatrix4x4()
+        for row in range(4):
+            for column in range(4):
+                matrix.SetElement(row, column, self._localMatrix[row, column])
+        image.SetGeometryFromImageToWorldMatrix(matrix)
+        box = box or [(0, side) for side in self.shape]
+        extent = []
+        for (first, end), start in zip(reversed(box), self.local.extent[::2]):
+            extent += [first + start, end - 1 + start]
+        image.SetExtent(*extent)
+        return image
+
+    def imageOf(self, box, array):
+        """`array` as an image on the box."""
+        image = self.emptyImage(box)
+        scalars = numpy_support.numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True)
+        scalars.SetName("ImageScalars")
+        image.GetPointData().SetScalars(scalars)
+        return image
+
+    def regionOf(self, image, labelValue):
+        """What is `labelValue` in a labelmap of any geometry."""
+        array = imageArray(image)
+        if array is None:
+            return Region(self.shape)
+        step = np.linalg.inv(self._localMatrix) @ imageMatrix(image)
+        shift = np.round(step[:3, 3])
+        if np.allclose(step[:3, :3], np.eye(3), atol=1e-4) and np.allclose(step[:3, 3], shift, atol=1e-3):
+            offset = np.array(image.GetExtent()[::2]) + shift - self.local.extent[::2]
+            return Region.fromMask(array == labelValue, [int(o) for o in offset[::-1]], self.shape)
+        alone = slicer.vtkOrientedImageData()
+        alone.DeepCopy(image)
+        view = imageArray(alone)
+        view[...] = view == labelValue
+        resampled = slicer.vtkOrientedImageData()
+        slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+            alone, self.emptyImage(), resampled, False
+        )
+        array = imageArray(resampled)
+        if array is None:
+            return Region(self.shape)
+        offset = np.array(resampled.GetExtent()[::2]) - self.local.extent[::2]
+        return Region.fromMask(array != 0, [int(o) for o in offset[::-1]], self.shape)
+
+
+def segmentOf(segmentationNode, segmentID):
+    """The segment; UserError when it is gone."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentID) if segmentationNode and segmentID else None
+    if segment is None:
+        raise UserError("No segment is selected. Add one in the Segment Editor, or select one.")
+    return segment
+
+
+def labelmapOf(segmentationNode, segmentID):
+    """The labelmap that holds the segment, maybe along with others; None while the segment is empty."""
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    segmentation = segmentationNode.GetSegmentation()
+    if not segmentation.ContainsRepresentation(name) and segmentation.GetNumberOfSegments() > 0:
+        segmentation.CreateRepresentation(name)
+    return segmentOf(segmentationNode, segmentID).GetRepresentation(name)
+
+
+def readSegment(segmentationNode, segmentID, lattice):
+    """The segment's voxels on the lattice."""
+    image = labelmapOf(segmentationNode, segmentID)
+    if image is None:
+        return Region(lattice.shape)
+    return lattice.regionOf(image, segmentOf(segmentationNode, segmentID).GetLabelValue())
+
+
+def fingerprint(segmentationNode, segmentID):
+    """Changes whenever the segment's voxels may have changed."""
+    image = labelmapOf(segmentationNode, segmentID)
+    value = segmentOf(segmentationNode, segmentID).GetLabelValue()
+    return (image.__this__, image.GetMTime(), value) if image else (None, 0, value)
+
+
+def writeSegment(editor, segmentID, lattice, before, after):
+    """Turns the segment, which holds `before`, into `after` as far as the editor's settings allow; whether anything
+    had to change. The state before can be had back by Slicer's Undo."""
+    changes = before.changesTo(after)
+    if changes is None:
+        return False
+    box, added, removed = changes
+    editor.saveStateForUndo()
+    for array, add in ((removed, False), (added, True)):
+        region = Region.fromMask(array)
+        if region.box is not None:
+            inside = [(a + o, b + o) for (a, b), (o, _) in zip(region.box, box)]
+            editor.modify(segmentID, lattice.imageOf(inside, region.array), add)
+    return True

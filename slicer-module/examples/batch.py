@@ -1,0 +1,134 @@
+"""Segments a folder of volumes from prompts placed in Slicer.
+
+    Slicer --no-main-window --no-splash --python-script batch.py FOLDER RESULTS
+    python batch.py FOLDER RESULTS            (with slicer-core instead of Slicer)
+
+For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the prompts CASE_SEGMENT.mrk.json,
+CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Prompts.py for what becomes what), propagates each segment through the
+volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
+Slicer's settings. A case that fails is told and left out; the exit code is the number of such cases.
+"""
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import slicer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
+
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Errors import UserError
+from Mem3DLib.Native import Error
+from Mem3DLib.Prompts import promptsOf
+from Mem3DLib.Segments import Lattice
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DLib.Settings import Settings
+
+VOLUME = re.compile(r"(?P<case>.+)\.(nrrd|nhdr|nii|nii\.gz|mha)$")
+WORDS = re.compile(r"[_\-. ]+(extreme|negative|\d+)$", re.IGNORECASE)
+
+
+def cases(folder):
+    """(name, volume file, [(segment, prompts file), ...]) of everything there is something to do for."""
+    files = sorted(Path(folder).iterdir())
+    for path in files:
+        match = VOLUME.match(path.name)
+        if not match or path.name.endswith(".seg.nrrd"):
+            continue
+        case, prompts = match["case"], []
+        for other in files:
+            if other.name.startswith(case + "_") and other.name.endswith(".mrk.json"):
+                segment = other.name[len(case) + 1 : -len(".mrk.json")]
+                while WORDS.search(segment):
+                    segment = WORDS.sub("", segment)
+                prompts.append((segment, other))
+        if prompts:
+            yield case, path, prompts
+
+
+def read(scene, storageClass, node, path):
+    """Reads a file into a new node, without Slicer's Qt file dialogs."""
+    storage = storageClass()
+    storage.SetScene(scene)
+    storage.SetFileName(str(path))
+    node = scene.AddNode(node) if node is not None else None
+    if not storage.ReadData(node):
+        raise UserError("%s cannot be read. Open it in Slicer and save it again." % path)
+    node.SetName(path.name.split(".")[0])
+    return node
+
+
+def readMarkups(scene, path):
+    storage = slicer.vtkMRMLMarkupsJsonStorageNode()
+    storage.SetScene(scene)
+    # The file says which kind of markups it holds.
+    node = storage.AddNewMarkupsNodeFromFile(str(path), path.name.split(".")[0])
+    if node is None:
+        raise UserError("%s holds no markups that can be read." % path)
+    return node
+
+
+def segment(scene, settings, volumePath, prompts, resultPath):
+    """One case; gives the number of segments."""
+    volume = read(scene, slicer.vtkMRMLVolumeArchetypeStorageNode, slicer.vtkMRMLScalarVolumeNode(), volumePath)
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", resultPath.name.split(".")[0])
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    names = list(dict.fromkeys(name for name, _ in prompts))
+    for name in names:
+        segmentation.GetSegmentation().AddEmptySegment(name, name)
+    editor = LogicEditor.create(volume, segmentation, names[0])
+    editor.node().SetOverwriteMode(editor.node().OverwriteNone)
+    with SessionLogic(editor, settings) as logic:
+        grid = Lattice(editor.sourceImage(), segmentation).grid
+        for name in names:
+            editor.select(name)
+            for prompt in (p for n, path in prompts if n == name for p in promptsOf(readMarkups(scene, path), grid)):
+                logic.interact(prompt.kind, prompt.pointsRas, axis=prompt.axis, negative=prompt.negative)
+            logic.propagate()
+            logic.apply()
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(resultPath))
+    if not storage.WriteData(segmentation):
+        raise UserError("%s cannot be written. Is the folder writable, and the disk not full?" % resultPath)
+    return len(names)
+
+
+def main(arguments):
+    if len(arguments) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    scene = getattr(slicer, "mrmlScene", None)
+    if scene is None:  # slicer-core without Slicer: the logic knows how segments are kept
+        scene = slicer.mrmlScene = slicer.vtkMRMLScene()
+        logic = slicer.vtkSlicerSegmentationsModuleLogic()
+        logic.SetMRMLScene(scene)
+    application = getattr(slicer, "app", None)
+    if "MEM3D_MODEL" in os.environ or not hasattr(application, "userSettings"):
+        settings = Settings.fromEnvironment()
+    else:
+        settings = Settings.load(application.userSettings())
+    results = Path(arguments[1])
+    results.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for case, volumePath, prompts in cases(arguments[0]):
+        startedAt = time.monotonic()
+        scene.Clear(False)
+        try:
+            count = segment(scene, settings, volumePath, prompts, results / (case + ".seg.nrrd"))
+            print("%s: %d segments, %.1f s" % (case, count, time.monotonic() - startedAt), flush=True)
+        except (UserError, Error) as error:
+            failed += 1
+            print("%s: %s" % (case, error), file=sys.stderr, flush=True)
+    return min(failed, 125)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    if hasattr(slicer, "app"):
+        slicer.util.exit(code)
+    else:
+        sys.exit(code)

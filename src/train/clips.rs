@@ -1,0 +1,635 @@
+//! Clips: a few slices along a plane of a scene, with the target's mask, as the engine would show them to the networks.
+//!
+//! A block of native pixels is sampled from the scene (any plane of a synthetic one, along an axis of a real one), made to
+//! look scanned, and seen slice by slice through a region of interest brought to the networks' size. Walks are of four kinds:
+//! inside the target, past its end, back into it from beyond its end, and away from a slice far off.
+
+use super::appearance::{Appearance, vary};
+use super::noise::Noise;
+use super::random::{Random, chance, integer, log_uniform, pick, rotation, uniform, weighted};
+use super::resample::{blur, crop_resize};
+use super::scene::Scene;
+use std::collections::BTreeMap;
+
+/// What clips are to be like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClipOptions {
+    /// Side of the networks' input, pixels.
+    pub size: usize,
+    /// CI: slices given with each slice, 1 or 3.
+    pub context: usize,
+    /// T: slices of a clip.
+    pub length: usize,
+    /// 0..1: how far the curriculum has come; thick slices and large steps come with it.
+    pub difficulty: f32,
+}
+
+/// A clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clip {
+    /// `[T, CI, size, size]`, 0..1.
+    pub images: Vec<f32>,
+    /// `[T, 1, size, size]`, 0..1.
+    pub masks: Vec<f32>,
+    /// Native pixels a side of the first slice's region.
+    pub pixels: usize,
+    /// Name of the scene.
+    pub scene: String,
+}
+
+/// Least mask of the first slice, network pixels.
+const LEAST_AREA: f32 = 24.0;
+/// Largest region of interest, native pixels.
+const MOST_PIXELS: f32 = 224.0;
+/// Least difference between the target and what is around it, for instance not both beyond the window.
+const LEAST_CONTRAST: f32 = 0.006;
+/// Outlines this many times as long as a circle's about the same area belong to nets and splinters: nine of ten are left out.
+const RAGGED: f32 = 3.5;
+/// Draws until one gives a clip.
+const TRIES: usize = 16;
+
+/// Where slices lie in a scene, voxels.
+struct Frame {
+    /// Centre of the block on plane 0.
+    origin: [f32; 3],
+    /// One native pixel down, one to the right, one plane on.
+    row: [f32; 3],
+    col: [f32; 3],
+    plane: [f32; 3],
+}
+
+impl Frame {
+    fn at(&self, plane: f32, row: f32, col: f32) -> [f32; 3] {
+        std::array::from_fn(|i| self.origin[i] + plane * self.plane[i] + row * self.row[i] + col * self.col[i])
+    }
+
+    /// Coordinates of `p` along (plane, row, column); the three directions are perpendicular in space, not always in voxels.
+    fn coordinates(&self, p: [f32; 3], spacing: [f32; 3]) -> [f32; 3] {
+        let along = |d: [f32; 3]| {
+            let (mut dot, mut length) = (0.0, 0.0);
+            for i in 0..3 {
+                let mm = d[i] * spacing[i];
+                dot += (p[i] - self.origin[i]) * spacing[i] * mm;
+                length += mm * mm;
+            }
+            dot / length
+        };
+        [along(self.plane), along(self.row), along(self.col)]
+    }
+}
+
+/// A clip of `scene`; none when no draw gave one (for instance because every target is tiny).
+pub fn clip(scene: &Scene, options: &ClipOptions, random: &Random) -> Option<Clip> {
+    let targets = scene.targets();
+    let weights: Vec<f32> = targets.iter().map(|&t| (scene.instances[t as usize].voxels as f32).powf(0.4)).collect();
+    if targets.is_empty() {
+        return None;
+    }
+    (0..TRIES).find_map(|_| {
+        let first = targets[weighted(random, &weights)];
+        let inside = target(scene, first, random);
+        attempt(scene, &inside, options, random)
+    })
+}
+
+/// The instances that make up the target: one, its parts, sometimes a neighbour or a look-alike with it.
+fn target(scene: &Scene, first: u16, random: &Random) -> Vec<bool> {
+    let mut inside = vec![false; scene.instances.len()];
+    inside[first as usize] = true;
+    let n = scene.merges.draw(random);
+    for _ in 0..n {
+        let near: Vec<u16> =
+            scene.neighbours(&inside).into_iter().filter(|&i| scene.instances[i as usize].kind.target).collect();
+        if near.is_empty() {
+            break;
+        }
+        inside[*pick(random, &near) as usize] = true;
+    }
+    if chance(random, 0.08) && scene.image.is_none() {
+        let class = scene.instances[first as usize].kind.class;
+        let alike: Vec<usize> = (0..inside.len())
+            .filter(|&i| scene.instances[i].kind.class == class && scene.instances[i].kind.target && !inside[i])
+            .collect();
+        if !alike.is_empty() {
+            inside[*pick(random, &alike)] = true;
+        }
+    }
+    for i in 0..inside.len() {
+        if scene.instances[i].kind.part_of.is_some_and(|host| inside[host as usize]) {
+            inside[i] = true;
+        }
+    }
+    inside
+}
+
+fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Random) -> Option<Clip> {
+    let points: Vec<[f32; 3]> = scene
+        .instances
+        .iter()
+        .zip(inside)
+        .filter(|(_, inside)| **inside)
+        .flat_map(|(instance, _)| instance.sample.iter().map(|&i| scene.place(i)))
+        .collect();
+    if points.is_empty() {
+        return None;
+    }
+    let mut frame = frame(scene, &points, options, random);
+    let spread = |axis: usize, frame: &Frame| {
+        let along = points.iter().map(|&p| frame.coordinates(p, scene.spacing)[axis]);
+        along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
+    };
+    let (low, high) = spread(0, &frame);
+    let (start, offsets) = walk(low, high, options, random);
+    for i in 0..3 {
+        frame.origin[i] += start * frame.plane[i];
+    }
+    // The target's box on the first slice, from a coarse look at its whole extent.
+    let (rows, cols) = (spread(1, &frame), spread(2, &frame));
+    let target_box = coarse_box(scene, inside, &frame, rows, cols)?;
+    let (height, width) = (target_box[1] - target_box[0], target_box[3] - target_box[2]);
+    let side = height.max(width);
+    let wanted = (side * log_uniform(random, 1.2, 3.0)).max(side + 32.0 * uniform(random, 0.4, 1.2));
+    let pixel = (0..3).map(|i| (frame.row[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
+    // No farther than the scene reaches, or it would be mirrored over and over.
+    let reach = (0..3).map(|i| scene.shape[i] as f32 * scene.spacing[i]).fold(0.0, f32::max) * 1.1 / pixel;
+    let n = wanted.min(reach).clamp(12.0, MOST_PIXELS).round() as usize;
+    let free = |length: f32| ((n as f32 - length) / 2.0).max(0.0) * 0.8;
+    let centre = [
+        (target_box[0] + target_box[1]) / 2.0 + uniform(random, -1.0, 1.0) * free(height),
+        (target_box[2] + target_box[3]) / 2.0 + uniform(random, -1.0, 1.0) * free(width),
+    ];
+    frame.origin = frame.at(0.0, centre[0], centre[1]);
+    let rois = regions(n, offsets.len(), random);
+    let m = rois.iter().map(|&(top, left, n)| 2 * (n as i32 / 2 + top.abs().max(left.abs()) + 1)).max()?.max(n as i32);
+    let half = options.context as i32 / 2;
+    let wanted_planes: std::collections::BTreeSet<i32> =
+        offsets.iter().flat_map(|&o| (-half..=half).map(move |d| o + d)).collect();
+    let planes: Vec<i32> = wanted_planes.into_iter().collect();
+    let block = Block::sample(scene, inside, &frame, &planes, m as usize, random);
+
+    let area = options.size * options.size;
+    let mut clip = Clip {
+        images: vec![0.0; offsets.len() * options.context * area],
+        masks: vec![0.0; offsets.len() * area],
+        pixels: n,
+        scene: scene.name.clone(),
+    };
+    let number: BTreeMap<i32, usize> = planes.iter().enumerate().map(|(i, &p)| (p, i)).collect();
+    for (t, (&offset, &(top, left, n))) in offsets.iter().zip(&rois).enumerate() {
+        let corner = (m - n as i32) / 2;
+        let (top, left) = (corner + top, corner + left);
+        let cut = |plane: &[f32], out: &mut [f32]| {
+            crop_resize(plane, m as usize, top, left, n, options.size, out);
+        };
+        for (c, d) in (-half..=half).enumerate() {
+            let at = (t * options.context + c) * area;
+            cut(&block.images[number[&(offset + d)]], &mut clip.images[at..at + area]);
+        }
+        cut(&block.masks[number[&offset]], &mut clip.masks[t * area..(t + 1) * area]);
+    }
+    let first: f32 = clip.masks[..area].iter().sum();
+    let middle = options.context / 2 * area;
+    let seen = first >= LEAST_AREA
+        && first < 0.8 * area as f32
+        && contrast(&clip.images[middle..middle + area], &clip.masks[..area], options.size) > LEAST_CONTRAST
+        && (ragged(&clip.masks[..area], options.size) < RAGGED || chance(random, 0.1));
+    seen.then_some(clip)
+}
+
+/// Length of the mask's outline over that of a circle about the same area.
+fn ragged(mask: &[f32], side: usize) -> f32 {
+    let inside = |i: usize| mask[i] > 0.5;
+    let area = (0..mask.len()).filter(|&i| inside(i)).count() as f32;
+    let right = (0..mask.len()).filter(|&i| (i + 1) % side != 0 && inside(i) != inside(i + 1)).count();
+    let below = (0..mask.len() - side).filter(|&i| inside(i) != inside(i + side)).count();
+    // Steps along the pixels' edges are 4 / pi times as long as the outline on average.
+    (right + below) as f32 * std::f32::consts::FRAC_PI_4 / (2.0 * (std::f32::consts::PI * area.max(1.0)).sqrt())
+}
+
+/// Difference of the means inside the mask and just outside it.
+fn contrast(image: &[f32], mask: &[f32], side: usize) -> f32 {
+    let mut near = mask.to_vec();
+    blur(&mut near, side, side as f32 / 32.0);
+    let mean = |of: &dyn Fn(usize) -> bool| {
+        let (sum, n) = (0..image.len()).filter(|&i| of(i)).fold((0.0, 0.0), |(s, n), i| (s + image[i], n + 1.0));
+        sum / f32::max(n, 1.0)
+    };
+    (mean(&|i| mask[i] > 0.5) - mean(&|i| mask[i] <= 0.5 && near[i] > 0.03)).abs()
+}
+
+/// Directions and size of the native pixels; the origin is one of the target's voxels.
+fn frame(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random: &Random) -> Frame {
+    let origin = *pick(random, points);
+    let thick = 1.5 + 5.0 * options.difficulty;
+    if scene.image.is_none() {
+        let turn = if chance(random, 0.5) { rotation(random) } else { along_axes(random) };
+        let mut frame = Frame { origin, row: turn[1], col: turn[2], plane: turn[0] };
+        // Extent of the target in voxels along each direction.
+        let extent = |axis: usize| {
+            let along = points.iter().map(|&p| frame.coordinates(p, scene.spacing)[axis]);
+            let (a, b) = along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
+            (b - a).max(1.0)
+        };
+        let (deep, wide) = (extent(0), extent(1).max(extent(2)));
+        let pixel = (wide / log_uniform(random, 12.0, 100.0)).clamp(0.4, 2.2);
+        let step = (pixel * log_uniform(random, 0.6, thick)).min((deep / 2.0).max(0.5));
+        for i in 0..3 {
+            frame.row[i] *= pixel / scene.spacing[i];
+            frame.col[i] *= pixel / scene.spacing[i];
+            frame.plane[i] *= step / scene.spacing[i];
+        }
+        return frame;
+    }
+    // A real image is cut along one of its axes, most often the one with the thickest slices, as users do.
+    let thickest = (0..3).fold(0, |a, b| if scene.spacing[b] > 1.2 * scene.spacing[a] { b } else { a });
+    let axis = if chance(random, 0.5) { thickest } else { integer(random, 0, 2) };
+    let (r, c) = [(1, 2), (0, 2), (0, 1)][axis];
+    let fine = scene.spacing[r].min(scene.spacing[c]);
+    let pixel = fine * if chance(random, 0.5) { 1.0 } else { log_uniform(random, 0.75, 1.6) };
+    let angle =
+        if chance(random, 0.5) { uniform(random, -0.35, 0.35) } else { uniform(random, 0.0, std::f32::consts::TAU) };
+    let (sin, cos) = if chance(random, 0.3) { (0.0, 1.0) } else { angle.sin_cos() };
+    let squeeze = if chance(random, 0.5) { log_uniform(random, 0.8, 1.25) } else { 1.0 };
+    let flip = if chance(random, 0.5) { 1.0 } else { -1.0 };
+    let along = |a: f32, b: f32| {
+        let mut d = [0.0; 3];
+        (d[r], d[c]) = (a * pixel / scene.spacing[r], b * pixel / scene.spacing[c]);
+        d
+    };
+    let (mut row, col) = (along(cos, sin), along(-sin * flip, cos * flip));
+    row = row.map(|v| v * squeeze);
+    let mut plane = [0.0; 3];
+    let most = (thick * fine / scene.spacing[axis]).clamp(1.0, 5.0) as usize;
+    plane[axis] = integer(random, 1, most) as f32 * if chance(random, 0.5) { 1.0 } else { -1.0 };
+    Frame { origin, row, col, plane }
+}
+
+/// A rotation that keeps to the array's axes but for a turn in the plane.
+fn along_axes(random: &Random) -> [[f32; 3]; 3] {
+    let axis = integer(random, 0, 2);
+    let (r, c) = [(1, 2), (0, 2), (0, 1)][axis];
+    let sign = |random: &Random| if chance(random, 0.5) { 1.0 } else { -1.0 };
+    let angle = if chance(random, 0.5) { 0.0 } else { uniform(random, -0.5, 0.5) };
+    let (sin, cos) = angle.sin_cos();
+    let mut turn = [[0.0; 3]; 3];
+    turn[0][axis] = sign(random);
+    let flip = sign(random);
+    (turn[1][r], turn[1][c]) = (cos, sin);
+    (turn[2][r], turn[2][c]) = (-sin * flip, cos * flip);
+    turn
+}
+
+/// Where the walk starts, planes from the origin, and each slice's plane from the start. The target spans `low..high`.
+fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>) {
+    let n = options.length as i32;
+    let span = high - low;
+    let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
+    match weighted(random, &[0.45, 0.3, 0.1, 0.15]) {
+        // Inside.
+        0 => (within(random, low, high - (n - 1) as f32).clamp(low, high).round(), (0..n).collect()),
+        // Past the end.
+        1 => {
+            let before = uniform(random, 0.0, (n - 1) as f32);
+            ((high - before).clamp(low, high).round(), (0..n).collect())
+        }
+        // Beyond the end and back.
+        2 => {
+            let start = within(random, low, high);
+            let far = (high - start).max(0.0).ceil() as i32 + integer(random, 1, 2) as i32;
+            (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| far - k)).collect())
+        }
+        // From a slice far off.
+        _ => {
+            let jump = integer(random, 2, 3 + (6.0 * options.difficulty) as usize) as i32;
+            let jump = jump.min((span / 2.0).ceil().max(1.0) as i32);
+            let start = within(random, low, high - (jump + n - 2) as f32).clamp(low, high);
+            (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| jump + k)).collect())
+        }
+    }
+}
+
+/// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
+fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), cols: (f32, f32)) -> Option<[f32; 4]> {
+    const N: usize = 56;
+    let grow = |(a, b): (f32, f32)| (a - 0.1 * (b - a) - 1.0, b + 0.1 * (b - a) + 1.0);
+    let (rows, cols) = (grow(rows), grow(cols));
+    let step = ((rows.1 - rows.0) / N as f32, (cols.1 - cols.0) / N as f32);
+    let mut found: Option<[f32; 4]> = None;
+    for i in 0..=N {
+        for j in 0..=N {
+            let (r, c) = (rows.0 + i as f32 * step.0, cols.0 + j as f32 * step.1);
+            if id_at(scene, frame.at(0.0, r, c)).is_some_and(|id| inside[id as usize]) {
+                let b = found.get_or_insert([r, r, c, c]);
+                *b = [b[0].min(r), b[1].max(r), b[2].min(c), b[3].max(c)];
+            }
+        }
+    }
+    found.map(|b| [b[0] - step.0 / 2.0, b[1] + step.0 / 2.0, b[2] - step.1 / 2.0, b[3] + step.1 / 2.0])
+}
+
+/// Each slice's region of interest: offset of its centre from the block's, and side. Most clips keep one; in some it moves
+/// and changes its size as the engine's does.
+fn regions(n: usize, count: usize, random: &Random) -> Vec<(i32, i32, usize)> {
+    let mut regions = vec![(0, 0, n); count];
+    if chance(random, 0.3) {
+        let grid = n as f32 / 12.0;
+        for i in 1..count {
+            regions[i] = regions[i - 1];
+            if chance(random, 0.4) {
+                let shift = |random: &Random| (integer(random, 0, 2) as f32 - 1.0) * grid;
+                regions[i].0 = (shift(random) + regions[i].0 as f32).clamp(-2.0 * grid, 2.0 * grid) as i32;
+                regions[i].1 = (shift(random) + regions[i].1 as f32).clamp(-2.0 * grid, 2.0 * grid) as i32;
+            }
+            if chance(random, 0.2) {
+                let scale = if chance(random, 0.5) { 1.25 } else { 0.8 };
+                regions[i].2 = (n as f32 * scale) as usize;
+            }
+        }
+    }
+    regions
+}
+
+/// Index of the nearest voxel; none beyond the border unless the scene is mirrored there.
+fn nearest(scene: &Scene, p: [f32; 3]) -> Option<usize> {
+    let mut index = 0;
+    for (p, side) in p.into_iter().zip(scene.shape) {
+        let n = side as i32;
+        let mut k = p.round() as i32;
+        if k < 0 || k >= n {
+            if !scene.mirrored {
+                return None;
+            }
+            k = k.rem_euclid(2 * n);
+            k = if k >= n { 2 * n - 1 - k } else { k };
+        }
+        index = index * side + k as usize;
+    }
+    Some(index)
+}
+
+fn id_at(scene: &Scene, p: [f32; 3]) -> Option<u16> {
+    nearest(scene, p).map(|i| scene.ids[i])
+}
+
+/// Native planes of a clip.
+struct Block {
+    /// `[m, m]` each, 0..1.
+    images: Vec<Vec<f32>>,
+    /// `[m, m]` each, 0 or 1.
+    masks: Vec<Vec<f32>>,
+}
+
+impl Block {
+    fn sample(scene: &Scene, inside: &[bool], frame: &Frame, planes: &[i32], m: usize, random: &Random) -> Block {
+        let warp = Warp::new(random, m, scene.image.is_some());
+        let edge = Edge::new(random, m, scene.mirrored);
+        let place = |plane: f32, r: usize, c: usize| {
+            let (row, col) = (r as f32 + 0.5 - m as f32 / 2.0, c as f32 + 0.5 - m as f32 / 2.0);
+            let (dr, dc) = warp.shift(plane, row, col);
+            frame.at(plane, row + dr, col + dc)
+        };
+        let mut masks = vec![vec![0f32; m * m]; planes.len()];
+        let mut images = vec![vec![0f32; m * m]; planes.len()];
+        if let Some(image) = &scene.image {
+            for (k, &plane) in planes.iter().enumerate() {
+                for r in 0..m {
+                    for c in 0..m {
+                        let mut p = place(plane as f32, r, c);
+                        // Beyond the volume the context repeats the last slice.
+                        let along = (0..3).find(|&i| frame.plane[i] != 0.0).expect("a direction");
+                        p[along] = p[along].clamp(0.0, scene.shape[along] as f32 - 1.0);
+                        images[k][r * m + c] = interpolate(scene, image, p);
+                        masks[k][r * m + c] = vote(scene, inside, p);
+                    }
+                }
+            }
+            vary(random, &mut images, m);
+            return Block { images, masks };
+        }
+        let thickness = (0..3).map(|i| (frame.plane[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
+        let pixel = (0..3).map(|i| (frame.row[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
+        // A thick slice is the mean over its thickness, unless there are gaps.
+        let layers =
+            if thickness > 1.4 && chance(random, 0.7) { (thickness / 1.2).ceil().min(4.0) as usize } else { 1 };
+        let ids =
+            |plane: f32| -> Vec<Option<u16>> {
+                (0..m * m)
+                    .map(|i| {
+                        if edge.beyond(i / m, i % m) { None } else { fine_id(scene, place(plane, i / m, i % m), pixel) }
+                    })
+                    .collect()
+            };
+        let centres: Vec<Vec<Option<u16>>> = planes.iter().map(|&p| ids(p as f32)).collect();
+        let neighbours = edges(&centres, inside, m);
+        let appearance = Appearance::new(random, scene, inside, &neighbours, pixel);
+        for (k, &plane) in planes.iter().enumerate() {
+            for (mask, id) in masks[k].iter_mut().zip(&centres[k]) {
+                *mask = f32::from(id.is_some_and(|id| inside[id as usize]));
+            }
+            for layer in 0..layers {
+                let at = plane as f32 + (layer as f32 + 0.5) / layers as f32 - 0.5;
+                let own = (layers > 1).then(|| ids(at));
+                let ids = own.as_ref().unwrap_or(&centres[k]);
+                for (i, id) in ids.iter().enumerate() {
+                    images[k][i] += appearance.grey(*id, place(at, i / m, i % m)) / layers as f32;
+                }
+            }
+        }
+        appearance.scan(random, &mut images, m);
+        for image in &mut images {
+            (0..m * m).filter(|i| edge.beyond(i / m, i % m)).for_each(|i| image[i] = 0.0);
+        }
+        Block { images, masks }
+    }
+}
+
+/// Instances beside the target, once for every border pixel up to a number: those with more border are drawn more often.
+fn edges(planes: &[Vec<Option<u16>>], inside: &[bool], m: usize) -> Vec<u16> {
+    let is_inside = |id: Option<u16>| id.is_some_and(|id| inside[id as usize]);
+    let mut beside = vec![];
+    for plane in planes {
+        for i in (0..m * m - m).step_by(3) {
+            for j in [i + 1, i + m] {
+                let (a, b) = (plane[i], plane[j]);
+                if is_inside(a) != is_inside(b) {
+                    beside.extend(if is_inside(a) { b } else { a });
+                }
+            }
+        }
+    }
+    beside
+}
+
+/// The instance at `p`: the nearest voxel's, or, where pixels are finer than voxels, that with most weight among the eight
+/// around, which rounds off the steps.
+fn fine_id(scene: &Scene, p: [f32; 3], pixel: f32) -> Option<u16> {
+    if pixel > 0.75 {
+        return id_at(scene, p);
+    }
+    let low = p.map(|v| v.floor());
+    let part: [f32; 3] = std::array::from_fn(|i| p[i] - low[i]);
+    let mut votes = [(None, 0f32); 8];
+    let mut n = 0;
+    for corner in 0..8usize {
+        let bit = |i: usize| (corner >> i & 1) as f32;
+        let weight: f32 = (0..3).map(|i| if bit(i) > 0.5 { part[i] } else { 1.0 - part[i] }).product();
+        let id = id_at(scene, std::array::from_fn(|i| low[i] + bit(i)));
+        match votes[..n].iter_mut().find(|v| v.0 == id) {
+            Some(vote) => vote.1 += weight,
+            None => {
+                votes[n] = (id, weight);
+                n += 1;
+            }
+        }
+    }
+    votes[..n].iter().fold((None, -1.0), |a, &b| if b.1 > a.1 { b } else { a }).0
+}
+
+/// 1 where most of the eight voxels around `p` are inside, else 0.
+fn vote(scene: &Scene, inside: &[bool], p: [f32; 3]) -> f32 {
+    let mut sum = 0.0;
+    corners(scene, p, |i, weight| sum += weight * f32::from(inside[scene.ids[i] as usize]));
+    f32::from(sum >= 0.5)
+}
+
+/// Grey value at `p`; 0 beyond the border.
+fn interpolate(scene: &Scene, image: &[u16], p: [f32; 3]) -> f32 {
+    let mut sum = 0.0;
+    corners(scene, p, |i, weight| sum += weight * f32::from(image[i]));
+    sum / 65535.0
+}
+
+/// The up to eight voxels around `p` with their weights.
+fn corners(scene: &Scene, p: [f32; 3], mut visit: impl FnMut(usize, f32)) {
+    let low = p.map(|v| v.floor());
+    let part: [f32; 3] = std::array::from_fn(|i| p[i] - low[i]);
+    let n = scene.shape.map(|n| n as i32);
+    for corner in 0..8usize {
+        let (mut index, mut weight, mut ok) = (0usize, 1.0, true);
+        for i in 0..3 {
+            let up = corner >> i & 1;
+            weight *= if up == 1 { part[i] } else { 1.0 - part[i] };
+            let k = low[i] as i32 + up as i32;
+            ok &= k >= 0 && k < n[i];
+            index = index * scene.shape[i] + k.max(0) as usize;
+        }
+        if ok && weight > 0.0 {
+            visit(index, weight);
+        }
+    }
+}
+
+/// Smooth displacement within the planes, changing slowly from plane to plane.
+struct Warp {
+    fields: Option<[Noise; 2]>,
+    amplitude: f32,
+}
+
+impl Warp {
+    fn new(random: &Random, m: usize, real: bool) -> Warp {
+        let m = m as f32;
+        if !chance(random, if real { 0.5 } else { 0.2 }) {
+            return Warp { fields: None, amplitude: 0.0 };
+        }
+        let size = m * uniform(random, 0.3, 0.8);
+        let planes = log_uniform(random, 4.0, 30.0);
+        let fields = std::array::from_fn(|_| Noise::new(random, [planes, size, size]));
+        Warp { fields: Some(fields), amplitude: m * uniform(random, 0.005, 0.03) }
+    }
+
+    fn shift(&self, plane: f32, row: f32, col: f32) -> (f32, f32) {
+        match &self.fields {
+            None => (0.0, 0.0),
+            Some([a, b]) => {
+                let p = [plane, row, col];
+                (self.amplitude * a.at(p), self.amplitude * b.at(p))
+            }
+        }
+    }
+}
+
+/// Where a synthetic slice ends: in some clips a border runs through the region.
+struct Edge {
+    rows: (usize, usize),
+    cols: (usize, usize),
+}
+
+impl Edge {
+    fn new(random: &Random, m: usize, synthetic: bool) -> Edge {
+        let range = || match synthetic && chance(random, 0.15) {
+            false => (0, m),
+            true if chance(random, 0.5) => (integer(random, 0, m / 4), m),
+            true => (0, m - integer(random, 0, m / 4)),
+        };
+        Edge { rows: range(), cols: range() }
+    }
+
+    fn beyond(&self, r: usize, c: usize) -> bool {
+        r < self.rows.0 || r >= self.rows.1 || c < self.cols.0 || c >= self.cols.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::{Purpose, random};
+    use super::super::synthetic;
+    use super::*;
+
+    const OPTIONS: ClipOptions = ClipOptions { size: 48, context: 3, length: 4, difficulty: 0.5 };
+
+    fn disc(side: usize, radius: f32) -> Vec<f32> {
+        let centre = side as f32 / 2.0 - 0.5;
+        (0..side * side)
+            .map(|i| f32::from(((i / side) as f32 - centre).hypot((i % side) as f32 - centre) < radius))
+            .collect()
+    }
+
+    #[test]
+    fn a_disc_is_not_ragged_and_stripes_are() {
+        assert!((ragged(&disc(64, 20.0), 64) - 1.0).abs() < 0.05);
+        let stripes: Vec<f32> = (0..64 * 64).map(|i| f32::from(i % 64 % 2 == 0)).collect();
+        assert!(ragged(&stripes, 64) > 10.0);
+    }
+
+    #[test]
+    fn contrast_by_hand() {
+        let mask = disc(64, 10.0);
+        let image: Vec<f32> = mask.iter().map(|m| 0.2 + 0.3 * m).collect();
+        assert!((contrast(&image, &mask, 64) - 0.3).abs() < 1e-5);
+    }
+
+    #[test]
+    fn clips_are_as_asked_for_and_some_targets_end() {
+        let (mut ended, mut made) = (0, 0);
+        for i in 0..24 {
+            let scene = synthetic::scene(9, i / 4, 48);
+            let Some(clip) = clip(&scene, &OPTIONS, &random(9, Purpose::Clip, i)) else { continue };
+            made += 1;
+            assert_eq!((clip.images.len(), clip.masks.len()), (4 * 3 * 48 * 48, 4 * 48 * 48));
+            assert!(clip.images.iter().chain(&clip.masks).all(|v| (0.0..=1.0).contains(v)));
+            let areas: Vec<f32> = clip.masks.chunks(48 * 48).map(|m| m.iter().sum()).collect();
+            assert!(areas[0] >= LEAST_AREA);
+            ended += usize::from(areas[1..].iter().any(|&a| a < 0.5));
+        }
+        assert!(made >= 20 && (3..=16).contains(&ended), "{ended} of {made}");
+    }
+
+    #[test]
+    fn a_real_scene_is_cut_along_its_axes_with_its_own_greys() {
+        // Grey = 1000 * plane; the target is a block in the middle.
+        let shape = [12, 40, 40];
+        let place = |i: usize| [i / 1600, i / 40 % 40, i % 40];
+        let inside = |i: usize| {
+            let [z, y, x] = place(i);
+            (3..9).contains(&z) && (10..30).contains(&y) && (10..30).contains(&x)
+        };
+        let ids = (0..12 * 1600).map(|i| u16::from(inside(i))).collect();
+        let kinds = [0, 1].map(|c| super::super::scene::Kind::new(c, super::super::scene::Tissue::Organ, c == 1));
+        let r = random(1, Purpose::Scene, 0);
+        let mut scene = Scene::new(shape, [3.0, 1.0, 1.0], ids, &kinds, 10, &r);
+        let grey = (0..12 * 1600).map(|i| 20_000 + if inside(i) { 20_000 } else { 0 }).collect();
+        scene.image = Some(std::sync::Arc::new(grey));
+        let clips = (0..8).filter_map(|i| clip(&scene, &OPTIONS, &random(2, Purpose::Clip, i)));
+        assert!(clips.count() >= 6);
+    }
+}

@@ -1,0 +1,183 @@
+//! The interaction stage (Mem3D §2.1, eq. 1): single slices, a simulated user who draws and then corrects, the network's
+//! previous answer among its inputs.
+//!
+//! A sample starts with a drawing of a random kind, sometimes with a second one or with something negative, or with the
+//! correction of a mask as a propagation may leave it. After each answer the user corrects the largest error. The loss is the
+//! mean over the rounds.
+
+use super::batch::{Batch, array};
+use super::damage;
+use super::losses::{cross_entropy, dice, hard_share, mask_loss};
+use super::networks::Trainee;
+use super::random::{Random, chance, integer, pick};
+use crate::engine::guidance::guidance;
+use crate::engine::roi::{Roi, SliceGrid};
+use crate::engine::{Interaction, Stroke};
+use crate::eval::{Place, RobotUser};
+use crate::nn::{InteractionInput, InteractionKind};
+use crate::volume::{SliceAxis, SliceMask};
+use tch::{Device, Kind, Tensor};
+
+/// How the stage is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InteractionOptions {
+    /// Answers per sample: the first and the corrections.
+    pub rounds: usize,
+    /// Loss: hard pixels and Dice (true), or plain cross-entropy (false).
+    pub hard: bool,
+    /// Share of samples that start with the correction of a mask.
+    pub from_mask: f64,
+}
+
+/// Where the simulated user draws: any segment and slice will do.
+const PLACE: Place = Place { segment: 1, axis: SliceAxis::Depth, slice: 0 };
+
+/// One slice on which a simulated user draws.
+struct Sample {
+    grid: SliceGrid,
+    roi: Roi,
+    /// At native pixels.
+    truth: SliceMask,
+    user: RobotUser,
+    drawn: Vec<Interaction>,
+    /// Network input: the previous answer.
+    previous: Tensor,
+}
+
+/// Loss of the first slices of a batch, with its graph, and the mean Dice of each round. `pixels`: native pixels a side.
+pub fn loss(
+    trainee: &dyn Trainee,
+    batch: &Batch,
+    pixels: &[usize],
+    kinds: &[InteractionKind],
+    options: &InteractionOptions,
+    progress: f64,
+    random: &Random,
+) -> (Tensor, Vec<f64>) {
+    let images = batch.images.select(1, 0);
+    let truth = batch.mask(0);
+    let (size, device) = (truth.size()[2], truth.device());
+    // All samples of a batch go through one network.
+    let leading = *pick(random, kinds);
+    let network = trainee.interaction_network(leading);
+    let kinds: Vec<InteractionKind> =
+        kinds.iter().copied().filter(|&k| trainee.interaction_network(k) == network).collect();
+    let mut samples: Vec<Sample> = (0..batch.clips())
+        .map(|n| {
+            let n_pixels = pixels[n as usize].clamp(16, 2 * size as usize);
+            Sample::new(&truth.narrow(0, n, 1), n_pixels, &kinds, options.from_mask, random)
+        })
+        .collect();
+    let (mut losses, mut scores) = (vec![], vec![]);
+    for round in 0..options.rounds {
+        let input = join(&images, &samples, size, device);
+        let logits = trainee.interact(leading, &input);
+        let terms: Vec<Tensor> = logits
+            .iter()
+            .map(|logits| match options.hard {
+                true => mask_loss(logits, &truth, hard_share(progress)),
+                false => cross_entropy(logits, &truth, 1.0),
+            })
+            .collect();
+        losses.push(Tensor::stack(&terms, 0).mean(Kind::Float));
+        let probability = logits[0].detach().sigmoid();
+        scores.push(dice(&probability, &truth).mean(Kind::Double).double_value(&[]));
+        if round + 1 < options.rounds {
+            for (n, sample) in samples.iter_mut().enumerate() {
+                sample.correct(&probability.narrow(0, n as i64, 1), random);
+            }
+        }
+    }
+    (Tensor::stack(&losses, 0).mean(Kind::Float), scores)
+}
+
+/// The network's input for all samples.
+fn join(images: &Tensor, samples: &[Sample], size: i64, device: Device) -> InteractionInput {
+    let maps: Vec<_> = samples.iter().map(|s| guidance(&s.drawn, &s.grid, s.roi, size)).collect();
+    let cat = |of: &dyn Fn(usize) -> Tensor| {
+        Tensor::cat(&(0..samples.len()).map(of).collect::<Vec<_>>(), 0).to_device(device)
+    };
+    InteractionInput {
+        slices: images.shallow_clone(),
+        previous: cat(&|n| samples[n].previous.shallow_clone()),
+        positive: cat(&|n| maps[n].positive.shallow_clone()),
+        negative: cat(&|n| maps[n].negative.shallow_clone()),
+        boxes: cat(&|n| maps[n].boxes.shallow_clone()),
+    }
+}
+
+impl Sample {
+    fn new(truth: &Tensor, pixels: usize, kinds: &[InteractionKind], from_mask: f64, random: &Random) -> Sample {
+        let grid = SliceGrid { rows: pixels, cols: pixels, row_mm: 1.0, col_mm: 1.0 };
+        let side = pixels as i32;
+        let roi = Roi { top: 0, left: 0, rows: side, cols: side };
+        let native = |t: &Tensor| -> SliceMask {
+            let data = roi.paste(t, pixels, pixels).into_iter().map(|v| u8::from(v >= 128)).collect();
+            SliceMask { rows: pixels, cols: pixels, data }
+        };
+        let size = truth.size()[2];
+        let mut sample = Sample {
+            grid,
+            roi,
+            truth: native(truth),
+            user: RobotUser::new(random.seed(), true),
+            drawn: vec![],
+            previous: Tensor::full([1, 1, size, size], 0.5, (Kind::Float, Device::Cpu)),
+        };
+        if chance(random, from_mask) {
+            let damaged = damage::any(random, &array(truth), size as usize);
+            let damaged = Tensor::from_slice(&damaged).view([1, 1, size, size]);
+            sample.correct(&damaged, random);
+            if !sample.drawn.is_empty() {
+                return sample;
+            }
+        }
+        let first = sample.user.first(*pick(random, kinds), &sample.truth, &grid, PLACE);
+        sample.drawn.extend(first);
+        if chance(random, 0.2) {
+            let second = sample.user.first(*pick(random, kinds), &sample.truth, &grid, PLACE);
+            sample.drawn.extend(second);
+        }
+        if chance(random, 0.2) {
+            // Something negative beside the target from the start.
+            let wide = damage::any(random, &array(truth), size as usize);
+            let wide = native(&Tensor::from_slice(&wide).view([1, 1, size, size]).maximum(truth));
+            let outside = sample.user.correct(correction(random), &wide, &sample.truth, &grid, PLACE);
+            sample.drawn.extend(outside.filter(|i| !i.positive));
+        }
+        sample
+    }
+
+    /// The user corrects `probability` `[1, 1, H, W]`, which becomes the previous answer.
+    fn correct(&mut self, probability: &Tensor, random: &Random) {
+        let dense = self.roi.paste(probability, self.grid.rows, self.grid.cols);
+        let data = dense.iter().map(|&v| u8::from(v >= 128)).collect();
+        let mask = SliceMask { rows: self.grid.rows, cols: self.grid.cols, data };
+        let correction = self.user.correct(correction(random), &mask, &self.truth, &self.grid, PLACE);
+        self.drawn.extend(correction);
+        self.previous = probability.to_device(Device::Cpu).to_kind(Kind::Float);
+        self.fix();
+    }
+
+    /// Pixels under strokes are as drawn, as in the engine.
+    fn fix(&mut self) {
+        let (rows, size) = (self.grid.rows, self.previous.size()[2]);
+        let n = size as usize;
+        let mut previous = array(&self.previous);
+        for drawn in &self.drawn {
+            if let Stroke::Raster(mask) = &drawn.stroke {
+                for (i, v) in previous.iter_mut().enumerate() {
+                    let (r, c) = ((2 * (i / n) + 1) * rows / (2 * n), (2 * (i % n) + 1) * rows / (2 * n));
+                    if mask.data[r * mask.cols + c] != 0 {
+                        *v = f32::from(drawn.positive);
+                    }
+                }
+            }
+        }
+        self.previous = Tensor::from_slice(&previous).view([1, 1, size, size]);
+    }
+}
+
+fn correction(random: &Random) -> InteractionKind {
+    [InteractionKind::Click, InteractionKind::Scribble][integer(random, 0, 1)]
+}

@@ -1,0 +1,155 @@
+//! Losses: of masks, of qualities.
+
+use tch::{Kind, Tensor};
+
+/// Share of pixels that cross-entropy looks at: all at first, then ever harder ones.
+///
+/// `progress` is 0..1 of the stage; between `WARM_UP` and `HARD` of it the share falls from 1 to `LEAST`.
+pub fn hard_share(progress: f64) -> f64 {
+    const WARM_UP: f64 = 0.1;
+    const HARD: f64 = 0.4;
+    const LEAST: f64 = 0.2;
+    1.0 - (1.0 - LEAST) * ((progress - WARM_UP) / (HARD - WARM_UP)).clamp(0.0, 1.0)
+}
+
+/// Cross-entropy on the hardest `share` of each slice's pixels, plus soft Dice of the slices that hold the target.
+///
+/// # Shapes
+/// `logits`, `truth`: `[N, 1, H, W]`, f32 / scalar.
+pub fn mask_loss(logits: &Tensor, truth: &Tensor, share: f64) -> Tensor {
+    cross_entropy(logits, truth, share) + dice_loss(logits, truth)
+}
+
+/// # Shapes
+/// As [`mask_loss`].
+pub fn cross_entropy(logits: &Tensor, truth: &Tensor, share: f64) -> Tensor {
+    let none = None::<Tensor>;
+    let loss = logits
+        .binary_cross_entropy_with_logits(truth, none.as_ref(), none.as_ref(), tch::Reduction::None)
+        .flatten(1, -1);
+    let n = loss.size()[1];
+    let k = ((n as f64 * share).round() as i64).clamp(1, n);
+    let loss = if k < n { loss.topk(k, 1, true, false).0 } else { loss };
+    loss.mean(Kind::Float)
+}
+
+/// 1 - soft Dice, averaged over all slices; 0 for slices without target.
+///
+/// # Shapes
+/// As [`mask_loss`].
+pub fn dice_loss(logits: &Tensor, truth: &Tensor) -> Tensor {
+    let sum = |t: Tensor| t.flatten(1, -1).sum_dim_intlist(1, false, Kind::Float);
+    let p = logits.sigmoid();
+    let area = sum(truth.shallow_clone());
+    let dice: Tensor = (sum(&p * truth) * 2.0 + 1.0) / (sum(p) + &area + 1.0);
+    let present = area.gt(0.5).to_kind(Kind::Float);
+    let missing: Tensor = 1.0 - dice;
+    (missing * present).mean(Kind::Float)
+}
+
+/// IoU of the masks that probabilities stand for; an empty mask of an empty target is perfect.
+///
+/// # Shapes
+/// `probability`, `truth`: `[N, 1, H, W]` / `[N]`.
+pub fn iou(probability: &Tensor, truth: &Tensor) -> Tensor {
+    let sum = |t: &Tensor| t.flatten(1, -1).to_kind(Kind::Float).sum_dim_intlist(1, false, Kind::Float);
+    let (p, t) = (probability.gt(0.5), truth.gt(0.5));
+    let union = sum(&p.logical_or(&t));
+    sum(&p.logical_and(&t)) / union.clamp_min(1.0) + union.eq(0.0).to_kind(Kind::Float)
+}
+
+/// Dice of the masks that probabilities stand for.
+///
+/// # Shapes
+/// As [`iou`].
+pub fn dice(probability: &Tensor, truth: &Tensor) -> Tensor {
+    let iou = iou(probability, truth);
+    &iou * 2.0 / (&iou + 1.0)
+}
+
+/// Cross-entropy of estimated qualities with true IoUs, plus a ranking loss: of two masks of one clip, the better one is to
+/// get the higher estimate.
+///
+/// # Shapes
+/// `logits`, `iou`: `[clips, T]` / scalar.
+///
+/// # Panics
+/// When the shapes differ: broadcasting would make every estimate learn the batch's mean.
+pub fn quality_loss(logits: &Tensor, iou: &Tensor) -> Tensor {
+    assert_eq!(logits.size(), iou.size(), "estimates and true IoUs must have one shape");
+    assert_eq!(logits.dim(), 2, "one row a clip");
+    let none = None::<Tensor>;
+    let fit = logits.binary_cross_entropy_with_logits(iou, none.as_ref(), none.as_ref(), tch::Reduction::Mean);
+    let gap = |t: &Tensor| t.unsqueeze(2) - t.unsqueeze(1);
+    let (estimated, true_gap) = (gap(&logits.sigmoid()), gap(iou));
+    // Pairs whose order is clear; each must be apart by half of the true difference.
+    let clear = true_gap.gt(0.05).to_kind(Kind::Float);
+    let violation = (&true_gap * 0.5 - estimated).clamp_min(0.0) * &clear;
+    let rank = violation.sum(Kind::Float) / clear.sum(Kind::Float).clamp_min(1.0);
+    fit + rank
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(values: &[f32]) -> Tensor {
+        Tensor::from_slice(values).reshape([1, 1, 1, values.len() as i64])
+    }
+
+    #[test]
+    fn the_hardest_pixels_count() {
+        // Losses ln 2 (logit 0), ln(1 + e^2) (logit 2 where the truth is 0), and two near 0.
+        let (logits, truth) = (map(&[0.0, 2.0, -20.0, 20.0]), map(&[1.0, 0.0, 0.0, 1.0]));
+        let hard = (1.0 + 2f64.exp()).ln();
+        let close = |share: f64, expected: f64| {
+            assert!((cross_entropy(&logits, &truth, share).double_value(&[]) - expected).abs() < 1e-5);
+        };
+        close(0.25, hard);
+        close(0.5, (hard + 2f64.ln()) / 2.0);
+        close(1.0, (hard + 2f64.ln()) / 4.0);
+        assert_eq!((hard_share(0.0), hard_share(1.0)), (1.0, 0.2));
+        assert!((hard_share(0.25) - 0.6).abs() < 1e-9);
+    }
+
+    #[test]
+    fn dice_by_hand_and_nothing_without_target() {
+        // p = 1/2 on two pixels, truth on one: (2 * 0.5 + 1) / (1 + 1 + 1).
+        let loss = dice_loss(&map(&[0.0, 0.0]), &map(&[1.0, 0.0])).double_value(&[]);
+        assert!((loss - (1.0 - 2.0 / 3.0)).abs() < 1e-6);
+        assert_eq!(dice_loss(&map(&[3.0, 3.0]), &map(&[0.0, 0.0])).double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn iou_by_hand() {
+        let value = |p: &[f32], t: &[f32]| iou(&map(p), &map(t)).double_value(&[0]);
+        assert_eq!(value(&[0.9, 0.8, 0.1], &[1.0, 0.0, 1.0]), 1.0 / 3.0f32 as f64);
+        assert_eq!(value(&[0.1, 0.2], &[0.0, 0.0]), 1.0);
+        assert_eq!(value(&[0.9, 0.2], &[0.0, 0.0]), 0.0);
+        assert_eq!(value(&[0.1, 0.2], &[0.0, 1.0]), 0.0);
+        assert_eq!(dice(&map(&[0.9, 0.8, 0.1]), &map(&[1.0, 0.0, 1.0])).double_value(&[0]), 0.5);
+    }
+
+    #[test]
+    fn the_order_within_a_clip_counts() {
+        let row = |v: &[f32]| Tensor::from_slice(v).reshape([1, -1]);
+        let truth = row(&[0.9, 0.1]);
+        let fit = |logits: &Tensor| {
+            let none = None::<Tensor>;
+            logits.binary_cross_entropy_with_logits(&truth, none.as_ref(), none.as_ref(), tch::Reduction::Mean)
+        };
+        // Both at 1/2: apart by 0 instead of 0.4.
+        let equal = row(&[0.0, 0.0]);
+        let rank = (quality_loss(&equal, &truth) - fit(&equal)).double_value(&[]);
+        assert!((rank - 0.4).abs() < 1e-6);
+        let ordered = row(&[3.0, -3.0]);
+        assert!((quality_loss(&ordered, &truth) - fit(&ordered)).double_value(&[]).abs() < 1e-6);
+    }
+
+    #[test]
+    #[should_panic(expected = "one shape")]
+    fn shapes_that_would_broadcast_are_refused() {
+        let column = Tensor::from_slice(&[0.0f32, 1.0]).reshape([2, 1]);
+        let _ = quality_loss(&column, &Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]));
+    }
+}

@@ -1,0 +1,177 @@
+//! The memory stage (Mem3D §2.2): the first slice is memorized with its mask, then every slice is segmented from memory and
+//! memorized with the network's own soft mask, gradients and all.
+//!
+//! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
+//! use it comes from the interaction network and is never perfect. In memory are the first slice, the one before and
+//! a random choice of those between, as in the engine's bank.
+
+use super::batch::{Batch, array};
+use super::damage;
+use super::losses::{cross_entropy, dice, hard_share, mask_loss};
+use super::networks::Trainee;
+use super::random::{Random, chance, weighted};
+use crate::nn::{ImageFeatures, Memory};
+use tch::{Kind, Tensor};
+
+/// How the stage is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MemoryOptions {
+    /// Shares of true, own and damaged masks with the first slice.
+    pub first_mask: [f32; 3],
+    /// Loss: hard pixels and Dice (true), or plain cross-entropy as in the paper (false).
+    pub hard: bool,
+    /// Whether slices between the first and the previous one stay in memory at random; the paper keeps them all.
+    pub random_memory: bool,
+}
+
+/// Loss of a batch, with its graph.
+pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progress: f64, random: &Random) -> Tensor {
+    let (b, t) = (batch.clips(), batch.length());
+    let all = trainee.encode_image(&batch.images.flatten(0, 1));
+    let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
+    let first = first_masks(trainee, batch, &features, options, random);
+    let mut memories = vec![trainee.memorize(&features[0], &first)];
+    let mut losses = vec![];
+    for i in 1..t {
+        let memory = read_from(&memories, b, options.random_memory, random);
+        let (logits, _) = trainee.segment(&features[i as usize], &memory);
+        let truth = batch.mask(i);
+        losses.push(match options.hard {
+            true => mask_loss(&logits, &truth, hard_share(progress)),
+            false => cross_entropy(&logits, &truth, 1.0),
+        });
+        if i + 1 < t {
+            memories.push(trainee.memorize(&features[i as usize], &logits.sigmoid()));
+        }
+    }
+    Tensor::stack(&losses, 0).mean(Kind::Float)
+}
+
+/// Features of slice `i` of every clip, from those of all slices `[B * T]`.
+pub(super) fn of_slice(all: &ImageFeatures, i: i64, b: i64, t: i64) -> ImageFeatures {
+    let part = |x: &Tensor| {
+        let mut shape = x.size();
+        shape.splice(0..1, [b, t]);
+        x.view(shape.as_slice()).select(1, i)
+    };
+    ImageFeatures {
+        slices: part(&all.slices),
+        key: part(&all.key),
+        value: all.value.as_ref().map(part),
+        skips: all.skips.iter().map(part).collect(),
+    }
+}
+
+/// The memory each clip reads: the first slice's, the previous one's, and all or some of those between.
+pub(super) fn read_from(memories: &[Vec<Memory>], clips: i64, some: bool, random: &Random) -> Vec<Memory> {
+    let last = memories.len() - 1;
+    (0..clips as usize)
+        .map(|n| {
+            let kept: Vec<&Memory> = (0..=last)
+                .filter(|&k| k == 0 || k == last || !some || chance(random, 0.5))
+                .map(|k| &memories[k][n])
+                .collect();
+            if kept.len() == 1 {
+                return kept[0].shallow_clone();
+            }
+            let cat = |of: fn(&Memory) -> &Tensor| Tensor::cat(&kept.iter().map(|m| of(m)).collect::<Vec<_>>(), 0);
+            Memory { keys: cat(|m| &m.keys), values: cat(|m| &m.values) }
+        })
+        .collect()
+}
+
+/// Masks `[B, 1, H, W]` to memorize with the first slice.
+fn first_masks(
+    trainee: &dyn Trainee,
+    batch: &Batch,
+    features: &[ImageFeatures],
+    options: &MemoryOptions,
+    random: &Random,
+) -> Tensor {
+    let truth = batch.mask(0);
+    let kinds: Vec<usize> = (0..batch.clips()).map(|_| weighted(random, &options.first_mask)).collect();
+    let own = (kinds.contains(&1) && batch.length() > 1).then(|| {
+        // What the network makes of the first slice from the last: its own mask, with its own faults.
+        tch::no_grad(|| {
+            let last = batch.length() - 1;
+            let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
+            trainee.segment(&features[0], &memory).0.sigmoid()
+        })
+    });
+    let masks: Vec<Tensor> = kinds
+        .iter()
+        .enumerate()
+        .map(|(n, kind)| {
+            let truth = truth.narrow(0, n as i64, 1);
+            match (kind, &own) {
+                (1, Some(own)) => {
+                    let own = own.narrow(0, n as i64, 1);
+                    // An own mask that missed the target says nothing about it.
+                    if dice(&own, &truth).double_value(&[0]) > 0.4 { own } else { truth }
+                }
+                (2, _) => {
+                    let side = truth.size()[2];
+                    let damaged = damage::slight(random, &array(&truth), side as usize);
+                    Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(truth.device())
+                }
+                _ => truth,
+            }
+        })
+        .collect();
+    Tensor::cat(&masks, 0)
+}
+
+/// How well clips are segmented from their first slice's true mask.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ClipScore {
+    /// Mean Dice over the slices that hold the target.
+    pub dice: f64,
+    /// Share of the slices without target that got a mask.
+    pub false_slices: f64,
+}
+
+/// Scores `batches`: as in the engine, from the first slice and the previous one. Call without gradients.
+pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
+    let (mut sum, mut n, mut wrong, mut absent) = (0.0, 0.0f64, 0.0, 0.0f64);
+    for batch in batches {
+        let (b, t) = (batch.clips(), batch.length());
+        let all = trainee.encode_image(&batch.images.flatten(0, 1));
+        let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &batch.mask(0))];
+        for i in 1..t {
+            let features = of_slice(&all, i, b, t);
+            let ends: Vec<Vec<Memory>> = match memories.as_slice() {
+                [first] => vec![first.iter().map(Memory::shallow_clone).collect()],
+                [first, .., last] => {
+                    [first, last].map(|m| m.iter().map(Memory::shallow_clone).collect()).into_iter().collect()
+                }
+                [] => vec![],
+            };
+            let memory: Vec<Memory> = (0..b as usize)
+                .map(|k| {
+                    let parts: Vec<&Memory> = ends.iter().map(|m| &m[k]).collect();
+                    Memory {
+                        keys: Tensor::cat(&parts.iter().map(|m| &m.keys).collect::<Vec<_>>(), 0),
+                        values: Tensor::cat(&parts.iter().map(|m| &m.values).collect::<Vec<_>>(), 0),
+                    }
+                })
+                .collect();
+            let probability = trainee.segment(&features, &memory).0.sigmoid();
+            let truth = batch.mask(i);
+            let dice = dice(&probability, &truth);
+            let area =
+                |t: &Tensor| t.gt(0.5).flatten(1, -1).to_kind(Kind::Float).sum_dim_intlist(1, false, Kind::Float);
+            let (predicted, true_area) = (area(&probability), area(&truth));
+            for k in 0..b {
+                if true_area.double_value(&[k]) > 0.0 {
+                    sum += dice.double_value(&[k]);
+                    n += 1.0;
+                } else {
+                    wrong += f64::from(predicted.double_value(&[k]) >= 4.0);
+                    absent += 1.0;
+                }
+            }
+            memories.push(trainee.memorize(&features, &probability));
+        }
+    }
+    ClipScore { dice: sum / n.max(1.0), false_slices: wrong / absent.max(1.0) }
+}

@@ -1,0 +1,260 @@
+//! The networks of both presets as training sees them: logits instead of probabilities, and every parameter by name.
+
+use super::stage::Stage;
+use crate::error::{Error, Result};
+use crate::nn::compact::{CompactConfig, CompactNets};
+use crate::nn::layers::f32;
+use crate::nn::memory_net::QueryView;
+use crate::nn::paper::{PaperConfig, PaperModules};
+use crate::nn::params::{Params, Target, TensorMap, Weights};
+use crate::nn::query_encoder::normalise;
+use crate::nn::weights::Header;
+use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// Preset and hyper-parameters of the networks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "preset", content = "config", rename_all = "snake_case")]
+pub enum Design {
+    /// Small networks with mask-free keys.
+    Compact(CompactConfig),
+    /// The paper's networks.
+    Paper(PaperConfig),
+}
+
+impl Design {
+    /// The hyper-parameters of a preset unless `config`, a JSON object, says otherwise.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a key that the preset does not have, [`Error::BadModel`] for values that cannot be.
+    pub fn new(preset: Preset, config: Option<&str>) -> Result<Design> {
+        let text = config.unwrap_or("{}");
+        let wrong = |e| Error::argument(format!("the network configuration cannot be used: {e}"));
+        match preset {
+            Preset::Compact => {
+                let config: CompactConfig = serde_json::from_str(text).map_err(wrong)?;
+                config.check()?;
+                Ok(Design::Compact(config))
+            }
+            Preset::Paper => Ok(Design::Paper(serde_json::from_str(text).map_err(wrong)?)),
+        }
+    }
+
+    /// The design of a model file.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] when its configuration does not fit its preset.
+    pub fn of_model(header: &Header) -> Result<Design> {
+        Ok(match header.info.preset {
+            Preset::Compact => Design::Compact(header.config()?),
+            Preset::Paper => Design::Paper(header.config()?),
+        })
+    }
+
+    /// CI.
+    pub fn context_slices(&self) -> i64 {
+        match self {
+            Design::Compact(config) => config.context_slices,
+            Design::Paper(_) => 1,
+        }
+    }
+
+    /// Kinds of interaction to train.
+    pub fn kinds(&self) -> Vec<InteractionKind> {
+        match self {
+            Design::Compact(config) => config.info("", "", "").interactions,
+            Design::Paper(config) => config.interactions.keys().copied().collect(),
+        }
+    }
+
+    /// Header of a model file of this design.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the configuration has no JSON form.
+    pub fn header(&self, name: &str, provenance: &str, licence: &str) -> Result<Header> {
+        match self {
+            Design::Compact(config) => Header::new(config.info(name, provenance, licence), config),
+            Design::Paper(config) => Header::new(config.info(name, provenance, licence), config),
+        }
+    }
+
+    /// The networks, with random parameters (`tensors` none) or given ones.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] when the tensors do not fit.
+    pub fn build(&self, seed: i64, tensors: Option<TensorMap>, target: Target) -> Result<Box<dyn Trainee>> {
+        let params = match tensors {
+            Some(tensors) => Params::load(tensors, target),
+            None => Params::init(seed, target),
+        };
+        Ok(match self {
+            Design::Compact(config) => {
+                let nets = CompactNets::new(&params, config);
+                Box::new(CompactTrainee { nets, weights: params.finish()? })
+            }
+            Design::Paper(config) => {
+                let modules = PaperModules::new(&params, config);
+                Box::new(PaperTrainee { modules, weights: params.finish()?, config: config.clone() })
+            }
+        })
+    }
+}
+
+/// Networks in training. Shapes are those of [`crate::nn::Networks`].
+pub trait Trainee {
+    /// Every tensor.
+    fn weights(&self) -> &Weights;
+
+    /// Whether the parameter `name` is trained in `stage`.
+    fn belongs(&self, name: &str, stage: Stage) -> bool;
+
+    /// Features of slices.
+    fn encode_image(&self, slices: &Tensor) -> ImageFeatures;
+
+    /// Keys and values of slices with masks.
+    fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
+
+    /// Mask logits `[N, 1, H, W]`, f32, and readout.
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> (Tensor, Tensor);
+
+    /// Logits of quality `[N]`, f32.
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor;
+
+    /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
+    fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor>;
+
+    /// Name of the interaction network that answers `kind`: kinds of one network may share a batch.
+    fn interaction_network(&self, kind: InteractionKind) -> String;
+}
+
+struct CompactTrainee {
+    nets: CompactNets,
+    weights: Weights,
+}
+
+impl CompactTrainee {
+    fn input(&self, t: &Tensor) -> Tensor {
+        t.to_kind(self.weights.target().kind)
+    }
+}
+
+impl Trainee for CompactTrainee {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn belongs(&self, name: &str, stage: Stage) -> bool {
+        let network = name.split('.').next().unwrap_or_default();
+        match stage {
+            Stage::Memory => ["image_encoder", "memory_encoder", "decoder"].contains(&network),
+            Stage::Interaction => network == "interaction",
+            Stage::Quality => network == "quality_head",
+        }
+    }
+
+    fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
+        self.nets.image_encoder.forward(&self.input(slices))
+    }
+
+    fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
+        self.nets.memorize(features, &self.input(masks))
+    }
+
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> (Tensor, Tensor) {
+        self.nets.segment(features, memory)
+    }
+
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor {
+        f32(&self.nets.quality_head.forward(&features.skips[2], readout, &self.input(probability)))
+    }
+
+    fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
+        let parts = [&input.slices, &input.previous, &input.positive, &input.negative, &input.boxes];
+        vec![f32(&self.nets.interaction.forward(&self.input(&Tensor::cat(&parts, 1))))]
+    }
+
+    fn interaction_network(&self, _: InteractionKind) -> String {
+        "interaction".into()
+    }
+}
+
+struct PaperTrainee {
+    modules: PaperModules,
+    weights: Weights,
+    config: PaperConfig,
+}
+
+impl PaperTrainee {
+    fn input(&self, t: &Tensor) -> Tensor {
+        t.to_kind(self.weights.target().kind)
+    }
+
+    fn normalised(&self, slices: &Tensor) -> Tensor {
+        self.input(&normalise(&crate::nn::interaction_net::three_channels(slices)))
+    }
+}
+
+impl Trainee for PaperTrainee {
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn belongs(&self, name: &str, stage: Stage) -> bool {
+        let network = name.split('.').next().unwrap_or_default();
+        network
+            == match stage {
+                Stage::Memory => "memory",
+                Stage::Interaction => "interaction",
+                Stage::Quality => "quality",
+            }
+    }
+
+    fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
+        let query = self.modules.memory.encode(&self.normalised(slices));
+        let mut skips = vec![query.features.f4, query.features.f8];
+        if self.modules.quality.wants_f16() {
+            skips.push(query.features.f16);
+        }
+        ImageFeatures { slices: slices.shallow_clone(), key: query.key, value: Some(query.value), skips }
+    }
+
+    fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
+        self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
+    }
+
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> (Tensor, Tensor) {
+        let query = QueryView {
+            key: &features.key,
+            value: features.value.as_ref().expect("encoded by this network"),
+            f8: &features.skips[1],
+            f4: &features.skips[0],
+        };
+        let readout = self.modules.memory.read(query.key, query.value, memory);
+        let logits = f32(&self.modules.memory.decode(&readout, query.f8, query.f4));
+        // Softmax over background and foreground is the sigmoid of their difference; sharpening doubles it.
+        let logit = logits.narrow(1, 1, 1) - logits.narrow(1, 0, 1);
+        (if self.config.memory.soft_aggregation { logit * 2.0 } else { logit }, readout)
+    }
+
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor {
+        let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { readout };
+        let head = &self.modules.quality;
+        // A head without parameters has no logit; nothing is trained then.
+        head.logit(seen, probability)
+            .unwrap_or_else(|| head.forward(seen, probability).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>))
+    }
+
+    fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
+        let network = &self.modules.interaction[&self.interaction_network(kind)];
+        let (features, context) = network.encode(&self.input(&network.layout().join(input)));
+        let levels = network.coarse(&context, &features);
+        let mut logits = vec![network.fine_logits(&levels)];
+        logits.extend(network.coarse_logits(&levels));
+        logits
+    }
+
+    fn interaction_network(&self, kind: InteractionKind) -> String {
+        self.config.interactions[&kind].clone()
+    }
+}

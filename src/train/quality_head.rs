@@ -1,0 +1,72 @@
+//! The quality stage (Mem3D §2.3, eq. 8): everything but the head is frozen; the head learns the IoU of masks of every quality.
+//!
+//! Bad masks come about as they do in use: a clip starts from a damaged mask (half of them), or drifts on its own, and in
+//! some slices the mask is replaced by a damaged one, missed and leaked ones included.
+
+use super::batch::{Batch, array};
+use super::damage;
+use super::losses::{iou, quality_loss};
+use super::memory_net::{of_slice, read_from};
+use super::networks::Trainee;
+use super::random::{Random, chance, uniform};
+use super::resample::blur;
+use tch::Tensor;
+
+/// Loss of a batch, with the head's graph; estimates and true IoUs `[B, T - 1]`.
+pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
+    let (b, t) = (batch.clips(), batch.length());
+    let seen = tch::no_grad(|| walk(trainee, batch, random));
+    let mut logits = vec![];
+    let mut truths = vec![];
+    for (i, (features, readout, probability)) in seen.iter().enumerate() {
+        logits.push(trainee.quality(features, readout, probability));
+        truths.push(iou(probability, &batch.mask(i as i64 + 1)));
+    }
+    let (logits, truths) = (Tensor::stack(&logits, 1), Tensor::stack(&truths, 1));
+    assert_eq!(logits.size(), [b, t - 1]);
+    let loss = quality_loss(&logits, &truths);
+    (loss, logits.detach().sigmoid(), truths)
+}
+
+/// Features, readout and probability of every slice but the first.
+fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn::ImageFeatures, Tensor, Tensor)> {
+    let (b, t) = (batch.clips(), batch.length());
+    let all = trainee.encode_image(&batch.images.flatten(0, 1));
+    let starts: Vec<Tensor> = (0..b)
+        .map(|n| {
+            let truth = batch.mask(0).narrow(0, n, 1);
+            if chance(random, 0.5) { damaged(random, &truth, 0.0) } else { truth }
+        })
+        .collect();
+    let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &Tensor::cat(&starts, 0))];
+    let mut seen = vec![];
+    for i in 1..t {
+        let features = of_slice(&all, i, b, t);
+        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random));
+        let own = logits.sigmoid();
+        let masks: Vec<Tensor> = (0..b)
+            .map(|n| {
+                let own = own.narrow(0, n, 1);
+                if !chance(random, 0.25) {
+                    return own;
+                }
+                // As soft at its border as the networks' own masks, or softness would give it away.
+                let softness = uniform(random, 0.6, 2.0);
+                let base = if chance(random, 0.5) { batch.mask(i).narrow(0, n, 1) } else { own };
+                damaged(random, &base, softness)
+            })
+            .collect();
+        let probability = Tensor::cat(&masks, 0);
+        memories.push(trainee.memorize(&features, &probability));
+        seen.push((features, readout, probability));
+    }
+    seen
+}
+
+fn damaged(random: &Random, mask: &Tensor, softness: f32) -> Tensor {
+    let side = mask.size()[2];
+    let hard: Vec<f32> = array(mask).into_iter().map(|v| f32::from(v > 0.5)).collect();
+    let mut damaged = damage::any(random, &hard, side as usize);
+    blur(&mut damaged, side as usize, softness);
+    Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(mask.device())
+}

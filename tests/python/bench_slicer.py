@@ -1,0 +1,122 @@
+"""How Slicer's main thread fares: gaps while propagating, stroke to preview, writing into a large segmentation.
+
+    python tests/python/bench_slicer.py [inProcess|helper]
+
+Uses random weights unless MEM3D_MODEL names a model; prints one line a measurement.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+MODULE = ROOT / "slicer-module" / "Mem3D"
+sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file__).parent)]
+
+import headless  # noqa: E402
+import numpy as np  # noqa: E402
+
+APPLICATION = headless.Headless()
+
+import conftest  # noqa: E402
+
+os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
+
+import slicer_app  # noqa: E402
+
+slicer_app.completeApplication()
+
+import slicer  # noqa: E402
+from Mem3DLib import Segments  # noqa: E402
+from Mem3DLib.Editors import LogicEditor  # noqa: E402
+from Mem3DLib.Regions import Region  # noqa: E402
+from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
+from Mem3DLib.Settings import Settings  # noqa: E402
+from Mem3DTesting import addSegmentation, addVolume, ijkToRas  # noqa: E402
+from PySide6 import QtCore  # noqa: E402
+
+
+def volume(shape):
+    z, y, x = np.ogrid[tuple(slice(-n // 2, n - n // 2) for n in shape)]
+    inside = (x / 60) ** 2 + (y / 50) ** 2 + (z / 40) ** 2 < 1
+    return np.where(inside, 300, 0).astype(np.int16), inside
+
+
+class Gaps:
+    """The longest time in which the event loop could do nothing."""
+
+    def __init__(self):
+        self.worst, self._last, self._timer = 0.0, time.perf_counter(), QtCore.QTimer()
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(1)
+
+    def _tick(self):
+        now = time.perf_counter()
+        self.worst, self._last = max(self.worst, now - self._last), now
+
+
+def main(mode):
+    shape = (200, 512, 512)
+    array, inside = volume(shape)
+    slicer.mrmlScene.Clear()
+    Settings(modelPath=os.environ.get("MEM3D_MODEL", "random:1"), mode=mode).save(slicer.app.userSettings())
+    node = addVolume(array, ijkToRas())
+    segmentation = addSegmentation(node, ("a", "b"))
+    editor = LogicEditor.create(node, segmentation, "a")
+    effect = SegmentEditorMem3DEffect(slicer_app.ScriptedEffect(editor))
+    effect.setMRMLDefaults()
+    effect.setupOptionsFrame()
+    effect.activate()
+    effect.updateGUIFromMRML()
+    lattice = Segments.Lattice(editor.sourceImage(), segmentation)
+    stroke = lattice.grid.indexToRas([[100, 240, 230], [100, 256, 256], [100, 270, 280]])
+    plane = np.eye(4)
+
+    def timed(action):
+        gaps, startedAt = Gaps(), time.perf_counter()
+        action()
+        called = time.perf_counter() - startedAt
+        slicer_app.processEvents(lambda: not effect.logic.worker.busy, 600)
+        return called, time.perf_counter() - startedAt, gaps.worst
+
+    print("mode %s, volume %s" % (mode, shape))
+    called, whole, _ = timed(lambda: effect.prompt(stroke, plane))
+    print("first stroke, library, model and session included: %.2f s (main thread %.0f ms)" % (whole, 1e3 * called))
+    called, whole, worst = timed(lambda: effect.prompt(stroke, plane))
+    print("stroke to preview: %.0f ms; longest gap %.0f ms" % (1e3 * whole, 1e3 * worst))
+    effect.logic.reset()
+    effect.logic.worker.wait()
+    state = effect.logic.state()
+    keeper = effect.logic._keeper
+    keeper.call("setSliceMask", state.number, 0, 100, inside[100])
+    called, whole, worst = timed(lambda: effect.propagate(0, 90, 110))
+    print("propagation: %.2f s; longest gap of the main thread %.0f ms (aim: 50)" % (whole, 1e3 * worst))
+    effect.cleanup()
+
+    result = Region.fromMask(inside.astype(np.uint8))
+    editor.logic.SetMaximumNumberOfUndoStates(10)
+    empty = Region(shape)
+    times = []
+    for before, after in ((empty, result), (result, empty)) * 3:
+        startedAt = time.perf_counter()
+        Segments.writeSegment(editor, "a", lattice, before, after)
+        times.append(time.perf_counter() - startedAt)
+    print("writing a result of %s voxels: %.0f ms (aim: 20)" % (inside.sum(), 1e3 * sorted(times)[len(times) // 2]))
+    moved = Region.fromMask(np.roll(inside, 1, axis=0).astype(np.uint8))
+    Segments.writeSegment(editor, "a", lattice, empty, result)
+    startedAt = time.perf_counter()
+    Segments.writeSegment(editor, "a", lattice, result, moved)
+    print("writing a correction of it: %.0f ms" % (1e3 * (time.perf_counter() - startedAt)))
+    slice_ = result.withSlice(0, 100, np.zeros(shape[1:], np.uint8))
+    Segments.writeSegment(editor, "a", lattice, moved, result)
+    startedAt = time.perf_counter()
+    Segments.writeSegment(editor, "a", lattice, result, slice_)
+    print("writing one slice of it: %.0f ms" % (1e3 * (time.perf_counter() - startedAt)))
+    startedAt = time.perf_counter()
+    Segments.readSegment(segmentation, "a", lattice)
+    print("reading the segment: %.0f ms" % (1e3 * (time.perf_counter() - startedAt)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "auto")

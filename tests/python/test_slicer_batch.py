@@ -1,0 +1,157 @@
+"""Prompts from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
+
+import slicer  # noqa: E402
+
+if not hasattr(slicer, "app"):
+    import headless
+
+    APPLICATION = headless.Headless()
+
+from Mem3DLib import Segments  # noqa: E402
+from Mem3DLib.Editors import LogicEditor  # noqa: E402
+from Mem3DLib.Errors import UserError  # noqa: E402
+from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
+from Mem3DLib.Prompts import promptsOf  # noqa: E402
+from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
+from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation  # noqa: E402
+from Mem3DTesting import voxels  # noqa: E402
+
+BATCH = Path(__file__).parents[2] / "slicer-module" / "examples" / "batch.py"
+SPACING = (1, 1, 3)
+
+
+def addMarkups(className, name, points, transform=None):
+    node = slicer.mrmlScene.AddNewNodeByClass(className, name)
+    for point in points:
+        node.AddControlPoint(point)
+    if transform is not None:
+        node.SetAndObserveTransformNodeID(transform.GetID())
+    return node
+
+
+@pytest.fixture
+def grid():
+    slicer.mrmlScene.Clear()
+    volume = addVolume(ball(), ijkToRas(SPACING))
+    segmentation = addSegmentation(volume)
+    return Segments.Lattice(LogicEditor.create(volume, segmentation).sourceImage(), segmentation).grid
+
+
+def test_every_kind_of_markups(grid):
+    points = [(-8, -24, 18), (-32, -24, 18), (-20, -12, 18), (-20, -36, 18)]
+    (extreme,) = promptsOf(addMarkups("vtkMRMLMarkupsFiducialNode", "liver extreme", points), grid)
+    assert extreme.kind == EXTREME_POINTS and not extreme.negative and np.allclose(extreme.pointsRas, points)
+    clicks = addMarkups("vtkMRMLMarkupsFiducialNode", "liver", points[:3])
+    clicks.SetNthControlPointLabel(1, "-")
+    clicks.SetNthControlPointDescription(2, "negative: vessel")
+    prompts = promptsOf(clicks, grid)
+    assert [p.kind for p in prompts] == [CLICK] * 3 and [p.negative for p in prompts] == [False, True, True]
+    assert np.allclose(prompts[1].pointsRas, [points[1]])
+    (line,) = promptsOf(addMarkups("vtkMRMLMarkupsLineNode", "liver negative", points[:2]), grid)
+    assert line.kind == SCRIBBLE and line.negative and np.allclose(line.pointsRas[[0, -1]], points[:2])
+    (curve,) = promptsOf(addMarkups("vtkMRMLMarkupsCurveNode", "liver", points), grid)
+    assert curve.kind == SCRIBBLE and len(curve.pointsRas) > 10
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "liver")
+    roi.SetCenter(-20, -24, 18)
+    roi.SetSize(20, 24, 6)
+    (box,) = promptsOf(roi, grid)
+    assert (box.kind, box.axis) == (BOX, AXIS_DEPTH)
+    assert np.allclose(np.sort(grid.rasToIndex(box.pointsRas), axis=0), [[6, 12, 10], [6, 36, 30]])
+    with pytest.raises(UserError, match="no prompt"):
+        promptsOf(addMarkups("vtkMRMLMarkupsAngleNode", "angle", points[:3]), grid)
+
+
+def test_markups_under_a_transform(grid):
+    turn = rotation(90, 2)
+    node = addMarkups("vtkMRMLMarkupsFiducialNode", "liver", [(1, 2, 3)], addTransform(turn))
+    (prompt,) = promptsOf(node, grid)
+    assert np.allclose(prompt.pointsRas, [(turn @ (1, 2, 3, 1))[:3]])
+
+
+def write(storageClass, node, path):
+    storage = storageClass()
+    storage.SetFileName(str(path))
+    assert storage.WriteData(node)
+
+
+def test_the_batch_example(library, tmp_path):
+    slicer.mrmlScene.Clear()
+    inputs, results = tmp_path / "in", tmp_path / "out"
+    inputs.mkdir()
+    volume = addVolume(ball(), ijkToRas(SPACING))
+    write(slicer.vtkMRMLNRRDStorageNode, volume, inputs / "case1.nrrd")
+    write(slicer.vtkMRMLVolumeArchetypeStorageNode, volume, inputs / "case2.nii.gz")
+    stroke = [(-14, -18, 18), (-20, -24, 18), (-26, -30, 18)]
+    for name, className, points in (
+        ("case1_ball", "vtkMRMLMarkupsCurveNode", stroke),
+        ("case1_ball_negative_2", "vtkMRMLMarkupsFiducialNode", [(-2, -2, 18)]),
+        ("case1_other_extreme", "vtkMRMLMarkupsFiducialNode",
+         [(-8, -24, 9), (-32, -24, 9), (-20, -12, 9), (-20, -36, 9)]),
+        ("case2_ball", "vtkMRMLMarkupsLineNode", stroke[:2]),
+        ("case3_ball", "vtkMRMLMarkupsLineNode", stroke[:2]),
+    ):
+        node = addMarkups(className, name, points)
+        write(slicer.vtkMRMLMarkupsJsonStorageNode, node, inputs / (name + ".mrk.json"))
+    (inputs / "case3.nrrd").write_text("not a volume")
+    environment = dict(
+        os.environ, MEM3D_LIBRARY=str(library.path), MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu", MEM3D_THREADS="1"
+    )
+    done = subprocess.run(
+        [sys.executable, str(BATCH), str(inputs), str(results)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
+    assert "case1: 2 segments" in done.stdout and "case2: 1 segments" in done.stdout
+    assert "case3" in done.stderr and "cannot be read" in done.stderr and "Traceback" not in done.stderr
+    assert sorted(p.name for p in results.iterdir()) == ["case1.seg.nrrd", "case2.seg.nrrd"]
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(results / "case1.seg.nrrd"))
+    read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert storage.ReadData(read)
+    names = [read.GetSegmentation().GetNthSegment(n).GetName() for n in range(2)]
+    assert names == ["ball", "other"]
+    with library.randomModel(seed=1, device="cpu") as model, model.openSession(ball(), SPACING[::-1]) as session:
+        session.interact(
+            1, AXIS_DEPTH, 3, EXTREME_POINTS, points=[[3, 24, 8], [3, 24, 32], [3, 12, 20], [3, 36, 20]]
+        )
+        session.propagate(1, AXIS_DEPTH)
+        expected = session.readMask(1) != 0
+    assert (voxels(read, read.GetSegmentation().GetNthSegmentID(1), volume) == expected).all()
+
+
+def test_a_scene_with_results_in_one_file(tmp_path):
+    slicer.mrmlScene.Clear()
+    volume = addVolume(ball(), ijkToRas(SPACING))
+    segmentation = addSegmentation(volume, ("a",))
+    editor = LogicEditor.create(volume, segmentation, "a")
+    with SessionLogic(editor, randomSettings()) as logic:
+        logic.interact(SCRIBBLE, logic_points(editor, segmentation))
+        logic.apply()
+        held = voxels(segmentation, "a", volume)
+    assert held.any()
+    path = str(tmp_path / "saved.mrb")
+    assert slicer.mrmlScene.WriteToMRB(path)
+    slicer.mrmlScene.Clear()
+    assert slicer.mrmlScene.ReadFromMRB(path)
+    volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    assert [s.GetName() for s in segmentations] == ["segmentation"]  # no preview was saved
+    assert (voxels(segmentations[0], "a", volume) == held).all()
+    editor = LogicEditor.create(volume, segmentations[0], "a")
+    with SessionLogic(editor, randomSettings()) as logic:
+        logic.accept(AXIS_DEPTH, 6)
+        assert (logic.state().engineMask.full() == held).all()
+
+
+def logic_points(editor, segmentation):
+    lattice = Segments.Lattice(editor.sourceImage(), segmentation)
+    return lattice.grid.indexToRas([[6, 18, 14], [6, 24, 20], [6, 30, 26]])
