@@ -1,7 +1,7 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests build demo test test-rust test-c test-python lint picture doc clean
+.PHONY: help setup setup-tests peers build demo test test-rust test-c test-python lint picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -23,6 +23,9 @@ test: setup-tests test-rust test-c test-python ## every test
 
 setup-tests:
 	@tools/setup.sh --python-tests
+
+peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tools/peers/requirements.txt
 
 test-rust: ## cargo test
 	cargo test --locked

@@ -5,8 +5,10 @@
 mod batch;
 mod bench;
 mod case;
+mod chart;
 mod console;
 mod convert;
+mod evaluate;
 mod info;
 mod model;
 mod output;
@@ -42,6 +44,7 @@ enum Command {
     Batch(batch::Args),
     Volume(volume::Args),
     Overview(overview::Args),
+    Evaluate(Box<evaluate::Args>),
     Convert(convert::Args),
     Train(train::Args),
     Info(info::Args),
@@ -54,6 +57,7 @@ fn run(command: &Command) -> mem3d::Result<()> {
         Command::Batch(args) => batch::run(args),
         Command::Volume(args) => volume::run(args),
         Command::Overview(args) => overview::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Train(args) => train::run(args),
         Command::Info(args) => info::run(args),
