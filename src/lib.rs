@@ -1,4 +1,66 @@
-//! mem3d: interactive 3D segmentation of medical volumes.
+//! mem3d: interactive 3D segmentation of medical volumes. A user draws on one slice; the engine segments the volume, says
+//! how sure it is of every slice, and names the slice where a correction gains most.
+//!
+//! The method is that of Zhou et al., *Quality-Aware Memory Network for Interactive Volumetric Image Segmentation*
+//! (MICCAI 2021), called "the paper" or Mem3D in these pages.
+//!
+//! # Layers
+//!
+//! ```text
+//! C, C++, Python ──> ffi ───┐
+//! command ─> prompts, train ┼──> engine ──> nn ──> libtorch
+//!              └──> eval ───┘       └─────> volume <── io
+//! ```
+//!
+//! | layer | what it is | what it may not know |
+//! |---|---|---|
+//! | [`error`], [`volume`] | the vocabulary of all layers | |
+//! | [`nn`] | networks: tensors in, tensors out | sessions, files but weights, C |
+//! | [`engine`] | sessions: interactions, propagation, quality, undo | files, C, threads |
+//! | [`io`] | volumes, segmentations and saved sessions on disk | networks |
+//! | [`prompts`] | recorded interactions in files | |
+//! | [`eval`] | a simulated user, metrics, the paper's experiments | C |
+//! | [`train`] | training from synthetic and real volumes | C |
+//! | [`ffi`] | the C interface; nearly all `unsafe` of the crate | |
+//!
+//! `tests/layers.rs` fails on a path against these arrows.
+//!
+//! # Words
+//!
+//! *Slice* and *axis*: a plane of the volume and the array axis it is cut along. *Interaction*: what the user draws.
+//! *Round*: interactions and the propagation after them. *Memorize* and *segment*: put a slice with its mask into the
+//! memory bank, and read the bank for another slice. *Quality*: estimated IoU of a slice's mask, 0..1. *ROI*: the part
+//! of a slice that the networks see. *Session*: one user's work on one volume. *Model*: weights, shared by sessions.
+//! Arrays are `[depth, height, width]`.
+//!
+//! # Example
+//!
+//! ```
+//! use mem3d::engine::{Interaction, PropagateOptions, Session, SessionOptions, Stroke};
+//! use mem3d::nn::model::{Model, Precision};
+//! use mem3d::nn::{InteractionKind, Preset};
+//! use mem3d::volume::{Geometry, SliceAxis, Volume, VoxelData};
+//!
+//! # fn main() -> mem3d::Result<()> {
+//! let voxels = (0..4 * 32 * 32).map(|i| if (i / 32) % 32 > 15 { 200 } else { 10 }).collect();
+//! let volume = Volume::new([4, 32, 32], VoxelData::U8(voxels), Geometry::default())?;
+//! // Random weights show the calls; `Model::load` takes a model file.
+//! let model = Model::random(Preset::Compact, 1, "cpu", Precision::Auto)?;
+//! let mut session = Session::new(volume, model.networks(), SessionOptions::default())?;
+//! session.interact(Interaction {
+//!     segment: 1,
+//!     axis: SliceAxis::Depth,
+//!     slice: 1,
+//!     kind: InteractionKind::Click,
+//!     positive: true,
+//!     stroke: Stroke::Points { points: vec![[1.0, 24.0, 16.0]], radius_mm: 0.0 },
+//! })?;
+//! session.propagate(&PropagateOptions::default(), &mut |progress| progress.done <= progress.total)?;
+//! let mut mask = vec![0; 4 * 32 * 32];
+//! session.read_mask(1, &mut mask)?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod engine;
 pub mod error;

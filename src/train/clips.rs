@@ -180,6 +180,8 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         let (top, left) = (corner + top, corner + left);
         let cut = |plane: &[f32], out: &mut [f32]| {
             crop_resize(plane, m as usize, top, left, n, options.size, out);
+            // Weights of a resampling sum to 1 but for their last bits.
+            out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         };
         for (c, d) in (-half..=half).enumerate() {
             let at = (t * options.context + c) * area;

@@ -17,7 +17,7 @@ sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file
 import headless  # noqa: E402
 import numpy as np  # noqa: E402
 
-APPLICATION = headless.Headless()
+headless.start()
 
 import conftest  # noqa: E402
 

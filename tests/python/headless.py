@@ -64,3 +64,13 @@ class Headless:
         logic.SetMRMLScene(self.scene)
         self.logics[name] = logic
         setattr(slicer.modules, name.lower(), SimpleNamespace(logic=lambda: logic, name=name))
+
+
+_started = []
+
+
+def start():
+    """The one application of this process; its scene is `slicer.mrmlScene`."""
+    if not _started:
+        _started.append(Headless())
+    return _started[0]

@@ -1,7 +1,7 @@
 """What the effect needs of Slicer's Qt application, which the wheels lack: `qt` (PySide6 off-screen), the base class of
 effects, `scriptedEffect` over the real Segment Editor logic, and slice views over real slice nodes.
 
-Import it after headless.Headless() was made, and before anything that imports qt.
+Import it after headless.start(), and before anything that imports qt.
 """
 
 import os

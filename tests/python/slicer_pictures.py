@@ -21,7 +21,7 @@ sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file
 import conftest  # noqa: E402
 import headless  # noqa: E402
 
-APPLICATION = headless.Headless()
+headless.start()
 os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
 
 import numpy as np  # noqa: E402

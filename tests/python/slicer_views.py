@@ -1,9 +1,13 @@
 """Slice views and 3D views drawn off-screen by Slicer's own displayable managers, into numpy arrays and PNG files."""
 
-import numpy as np
+import itertools
+
 import slicer
 import vtk
 from vtk.util import numpy_support
+
+
+_numbers = itertools.count()
 
 
 class _View:
@@ -48,7 +52,8 @@ class SliceView(_View):
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application)
         self.logic.SetMRMLScene(scene)
-        self.node = self.logic.AddSliceNode(orientation)
+        # A name of its own: views with the same name share their node, which outlives a cleared scene.
+        self.node = self.logic.AddSliceNode("Picture%d" % next(_numbers))
         self.node.SetOrientation(orientation)
         self.node.SetDimensions(size[0], size[1], 1)
         self.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
@@ -72,7 +77,7 @@ class ThreeDView(_View):
     def __init__(self, application, scene, size=(400, 400)):
         super().__init__(size)
         node = slicer.vtkMRMLViewNode()
-        node.SetLayoutName("1")
+        node.SetLayoutName("Picture%d" % next(_numbers))
         self.node = scene.AddNode(node)
         self.renderer.SetBackground(0.75, 0.76, 0.91)
         factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory()

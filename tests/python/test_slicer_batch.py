@@ -10,12 +10,10 @@ import pytest
 
 pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
 
+import headless  # noqa: E402
 import slicer  # noqa: E402
 
-if not hasattr(slicer, "app"):
-    import headless
-
-    APPLICATION = headless.Headless()
+headless.start()
 
 from Mem3DLib import Segments  # noqa: E402
 from Mem3DLib.Editors import LogicEditor  # noqa: E402

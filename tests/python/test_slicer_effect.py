@@ -10,12 +10,10 @@ import pytest
 pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
 pytest.importorskip("PySide6", reason="there is no wheel of PySide6 for this platform")
 
+import headless  # noqa: E402
 import slicer  # noqa: E402
 
-if not hasattr(slicer, "app"):
-    import headless
-
-    APPLICATION = headless.Headless()
+headless.start()
 
 import slicer_app  # noqa: E402
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, setVoxels, voxels  # noqa: E402

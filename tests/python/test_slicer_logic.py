@@ -7,7 +7,7 @@ pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this 
 
 import headless  # noqa: E402
 
-APPLICATION = headless.Headless()
+headless.start()
 
 from Mem3DSegmentsTestCase import Mem3DSegmentsTestCase  # noqa: E402, F401
 from Mem3DSessionTestCase import Mem3DHelperSessionTestCase, Mem3DSessionTestCase  # noqa: E402, F401

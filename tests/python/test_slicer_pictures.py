@@ -11,8 +11,7 @@ pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this 
 import headless  # noqa: E402
 import slicer  # noqa: E402
 
-if not hasattr(slicer, "app"):
-    headless.APPLICATION = headless.Headless()
+headless.start()
 
 from Mem3DLib.Editors import LogicEditor  # noqa: E402
 from Mem3DLib.Native import SCRIBBLE  # noqa: E402

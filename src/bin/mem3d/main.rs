@@ -46,7 +46,7 @@ enum Command {
     Overview(overview::Args),
     Evaluate(Box<evaluate::Args>),
     Convert(convert::Args),
-    Train(train::Args),
+    Train(Box<train::Args>),
     Info(info::Args),
     Bench(bench::Args),
 }
