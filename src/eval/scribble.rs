@@ -195,9 +195,9 @@ pub(crate) fn skeleton(mask: &SliceMask) -> SliceMask {
                 let rises = (0..8).filter(|&k| !p[k] && p[(k + 1) % 8]).count();
                 let (up, right, down, left) = (p[0], p[2], p[4], p[6]);
                 let side = if odd {
-                    !(up && right && down) && !(right && down && left)
+                    !(right && down && (up || left))
                 } else {
-                    !(up && right && left) && !(up && down && left)
+                    !(up && left && (right || down))
                 };
                 (2..=6).contains(&count) && rises == 1 && side
             };
