@@ -194,11 +194,7 @@ pub(crate) fn skeleton(mask: &SliceMask) -> SliceMask {
                 let count = p.iter().filter(|&&v| v).count();
                 let rises = (0..8).filter(|&k| !p[k] && p[(k + 1) % 8]).count();
                 let (up, right, down, left) = (p[0], p[2], p[4], p[6]);
-                let side = if odd {
-                    !(right && down && (up || left))
-                } else {
-                    !(up && left && (right || down))
-                };
+                let side = if odd { !(right && down && (up || left)) } else { !(up && left && (right || down)) };
                 (2..=6).contains(&count) && rises == 1 && side
             };
             let gone: Vec<usize> = alive.iter().copied().filter(|i| removable(i)).collect();
