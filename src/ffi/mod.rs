@@ -7,6 +7,7 @@
 //! The order of the `mod` lines is the order of the header.
 #![allow(unsafe_code, reason = "the C interface is made of raw pointers; nothing outside this folder exports a symbol")]
 #![allow(non_camel_case_types, reason = "Rust names are the C names, letter for letter")]
+#![allow(rustdoc::broken_intra_doc_links, reason = "`@param[out]` is Doxygen's, for the header")]
 #![allow(clippy::missing_safety_doc, reason = "the contract is the @pre line, which the header shows too")]
 
 pub mod status;

@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn unaligned_voxels_are_read() {
-        let mut bytes = vec![0u8; 9];
+        let mut bytes = [0u8; 9];
         bytes[1..5].copy_from_slice(&1.5f32.to_ne_bytes());
         bytes[5..9].copy_from_slice(&2.5f32.to_ne_bytes());
         let v = view(&bytes[1..], mem3d_scalar_type::F32, [1, 1, 2]);

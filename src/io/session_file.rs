@@ -49,7 +49,7 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
     Ok(())
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is not a saved session, is of a newer

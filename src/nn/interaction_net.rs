@@ -1,5 +1,5 @@
 //! Interaction network: slice, previous mask and guidance -> the slice's mask, coarse to fine (Mem3D §2.1, eq. 1; the paper's
-//! reference [31]).
+//! reference \[31\]).
 //!
 //! | tensor | shape |
 //! |---|---|

@@ -3,8 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
-//! | [`scene`], [`shapes`], [`synthetic`] | label volumes, and how synthetic ones are made |
-//! | [`clips`], [`appearance`] | slices cut from a scene as the engine shows them; intensities |
+//! | [`scene`], `shapes`, [`synthetic`] | label volumes, and how synthetic ones are made |
+//! | [`clips`], `appearance` | slices cut from a scene as the engine shows them; intensities |
 //! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
 //! | [`feed`], [`batch`] | worker threads that make clips; clips as tensors |
 //! | [`networks`], [`optimiser`], [`losses`], [`damage`] | what the stages share |

@@ -2,13 +2,13 @@
 //!
 //! | share | kind | made of |
 //! |---|---|---|
-//! | 25 % | [`regions`] | the largest of several smooth noise fields at each place |
-//! | 40 % | [`composite`] | blobs, shells, tubes, nested and attached blobs on a ground of regions |
-//! | 17 % | [`trunk`] | skin, fat, muscle, spine, ribs, organs, bowel, vessels, lesions |
-//! | 12 % | [`limb`] | skin, fat, muscle compartments, bones, vessels, a large tumour |
-//! | 6 % | [`head`] | skull, folded cortex, ventricles, nuclei, lesions |
+//! | 25 % | `regions` | the largest of several smooth noise fields at each place |
+//! | 40 % | `composite` | blobs, shells, tubes, nested and attached blobs on a ground of regions |
+//! | 17 % | `trunk` | skin, fat, muscle, spine, ribs, organs, bowel, vessels, lesions |
+//! | 12 % | `limb` | skin, fat, muscle compartments, bones, vessels, a large tumour |
+//! | 6 % | `head` | skull, folded cortex, ventricles, nuclei, lesions |
 //!
-//! A tenth of the scenes has instances split along a wavy plane. Scenes hold no intensities: [`super::appearance`] draws
+//! A tenth of the scenes has instances split along a wavy plane. Scenes hold no intensities: `appearance` draws
 //! them for each clip.
 
 use super::noise::Noise;
