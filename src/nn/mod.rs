@@ -227,8 +227,15 @@ pub trait Networks: Send {
 /// # Errors
 /// [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.
 pub fn run<T>(body: impl FnOnce() -> T) -> Result<T> {
-    let body = std::panic::AssertUnwindSafe(|| tch::no_grad(body));
-    std::panic::catch_unwind(body).map_err(|payload| {
+    run_with_gradients(|| tch::no_grad(body))
+}
+
+/// As [`run`], but gradients are recorded: for training.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_gradients<T>(body: impl FnOnce() -> T) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).map_err(|payload| {
         let text = payload
             .downcast_ref::<String>()
             .cloned()

@@ -13,7 +13,7 @@ use super::random::{Purpose, random};
 use super::real::Cases;
 use super::stage::Stage;
 use super::{interaction_net, quality_head};
-use crate::error::{Error, Result, torch_error};
+use crate::error::{Error, Result};
 use crate::nn::params::{Target, TensorMap};
 use crate::nn::weights::{self, DiskFormat};
 use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ impl Training {
                 let norm = optimiser.step(rate);
                 (loss.double_value(&[]), norm, score)
             };
-            let (loss, norm, score) = guarded(body)?;
+            let (loss, norm, score) = crate::nn::run_with_gradients(body)?;
             state.steps += 1;
             state.optimiser_steps = optimiser.steps();
             state.seconds = before + begun.elapsed().as_secs_f64();
@@ -323,7 +323,7 @@ impl Training {
     /// Scores the averaged weights on held-out clips.
     fn score(&self, line: &mut Line, held_out: &[Vec<Batch>; 2], optimiser: &mut Optimiser) -> Result<Option<f64>> {
         let trainee = &*self.trainee;
-        let scores: [Option<ClipScore>; 2] = guarded(|| {
+        let scores: [Option<ClipScore>; 2] = crate::nn::run_with_gradients(|| {
             optimiser.with_averages(|| {
                 tch::no_grad(|| {
                     [0, 1].map(|i| (!held_out[i].is_empty()).then(|| memory_net::score(trainee, &held_out[i])))
@@ -395,18 +395,6 @@ pub fn export(
 /// Thick slices and large steps come in the first half of a stage.
 fn difficulty(progress: f64) -> f32 {
     (2.0 * progress).min(1.0) as f32
-}
-
-/// Runs network code with gradients, libtorch's panics turned into errors.
-fn guarded<T>(body: impl FnOnce() -> T) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).map_err(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(|s| s.to_string()))
-            .unwrap_or_else(|| "unknown failure".into());
-        if text.contains("Torch(\"") { torch_error(&text) } else { Error::Internal(text) }
-    })
 }
 
 struct Marks {

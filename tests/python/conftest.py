@@ -1,6 +1,7 @@
 """Makes the Slicer module's library importable, and finds the built shared library."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,3 +42,21 @@ def libraryOfSlicerTests(request, monkeypatch):
         if path is None:
             pytest.fail("libmem3d is not built; run: cargo build --release --lib")
         monkeypatch.setenv("MEM3D_LIBRARY", str(path))
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Runs the command at MEM3D_COMMAND, or the newest one that cargo built; gives what it printed."""
+    path = os.environ.get("MEM3D_COMMAND")
+    if not path:
+        built = [ROOT / "target" / profile / "mem3d" for profile in ("release", "debug")]
+        path = max((b for b in built if b.exists()), key=lambda b: b.stat().st_mtime, default=None)
+    if path is None:
+        pytest.fail("mem3d is not built; run: cargo build --release")
+
+    def run(*arguments):
+        done = subprocess.run([str(path), "--quiet", *map(str, arguments)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -1,34 +1,12 @@
 """The command's metrics against SciPy's distance transform, morphology and rank correlation, on random masks."""
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 scipy = pytest.importorskip("scipy", reason="SciPy is not installed; see tests/python/requirements.txt")
 from scipy import ndimage, stats  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def command():
-    path = os.environ.get("MEM3D_COMMAND")
-    if not path:
-        built = [ROOT / "target" / profile / "mem3d" for profile in ("release", "debug")]
-        path = max((b for b in built if b.exists()), key=lambda b: b.stat().st_mtime, default=None)
-    if path is None:
-        pytest.fail("mem3d is not built; run: cargo build --release")
-
-    def run(*arguments):
-        done = subprocess.run([path, "--quiet", "evaluate", *map(str, arguments)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
 
 
 def write_nrrd(path, array, spacing):
@@ -76,7 +54,7 @@ def test_overlap_and_surfaces_are_those_of_scipy(command, tmp_path, seed):
     write_nrrd(tmp_path / "a.nrrd", a, spacing)
     write_nrrd(tmp_path / "b.nrrd", b, spacing)
     tolerance = 2.5
-    found = json.loads(command("--compare", tmp_path / "a.nrrd", tmp_path / "b.nrrd", "--tolerance-mm", tolerance))
+    found = json.loads(command("evaluate", "--compare", tmp_path / "a.nrrd", tmp_path / "b.nrrd", "--tolerance-mm", tolerance))
     for name, value in expected(a, b, spacing, tolerance).items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
 
@@ -87,9 +65,9 @@ def test_an_empty_mask(command, tmp_path):
     full[1:3, 1:3, 1:3] = 1
     write_nrrd(tmp_path / "full.nrrd", full, spacing)
     write_nrrd(tmp_path / "empty.nrrd", 0 * full, spacing)
-    both = json.loads(command("--compare", tmp_path / "empty.nrrd", tmp_path / "empty.nrrd"))
+    both = json.loads(command("evaluate", "--compare", tmp_path / "empty.nrrd", tmp_path / "empty.nrrd"))
     assert (both["dice"], both["iou"], both["nsd"], both["hd95_mm"]) == (1, 1, 1, 0)
-    one = json.loads(command("--compare", tmp_path / "empty.nrrd", tmp_path / "full.nrrd"))
+    one = json.loads(command("evaluate", "--compare", tmp_path / "empty.nrrd", tmp_path / "full.nrrd"))
     assert (one["dice"], one["iou"], one["nsd"]) == (0, 0, 0)
     assert one["hd95_mm"] == pytest.approx(np.linalg.norm(np.multiply(shape, spacing)))
 
@@ -104,6 +82,7 @@ def test_figures_of_a_report_follow_from_its_slices(command, tmp_path):
         write_nrrd(tmp_path / "data" / case / "image.nrrd", image, (3, 1, 1))
         write_nrrd(tmp_path / "data" / case / "label.nrrd", label, (3, 1, 1))
     command(
+        "evaluate",
         tmp_path / "data", "--out", tmp_path / "out", "--model", "random", "--device", "cpu", "--interactions", "mask",
         "--select", "quality,random", "--rounds", 3, "--random-runs", 2,
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
-pytest.importorskip("PySide6", reason="there is no wheel of PySide6 for this platform")
+pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
 
 import headless  # noqa: E402
 import slicer  # noqa: E402

@@ -3,7 +3,7 @@ and Segment Editor logics instead of in Slicer's application."""
 
 import pytest
 
-pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
+pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
 import headless  # noqa: E402
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("slicer", reason="there is no wheel of slicer-core for this platform")
+pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
 import headless  # noqa: E402
 import slicer  # noqa: E402
