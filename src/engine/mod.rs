@@ -1,6 +1,7 @@
 //! The interactive loop. Uses [`crate::nn`] and [`crate::volume`]; knows no file, no C and no thread.
 
 mod context;
+pub(crate) mod distance;
 mod draw;
 mod feature_cache;
 pub mod guidance;
@@ -15,6 +16,7 @@ mod propagation;
 pub(crate) mod quality;
 pub mod roi;
 pub mod session;
+pub(crate) mod shape;
 mod state;
 
 pub use interaction::{Interaction, Stroke};

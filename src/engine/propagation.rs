@@ -12,6 +12,7 @@ use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
 use super::roi::{Roi, SliceGrid};
+use super::shape::expected;
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
 use crate::nn::{ImageFeatures, Memory};
@@ -56,6 +57,10 @@ struct Chain {
     left: usize,
     bank: MemoryBank,
     roi: Roi,
+    /// Mask of the slice before the next.
+    before: Plane,
+    /// The annotated slice ahead and its mask, if there is one.
+    after: Option<(usize, Plane)>,
     /// Box of the last mask that was not empty.
     target: PixelBox,
     /// Area of the last mask that was not empty, pixels.
@@ -245,6 +250,8 @@ fn start_chains(
             let down = interval.upper.filter(|_| options.direction != Direction::Up);
             for (start, upwards) in up.map(|k| (k, true)).into_iter().chain(down.map(|k| (k, false))) {
                 let Some(&target) = targets.get(&start) else { continue };
+                let ahead = if upwards { interval.upper } else { interval.lower };
+                let mask = |k: usize| &masks.iter().find(|(j, _)| *j == k).expect("annotated").1;
                 let length = if upwards { interval.end - 1 - start } else { start - interval.first };
                 let roi = wanted.iter().find(|(k, _)| *k == start).expect("annotated").1;
                 chains.push(Chain {
@@ -256,8 +263,10 @@ fn start_chains(
                     left: length.min(reach),
                     bank: MemoryBank::new(&memories, context.options.max_memory_slices),
                     roi,
+                    before: Plane::from_dense(mask(start), grid.cols),
+                    after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
                     target,
-                    area: area(&masks.iter().find(|(k, _)| *k == start).expect("annotated").1),
+                    area: area(mask(start)),
                     empty_in_a_row: 0,
                     estimates: BTreeMap::new(),
                 });
@@ -305,7 +314,10 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = context.features(axis, &wanted);
     let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-    let segmented = context.networks.segment(&features, &memory);
+    let size = context.size();
+    let shapes: Vec<Tensor> = batch.iter().map(|c| expected_shape(c, &grid, size)).collect();
+    let shapes = Tensor::cat(&shapes, 0).to_device(context.networks.device());
+    let segmented = context.networks.segment(&features, &memory, &shapes);
     let quality = context.networks.quality(&features, &segmented).to_kind(Kind::Double);
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
@@ -318,6 +330,7 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         masks.push(if present { probability } else { probability.zeros_like() });
         let plane = Plane::from_dense(&dense, grid.cols);
         let quality = quality.double_value(&[n as i64]).clamp(0.0, 1.0) as f32;
+        chain.before = plane.clone();
         chain.estimates.insert(chain.next, Estimate { plane, quality });
         chain.left -= 1;
         if present {
@@ -343,6 +356,20 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     for chain in batch.iter_mut() {
         chain.next = if chain.upwards { chain.next + 1 } else { chain.next.wrapping_sub(1) };
     }
+}
+
+/// Where the chain's target is expected on its next slice, as the networks take it: `[1, 1, size, size]`.
+fn expected_shape(chain: &Chain, grid: &SliceGrid, size: i64) -> Tensor {
+    let seen = |plane: &Plane| -> Vec<f32> {
+        let mut dense = vec![0u8; grid.rows * grid.cols];
+        plane.write_dense(&mut dense, grid.cols);
+        let part = chain.roi.crop(&dense, grid.rows, grid.cols, |v| f32::from(v) / 255.0);
+        Vec::try_from(super::roi::resize(&part, size, size).contiguous().view([-1])).expect("a flat f32 tensor")
+    };
+    let before = seen(&chain.before);
+    let after = chain.after.as_ref().map(|(k, plane)| (seen(plane), k.abs_diff(chain.next)));
+    let shape = expected(&before, after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps)), size as usize);
+    Tensor::from_slice(&shape).view([1, 1, size, size])
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.

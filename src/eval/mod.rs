@@ -4,7 +4,6 @@
 
 pub mod cases;
 pub mod components;
-pub mod distance;
 mod memory;
 pub mod metrics;
 pub mod protocol;

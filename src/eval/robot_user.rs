@@ -5,8 +5,8 @@
 //! use the same user.
 
 use super::components::{components, mask_of};
-use super::distance::depth_inside;
 use super::scribble::{self, Course};
+use crate::engine::distance::depth_inside;
 use crate::engine::roi::SliceGrid;
 use crate::engine::{Interaction, PixelBox, Stroke};
 use crate::nn::InteractionKind;

@@ -1,7 +1,7 @@
 //! Scribbles as people draw them: a line across, the centre line, or a contour inside the target; unsteady, with gaps.
 
 use super::components::mask_of;
-use super::distance::depth_inside;
+use crate::engine::distance::depth_inside;
 use crate::engine::roi::SliceGrid;
 use crate::volume::SliceMask;
 use rand::Rng;

@@ -212,8 +212,10 @@ pub trait Networks: Send {
     /// Paper §2.2, eq. 4-7: reads the memory of each query slice and decodes its mask.
     ///
     /// # Shapes
-    /// `features`: N slices; `memory`: N entries / see [`Segmented`].
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented;
+    /// `features`: N slices; `memory`: N entries; `expected`: where each target is expected from its neighbours, `[N, 1, H, W]`,
+    /// f32, a signed distance to its border over 1/8 of the side, positive inside, clamped to -1..1 (the paper's networks do
+    /// without) / see [`Segmented`].
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> Segmented;
 
     /// Paper §2.3, eq. 8: the estimated IoU of each mask.
     ///

@@ -193,7 +193,7 @@ impl Networks for PaperNetworks {
         self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Tensor) -> Segmented {
         let query = QueryView {
             key: &features.key,
             value: features.value.as_ref().expect("encoded by this network"),
@@ -229,7 +229,7 @@ mod tests {
             let features = networks.encode_image(&map(0.3));
             assert_eq!((features.slices.size(), features.key.size()), (vec![2, 1, 48, 32], vec![2, 8, 3, 2]));
             let memory = networks.memorize(&features, &map(1.0));
-            let segmented = networks.segment(&features, &memory);
+            let segmented = networks.segment(&features, &memory, &map(0.0));
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));
             let q = networks.quality(&features, &segmented);
             assert_eq!((q.size(), q.kind()), (vec![2], Kind::Float));

@@ -2,7 +2,8 @@
 //! memorized with the network's own soft mask, gradients and all.
 //!
 //! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
-//! use it comes from the interaction network and is never perfect. In memory are the first slice, the one before and
+//! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
+//! refinement round: its mask is in memory, and the shape is expected between the two. In memory are the first slice, the one before and
 //! a random choice of those between, as in the engine's bank.
 
 use super::batch::{Batch, array};
@@ -10,6 +11,7 @@ use super::damage;
 use super::losses::{cross_entropy, dice, hard_share, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, weighted};
+use crate::engine::shape::expected;
 use crate::nn::{ImageFeatures, Memory};
 use tch::{Kind, Tensor};
 
@@ -24,6 +26,9 @@ pub struct MemoryOptions {
     pub random_memory: bool,
 }
 
+/// Share of clips whose last slice is annotated, too.
+const AHEAD: f64 = 0.35;
+
 /// Loss of a batch, with its graph.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progress: f64, random: &Random) -> Tensor {
     let (b, t) = (batch.clips(), batch.length());
@@ -31,20 +36,84 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progr
     let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
     let first = first_masks(trainee, batch, &features, options, random);
     let mut memories = vec![trainee.memorize(&features[0], &first)];
+    let ahead = Ahead::choose(trainee, batch, &features, random);
+    let mut before = first;
     let mut losses = vec![];
     for i in 1..t {
-        let memory = read_from(&memories, b, options.random_memory, random);
-        let (logits, _) = trainee.segment(&features[i as usize], &memory);
+        let memory = ahead.join(read_from(&memories, b, options.random_memory, random), i);
+        let shapes = ahead.expected(&before, i);
+        let (logits, _) = trainee.segment(&features[i as usize], &memory, &shapes);
         let truth = batch.mask(i);
         losses.push(match options.hard {
             true => mask_loss(&logits, &truth, hard_share(progress)),
             false => cross_entropy(&logits, &truth, 1.0),
         });
         if i + 1 < t {
-            memories.push(trainee.memorize(&features[i as usize], &logits.sigmoid()));
+            before = logits.sigmoid();
+            memories.push(trainee.memorize(&features[i as usize], &before));
         }
     }
     Tensor::stack(&losses, 0).mean(Kind::Float)
+}
+
+/// The clips of a batch whose last slice is annotated, too.
+pub(super) struct Ahead {
+    /// Number of the last slice.
+    last: i64,
+    /// True masks `[B, 1, H, W]` of the last slices.
+    masks: Tensor,
+    /// Memory of the last slice of each clip where it is annotated.
+    memories: Vec<Option<Memory>>,
+}
+
+impl Ahead {
+    /// Draws the clips; those that end without the target have nothing ahead.
+    pub fn choose(trainee: &dyn Trainee, batch: &Batch, features: &[ImageFeatures], random: &Random) -> Ahead {
+        let last = batch.length() - 1;
+        let masks = batch.mask(last);
+        let chosen: Vec<bool> = (0..batch.clips())
+            .map(|n| chance(random, AHEAD) && last > 1 && masks.get(n).max().double_value(&[]) > 0.5)
+            .collect();
+        let memories = match chosen.contains(&true) {
+            true => trainee.memorize(&features[last as usize], &masks),
+            false => vec![],
+        };
+        let mut memories = memories.into_iter();
+        let memories = chosen.into_iter().map(|chosen| memories.next().filter(|_| chosen)).collect();
+        Ahead { last, masks, memories }
+    }
+
+    /// What is read for slice `i`: `memory`, and the slice ahead where there is one.
+    pub fn join(&self, memory: Vec<Memory>, i: i64) -> Vec<Memory> {
+        let join = |(memory, ahead): (Memory, &Option<Memory>)| match ahead {
+            Some(ahead) if i < self.last => Memory {
+                keys: Tensor::cat(&[&memory.keys, &ahead.keys], 0),
+                values: Tensor::cat(&[&memory.values, &ahead.values], 0),
+            },
+            _ => memory,
+        };
+        memory.into_iter().zip(&self.memories).map(join).collect()
+    }
+
+    /// Shapes expected on slice `i` after the masks `before`: `[B, 1, H, W]`.
+    pub fn expected(&self, before: &Tensor, i: i64) -> Tensor {
+        let ahead = |n: usize| (i < self.last && self.memories[n].is_some()).then(|| self.masks.get(n as i64));
+        expected_shapes(before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
+    }
+}
+
+/// Shapes expected after the masks `before` `[B, 1, H, W]`, and before the mask and steps that `after` gives for a clip.
+pub(super) fn expected_shapes(before: &Tensor, after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>) -> Tensor {
+    let side = before.size()[2];
+    let shapes: Vec<Tensor> = (0..before.size()[0])
+        .map(|n| {
+            let after = after(n as usize);
+            let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
+            let shape = expected(&array(&before.detach().get(n)), after, side as usize);
+            Tensor::from_slice(&shape).view([1, 1, side, side])
+        })
+        .collect();
+    Tensor::cat(&shapes, 0).to_device(before.device())
 }
 
 /// Features of slice `i` of every clip, from those of all slices `[B * T]`.
@@ -95,7 +164,8 @@ fn first_masks(
         tch::no_grad(|| {
             let last = batch.length() - 1;
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
-            trainee.segment(&features[0], &memory).0.sigmoid()
+            let shapes = expected_shapes(&batch.mask(last), &|_| None);
+            trainee.segment(&features[0], &memory, &shapes).0.sigmoid()
         })
     });
     let masks: Vec<Tensor> = kinds
@@ -137,6 +207,7 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
         let (b, t) = (batch.clips(), batch.length());
         let all = trainee.encode_image(&batch.images.flatten(0, 1));
         let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &batch.mask(0))];
+        let mut before = batch.mask(0);
         for i in 1..t {
             let features = of_slice(&all, i, b, t);
             let ends: Vec<Vec<Memory>> = match memories.as_slice() {
@@ -155,7 +226,8 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                     }
                 })
                 .collect();
-            let probability = trainee.segment(&features, &memory).0.sigmoid();
+            let shapes = expected_shapes(&before, &|_| None);
+            let probability = trainee.segment(&features, &memory, &shapes).0.sigmoid();
             let truth = batch.mask(i);
             let dice = dice(&probability, &truth);
             let area =
@@ -171,6 +243,7 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                 }
             }
             memories.push(trainee.memorize(&features, &probability));
+            before = probability;
         }
     }
     ClipScore { dice: sum / n.max(1.0), false_slices: wrong / absent.max(1.0) }

@@ -6,7 +6,7 @@
 use super::batch::{Batch, array};
 use super::damage;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{of_slice, read_from};
+use super::memory_net::{expected_shapes, of_slice, read_from};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
@@ -38,11 +38,13 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
             if chance(random, 0.5) { damaged(random, &truth, 0.0) } else { truth }
         })
         .collect();
-    let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &Tensor::cat(&starts, 0))];
+    let mut before = Tensor::cat(&starts, 0);
+    let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &before)];
     let mut seen = vec![];
     for i in 1..t {
         let features = of_slice(&all, i, b, t);
-        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random));
+        let shapes = expected_shapes(&before, &|_| None);
+        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random), &shapes);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {
@@ -58,6 +60,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
             .collect();
         let probability = Tensor::cat(&masks, 0);
         memories.push(trainee.memorize(&features, &probability));
+        before = probability.shallow_clone();
         seen.push((features, readout, probability));
     }
     seen

@@ -115,7 +115,7 @@ impl Networks for StandIn {
     }
 
     /// Alike the brightest thing in memory.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Tensor) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);

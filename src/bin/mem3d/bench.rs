@@ -231,8 +231,9 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
     let bank: Vec<(usize, nn::Memory)> = (0..memorized).map(|k| (k, one.shallow_clone())).collect();
     let bank = mem3d::engine::memory_bank::MemoryBank::new(&bank, 0);
     let what = format!("segment (memory of {memorized} slices)");
-    line(&what, &mut || drop(networks.segment(&features, &[bank.view()])));
-    let segmented = networks.segment(&features, &[bank.view()]);
+    let expected = image(1) * 2.0 - 1.0;
+    line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
+    let segmented = networks.segment(&features, &[bank.view()], &expected);
     line("quality", &mut || drop(networks.quality(&features, &segmented)));
     let zero = || image(1).zeros_like();
     let input = InteractionInput {

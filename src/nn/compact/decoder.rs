@@ -1,15 +1,26 @@
 //! Decoder: from the memory's readout to a mask at full resolution, with skips from every level.
+//!
+//! The memory network's decoder is also told at every level where the target is expected (the mask of the slice before, drawn
+//! towards the next annotated one) and how each intensity compares with what is expected inside and outside. Its
+//! answer is a change of the expected shape, so that a network that has learnt nothing yet repeats it.
 
 use super::super::ImageFeatures;
 use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
 use super::super::params::{Init, Params};
 use super::CompactConfig;
+use super::appearance::appearance;
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Channels at full resolution.
 const FINE: i64 = 16;
+/// Channels of the guide: expected shape and appearance.
+const GUIDE: i64 = 2;
+/// Logit at the reach of the expected shape's signed distance, before training.
+const EXPECTED_LOGIT: f64 = 8.0;
+/// Slope of the weights of inside and outside: full at a quarter of the signed distance's reach.
+const WEIGHT: f64 = 4.0;
 
 /// One level up: the coarser result, narrowed and enlarged, joins the skip.
 #[derive(Debug)]
@@ -44,35 +55,62 @@ pub struct Decoder {
     f2: Up,
     f1: Up,
     logits: Conv,
+    /// Weight of the expected shape in the logits; none without one.
+    expected: Option<Tensor>,
 }
 
 impl Decoder {
     /// The decoder at `params`, for a memory network.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        Decoder::with(params, config, config.value_channels, config.context_slices)
+        let expected = params.get_f32("expected", &[1], Init::Constant(EXPECTED_LOGIT));
+        let coarse = config.value_channels + GUIDE;
+        let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE);
+        Decoder { expected: Some(expected), ..decoder }
     }
 
-    /// A decoder of `coarse` further channels at stride 8 and a full-resolution input of `fine` channels.
-    pub(super) fn with(params: &Params, config: &CompactConfig, coarse: i64, fine: i64) -> Self {
+    /// A decoder of `coarse` further channels at stride 8, `guide` further ones at strides 4 and 2, and a full-resolution
+    /// input of `fine` channels.
+    pub(super) fn with(params: &Params, config: &CompactConfig, coarse: i64, guide: i64, fine: i64) -> Self {
         let [c2, c4, c8, _] = config.channels;
         let g = config.groups;
         Decoder {
             fuse: ConvNorm::new(&params.sub("fuse"), ConvOptions::new(coarse + c8, c8, 3), g),
             f8: Block::new(&params.sub("f8"), c8, c8, 1, g),
-            f4: Up::new(&params.sub("f4"), c8, c4, c4, g),
-            f2: Up::new(&params.sub("f2"), c4, c2, c2, g),
+            f4: Up::new(&params.sub("f4"), c8, c4 + guide, c4, g),
+            f2: Up::new(&params.sub("f2"), c4, c2 + guide, c2, g),
             f1: Up::new(&params.sub("f1"), c2, fine, FINE, g),
             logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Lecun)),
+            expected: None,
         }
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV, H/8, W/8]` / logits `[N, 1, H, W]`, f32.
-    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures) -> Tensor {
-        let skips = [&features.skips[0], &features.skips[1], &features.skips[2]];
-        self.decode(Some(readout), skips, &((&features.slices - MEAN) / SPREAD))
+    /// `readout`: `[N, CV, H/8, W/8]`; `expected`: `[N, 1, H, W]`, -1..1 / logits `[N, 1, H, W]`, f32.
+    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Tensor) -> Tensor {
+        let middle = features.slices.size()[1] / 2;
+        let inside = (expected * WEIGHT).clamp(0.0, 1.0);
+        // A ring about the target: what lies beyond the distance's reach is not its surroundings.
+        let outside = (expected * -WEIGHT).clamp(0.0, 1.0) * expected.gt(-0.999).to_kind(expected.kind());
+        let appearance = appearance(&features.slices.narrow(1, middle, 1), &inside, &outside);
+        let kind = features.slices.kind();
+        let pooled = |t: &Tensor, n: i64| t.avg_pool2d([n, n], [n, n], [0, 0], false, true, None::<i64>);
+        // At stride 2 and coarser.
+        let guide = |stride: i64| {
+            let seen = if stride == 2 { appearance.shallow_clone() } else { pooled(&appearance, stride / 2) };
+            Tensor::cat(&[pooled(expected, stride), seen], 1).to_kind(kind)
+        };
+        let join = |skip: &Tensor, stride: i64| Tensor::cat(&[skip, &guide(stride)], 1);
+        let [f2, f4, f8] = [0, 1, 2].map(|i| join(&features.skips[i], 2 << i));
+        let slices = (&features.slices - MEAN) / SPREAD;
+        let fine =
+            Tensor::cat(&[slices, expected.to_kind(kind), resize(&appearance, size2(expected)).to_kind(kind)], 1);
+        let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
+        let gain = self.expected.as_ref().expect("a memory network's decoder");
+        change + expected.to_kind(Kind::Float) * gain
     }
 
+    /// # Shapes
+    /// Skips with their guide, `fine`: `[N, fine, H, W]` / logits `[N, 1, H, W]`, f32.
     pub(super) fn decode(&self, readout: Option<&Tensor>, [f2, f4, f8]: [&Tensor; 3], fine: &Tensor) -> Tensor {
         let joined = readout.map_or_else(|| f8.shallow_clone(), |readout| Tensor::cat(&[readout, f8], 1));
         let x = self.f8.forward(&self.fuse.forward(&joined));

@@ -1,13 +1,18 @@
 //! Interaction network (paper §2.1, eq. 1): one U-shaped network for every kind of interaction. Which kind was drawn shows
 //! in the guidance: strokes and points in the positive and negative map, boxes as filled regions.
 
+use super::super::layers::{resize, size2};
 use super::super::params::Params;
+use super::appearance::appearance;
 use super::image_encoder::{MEAN, SPREAD};
 use super::{CompactConfig, Decoder, Trunk};
 use tch::Tensor;
 
 /// Previous mask, positive, negative and box map.
 const GUIDANCE: i64 = 4;
+
+/// Weight of pixels that nothing was said of, when no box was drawn.
+const UNKNOWN: f64 = 0.02;
 
 /// What was drawn to mask logits.
 #[derive(Debug)]
@@ -20,10 +25,10 @@ pub struct InteractionNet {
 impl InteractionNet {
     /// The network at `params`.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        let inputs = config.context_slices + GUIDANCE;
+        let inputs = config.context_slices + GUIDANCE + 1;
         InteractionNet {
             trunk: Trunk::new(&params.sub("trunk"), inputs, config),
-            decoder: Decoder::with(&params.sub("decoder"), config, 0, inputs),
+            decoder: Decoder::with(&params.sub("decoder"), config, 0, 0, inputs),
             context: config.context_slices,
         }
     }
@@ -32,7 +37,17 @@ impl InteractionNet {
     /// `input`: `[N, CI + 4, H, W]`: slices, previous probability, positive, negative and box map / logits `[N, 1, H, W]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
         let slices = (input.narrow(1, 0, self.context) - MEAN) / SPREAD;
-        let x = Tensor::cat(&[slices, input.narrow(1, self.context, GUIDANCE)], 1);
+        let drawn = input.narrow(1, self.context, GUIDANCE);
+        let [previous, positive, negative, boxes] = [0, 1, 2, 3].map(|i| drawn.narrow(1, i, 1));
+        let sure: Tensor = &previous * 2.0 - 1.0;
+        let inside = positive + &boxes * 0.2 + sure.clamp_min(0.0);
+        // Around a box is outside; without one, everything is a little.
+        let boxed = boxes.amax([2i64, 3].as_slice(), true);
+        let elsewhere = (1.0 - &boxes) * &boxed + (1.0 - boxed) * UNKNOWN;
+        let outside = negative + elsewhere + (-sure).clamp_min(0.0);
+        let middle = input.narrow(1, self.context / 2, 1);
+        let seen = resize(&appearance(&middle, &inside, &outside), size2(input)).to_kind(input.kind());
+        let x = Tensor::cat(&[slices, drawn, seen], 1);
         let [f2, f4, f8] = self.trunk.forward(&x);
         self.decoder.decode(None, [&f2, &f4, &f8], &x)
     }

@@ -5,13 +5,14 @@
 //!
 //! | network | input | output |
 //! |---|---|---|
-//! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2` 32, `f4` 64, `f8` 128 channels (default), key `[N, CK, H/8, W/8]` |
+//! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2` 24, `f4` 48, `f8` 96 channels (default), key `[N, CK, H/8, W/8]` |
 //! | [`MemoryEncoder`] | slices, `f8`, masks | value `[N, CV, H/8, W/8]` |
 //! | memory read | key, memory | readout `[N, CV, H/8, W/8]`: negative squared L2 (as STCN) |
-//! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices | mask logits `[N, 1, H, W]` |
+//! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices, expected shape | mask logits `[N, 1, H, W]` |
 //! | [`QualityHead`] | `f8`, readout, probability | quality `[N]` |
 //! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
 
+mod appearance;
 mod blocks;
 mod decoder;
 mod image_encoder;
@@ -42,17 +43,17 @@ pub const KEY_STRIDE: i64 = 8;
 pub struct CompactConfig {
     /// CI: slices given with each slice, 1 or 3. Default 3.
     pub context_slices: i64,
-    /// Channels at stride 2, 4, 8 and 16, multiples of [`CompactConfig::groups`]. Default 32, 64, 128, 128.
+    /// Channels at stride 2, 4, 8 and 16, multiples of [`CompactConfig::groups`]. Default 24, 48, 96, 96.
     pub channels: [i64; 4],
-    /// CK. Default 64.
+    /// CK. Default 48.
     pub key_channels: i64,
-    /// CV. Default 128.
+    /// CV. Default 96.
     pub value_channels: i64,
     /// Groups of the normalisation. Default 8.
     pub groups: i64,
-    /// Side of the input in a region of interest, pixels; a multiple of 16. Default 192.
+    /// Side of the input in a region of interest, pixels; a multiple of 16. Default 128.
     pub network_size: i64,
-    /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 384.
+    /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 256.
     pub slice_size: i64,
 }
 
@@ -60,12 +61,12 @@ impl Default for CompactConfig {
     fn default() -> Self {
         CompactConfig {
             context_slices: 3,
-            channels: [32, 64, 128, 128],
-            key_channels: 64,
-            value_channels: 128,
+            channels: [24, 48, 96, 96],
+            key_channels: 48,
+            value_channels: 96,
             groups: 8,
-            network_size: 192,
-            slice_size: 384,
+            network_size: 128,
+            slice_size: 256,
         }
     }
 }
@@ -163,12 +164,12 @@ impl CompactNets {
     /// Reads the memory and decodes.
     ///
     /// # Shapes
-    /// N slices and memories / mask logits `[N, 1, H, W]` f32, readout `[N, CV, H/8, W/8]`.
-    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> (Tensor, Tensor) {
+    /// N slices and memories, expected shapes `[N, 1, H, W]` / mask logits `[N, 1, H, W]` f32, readout `[N, CV, H/8, W/8]`.
+    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> (Tensor, Tensor) {
         let parts: Vec<Tensor> =
             memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
         let readout = Tensor::cat(&parts, 0);
-        (self.decoder.forward(&readout, features), readout)
+        (self.decoder.forward(&readout, features, expected), readout)
     }
 }
 
@@ -244,8 +245,8 @@ impl Networks for Compact {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory]) -> Segmented {
-        let (logits, readout) = self.nets.segment(features, memory);
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> Segmented {
+        let (logits, readout) = self.nets.segment(features, memory, expected);
         Segmented { probability: logits.sigmoid(), readout }
     }
 
@@ -293,15 +294,15 @@ mod tests {
         let c = compact(CompactConfig::default());
         crate::nn::run(|| {
             let f = c.encode_image(&noise(&[2, 3, 64, 48], 1));
-            assert_eq!(f.key.size(), [2, 64, 8, 6]);
+            assert_eq!(f.key.size(), [2, 48, 8, 6]);
             assert_eq!(
                 f.skips.iter().map(|s| s.size()).collect::<Vec<_>>(),
-                [vec![2, 32, 32, 24], vec![2, 64, 16, 12], vec![2, 128, 8, 6]]
+                [vec![2, 24, 32, 24], vec![2, 48, 16, 12], vec![2, 96, 8, 6]]
             );
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
-            assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 64], vec![48, 128]));
-            let s = c.segment(&f, &m);
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 128, 8, 6]));
+            assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
+            let s = c.segment(&f, &m, &noise(&[2, 1, 64, 48], 3));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 96, 8, 6]));
             let q = c.quality(&f, &s);
             assert_eq!(q.size(), [2]);
             assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
@@ -330,13 +331,14 @@ mod tests {
             let f = c.encode_image(&x);
             let together = c.memorize(&f, &masks);
             assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
-            let s = c.segment(&f, &together);
+            let shapes = noise(&[2, 1, 32, 32], 9) * 2.0 - 1.0;
+            let s = c.segment(&f, &together, &shapes);
             let q = c.quality(&f, &s);
             for n in 0..2 {
                 let one = c.encode_image(&x.narrow(0, n, 1));
                 let memory = c.memorize(&one, &masks.narrow(0, n, 1));
                 assert!(close(&memory[0].values, &together[n as usize].values));
-                let alone = c.segment(&one, &memory);
+                let alone = c.segment(&one, &memory, &shapes.narrow(0, n, 1));
                 assert!(close(&alone.probability, &s.probability.narrow(0, n, 1)));
                 assert!(close(&c.quality(&one, &alone), &q.narrow(0, n, 1)));
             }
@@ -367,7 +369,8 @@ mod tests {
         }
         let x = noise(&[1, 1, 32, 32], 6);
         let f = nets.image_encoder.forward(&x);
-        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)));
+        let (logits, readout) =
+            nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &noise(&[1, 1, 32, 32], 9));
         let quality = nets.quality_head.forward(f8(&f), &readout, &logits.sigmoid());
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
         (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();

@@ -3,7 +3,7 @@
 //! Separable lower envelope of parabolas (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions",
 //! 2012): one pass a dimension, linear in the number of voxels.
 
-use crate::engine::roi::SliceGrid;
+use super::roi::SliceGrid;
 use crate::volume::SliceMask;
 
 /// Squared distance (mm²) of every voxel to the nearest one where `to` holds; infinite when it holds nowhere.
