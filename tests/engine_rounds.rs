@@ -244,3 +244,37 @@ fn the_whole_slice_can_be_used_as_in_the_paper() {
     // The slice is resampled to 64 pixels: a pixel's error along the border.
     assert!(found.abs_diff(TARGET_VOXELS) < 14 * 80, "{found}");
 }
+
+#[test]
+fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() {
+    let (mut s, calls) = session_with(SessionOptions::default());
+    calls.follow.store(true, Ordering::Relaxed);
+    let axis = SliceAxis::Depth;
+    // A square of 20 pixels on slice 4, and of 8 about the same centre on slice 10.
+    s.set_slice_mask(1, axis, 4, &slice_mask(12..32, 12..32)).unwrap();
+    s.set_slice_mask(1, axis, 10, &slice_mask(18..26, 18..26)).unwrap();
+    go(&mut s, both());
+    let sides: Vec<usize> = (0..24)
+        .map(|k| s.read_slice_mask(1, axis, k).unwrap().data[22 * 44..23 * 44].iter().filter(|&&v| v != 0).count())
+        .collect();
+    // Both chains draw towards the other end, one pixel on each side a slice; beyond the two, the shape stays.
+    assert_eq!(sides[4..=10], [20, 18, 16, 14, 12, 10, 8]);
+    assert_eq!((sides[3], sides[0], sides[11], sides[23]), (20, 20, 8, 8));
+}
+
+#[test]
+fn what_is_in_memory_can_be_chosen_for_experiments() {
+    // Slices in memory while slices 12 to 14 are segmented from 11, with 3 annotated, too.
+    let read = |options: SessionOptions| {
+        let (mut s, calls) = session_with(options);
+        for k in [3, 11] {
+            s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
+        }
+        go(&mut s, PropagateOptions { range: Some((12, 14)), ..both() });
+        let read = calls.read.lock().unwrap().clone();
+        read
+    };
+    assert_eq!(read(SessionOptions::default()), [2, 3, 3]);
+    assert_eq!(read(SessionOptions { memorize_previous: false, ..SessionOptions::default() }), [2, 2, 2]);
+    assert_eq!(read(SessionOptions { memorize_annotated: false, ..SessionOptions::default() }), [1, 2, 2]);
+}

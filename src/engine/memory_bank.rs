@@ -38,8 +38,9 @@ impl MemoryBank {
     ///
     /// # Panics
     /// When `annotated` is empty: a chain starts from an annotated slice.
-    pub fn new(annotated: &[(usize, Memory)], max_kept: usize) -> MemoryBank {
-        let first = &annotated.first().expect("a chain has an annotated slice").1;
+    pub fn new<'a>(annotated: impl IntoIterator<Item = (usize, &'a Memory)>, max_kept: usize) -> MemoryBank {
+        let annotated: Vec<(usize, &Memory)> = annotated.into_iter().collect();
+        let first = annotated.first().expect("a chain has an annotated slice").1;
         let positions = first.keys.size()[0];
         let capacity = (annotated.len() + max_kept + 1) as i64 * positions;
         let buffer = |like: &Tensor| Tensor::empty([capacity, like.size()[1]], (like.kind(), like.device()));
@@ -51,7 +52,7 @@ impl MemoryBank {
             max_kept,
         };
         for (slice, memory) in annotated {
-            bank.slots.push(Slot { slice: *slice, role: Role::Annotated });
+            bank.slots.push(Slot { slice, role: Role::Annotated });
             bank.write(bank.slots.len() - 1, memory);
         }
         bank
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn annotated_previous_and_every_fifth_slice_are_in_memory() {
-        let mut bank = MemoryBank::new(&[(10, memory(10.0)), (40, memory(40.0))], 8);
+        let mut bank = MemoryBank::new([(10, &memory(10.0)), (40, &memory(40.0))], 8);
         walk(&mut bank, 11..=23);
         assert_eq!(bank.slices(), [10, 15, 20, 23, 40]);
         let view = bank.view();
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_the_farthest_kept_slice_goes_never_an_annotated_one() {
-        let mut bank = MemoryBank::new(&[(10, memory(10.0))], 2);
+        let mut bank = MemoryBank::new([(10, &memory(10.0))], 2);
         walk(&mut bank, 11..=36);
         assert_eq!(bank.slices(), [10, 30, 35, 36]);
         assert_eq!(bank.view().keys.size()[0], 8);
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn without_room_for_kept_slices_only_the_previous_one_stays() {
-        let mut bank = MemoryBank::new(&[(10, memory(10.0))], 0);
+        let mut bank = MemoryBank::new([(10, &memory(10.0))], 0);
         walk(&mut bank, 11..=21);
         assert_eq!(bank.slices(), [10, 21]);
     }

@@ -15,6 +15,11 @@ pub struct SessionOptions {
     pub memorize_every: usize,
     /// Most slices kept in memory besides the annotated ones and the previous slice. Default 8.
     pub max_memory_slices: usize,
+    /// The slice just segmented is in memory. Default true; false is for experiments.
+    pub memorize_previous: bool,
+    /// Every annotated slice is in memory; false: of them, only the one where a chain starts. Default true; false is for
+    /// experiments.
+    pub memorize_annotated: bool,
     /// A propagation ends after this many slices without target in a row. Default 3; 0 never ends early.
     pub stop_after_empty: usize,
     /// A slice whose largest probability is below this holds no target. Default 0.5.
@@ -40,6 +45,8 @@ impl Default for SessionOptions {
             replace_non_finite: false,
             memorize_every: 5,
             max_memory_slices: 8,
+            memorize_previous: true,
+            memorize_annotated: true,
             stop_after_empty: 3,
             presence_probability: 0.5,
             presence_area_fraction: 0.02,

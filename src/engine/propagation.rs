@@ -261,7 +261,11 @@ fn start_chains(
                     upwards,
                     next: if upwards { start + 1 } else { start.wrapping_sub(1) },
                     left: length.min(reach),
-                    bank: MemoryBank::new(&memories, context.options.max_memory_slices),
+                    bank: {
+                        let all = context.options.memorize_annotated;
+                        let read = memories.iter().filter(|(k, _)| all || *k == start);
+                        MemoryBank::new(read.map(|(k, m)| (*k, m)), context.options.max_memory_slices)
+                    },
                     roi,
                     before: Plane::from_dense(mask(start), grid.cols),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
@@ -350,7 +354,9 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
             let every = context.options.memorize_every;
             let steps = chain.next.abs_diff(chain.start);
             let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
-            chain.bank.memorize(chain.next, memory, keep);
+            if keep || context.options.memorize_previous {
+                chain.bank.memorize(chain.next, memory, keep);
+            }
         }
     }
     for chain in batch.iter_mut() {

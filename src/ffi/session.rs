@@ -134,6 +134,9 @@ impl mem3d_session_options {
                 0 => d.feature_cache_bytes,
                 bytes => bytes as usize,
             },
+            // For experiments only: not in the interface.
+            memorize_previous: d.memorize_previous,
+            memorize_annotated: d.memorize_annotated,
         })
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 
 const MAGIC: &[u8; 16] = b"mem3d session\r\n\x1a";
 /// Grows when the encoding of the state changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 16 + 4 + 8 + 32;
 
 /// Writes `state` to `path`, replacing an earlier file only when all is on disk.

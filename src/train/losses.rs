@@ -6,9 +6,9 @@ use tch::{Kind, Tensor};
 ///
 /// `progress` is 0..1 of the stage; between `WARM_UP` and `HARD` of it the share falls from 1 to `LEAST`.
 pub fn hard_share(progress: f64) -> f64 {
-    const WARM_UP: f64 = 0.1;
-    const HARD: f64 = 0.4;
-    const LEAST: f64 = 0.2;
+    const WARM_UP: f64 = 0.4;
+    const HARD: f64 = 0.8;
+    const LEAST: f64 = 0.25;
     1.0 - (1.0 - LEAST) * ((progress - WARM_UP) / (HARD - WARM_UP)).clamp(0.0, 1.0)
 }
 
@@ -108,8 +108,8 @@ mod tests {
         close(0.25, hard);
         close(0.5, (hard + 2f64.ln()) / 2.0);
         close(1.0, (hard + 2f64.ln()) / 4.0);
-        assert!((hard_share(0.0) - 1.0).abs() < 1e-9 && (hard_share(1.0) - 0.2).abs() < 1e-9);
-        assert!((hard_share(0.25) - 0.6).abs() < 1e-9);
+        assert!((hard_share(0.4) - 1.0).abs() < 1e-9 && (hard_share(1.0) - 0.25).abs() < 1e-9);
+        assert!((hard_share(0.6) - 0.625).abs() < 1e-9);
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Args {
     /// Numbers of slices; a round is timed for each, so that cost per slice can be compared.
     #[arg(long, value_delimiter = ',', default_value = "100")]
     slices: Vec<usize>,
+    /// Numbers of segments; a round is timed for each.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    segments: Vec<u32>,
     /// Rows and columns of a slice.
     #[arg(long, default_value_t = 512)]
     size: usize,
@@ -71,6 +74,7 @@ struct Line {
 #[derive(Debug, Serialize)]
 struct Round {
     shape: [usize; 3],
+    segments: u32,
     session_s: f64,
     interact_s: f64,
     first_round_s: f64,
@@ -91,6 +95,9 @@ struct Round {
 pub fn run(args: &Args) -> Result<()> {
     if !(32..=4096).contains(&args.size) || args.slices.iter().any(|n| !(3..=4096).contains(n)) {
         return Err(Error::argument("use --size 32 to 4096 and --slices 3 to 4096"));
+    }
+    if args.segments.iter().any(|n| !(1..=64).contains(n)) {
+        return Err(Error::argument("use --segments 1 to 64"));
     }
     if let Some(path) = &args.json {
         output::check(path, true, &[])?;
@@ -146,15 +153,19 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
         println!("  {:34} {:9.4} {:8.2} {share:>8}", p.what, p.seconds, p.gmac);
     }
     println!(
-        "  {:>16} {:>9} {:>9} {:>12} {:>12} {:>10} {:>8} {:>8}",
-        "volume", "session", "interact", "first round", "s a slice", "refine", "of peak", "MB"
+        "  {:>16} {:>8} {:>9} {:>9} {:>12} {:>12} {:>10} {:>8} {:>8}",
+        "volume", "segments", "session", "interact", "first round", "s a slice", "refine", "of peak", "MB"
     );
     let mut rounds = Vec::new();
-    for &depth in &args.slices {
-        let r = console::busy(format!("timing {depth} slices"), || time_round(args, &model, depth, whole))?;
+    // Segments are what compact shares its work between; the paper's networks see one.
+    let segments: &[u32] = if whole { &[1] } else { &args.segments };
+    for (&depth, &segments) in args.slices.iter().flat_map(|d| segments.iter().map(move |s| (d, s))) {
+        let timed = || time_round(args, &model, depth, segments, whole);
+        let r = console::busy(format!("timing {depth} slices"), timed)?;
         println!(
-            "  {:>16} {:9.3} {:9.3} {:12.2} {:12.4} {:10.2} {:>7.0}% {:8.0}{}",
+            "  {:>16} {:8} {:9.3} {:9.3} {:12.2} {:12.4} {:10.2} {:>7.0}% {:8.0}{}",
             format!("{}x{}x{depth}", args.size, args.size),
+            r.segments,
             r.session_s,
             r.interact_s,
             r.first_round_s,
@@ -173,7 +184,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
 fn print_ratio(report: &Report) {
     let find = |name: &str| report.presets.iter().find(|p| p.preset == name);
     if let (Some(compact), Some(paper)) = (find("compact"), find("paper")) {
-        for (c, p) in compact.rounds.iter().zip(&paper.rounds) {
+        for (c, p) in compact.rounds.iter().filter(|r| r.segments == 1).zip(&paper.rounds) {
             let per_slice = |r: &Round| r.first_round_s / r.first_round_slices as f64;
             println!(
                 "{} slices: a slice of compact takes {:.3} of one of paper ({:.1} times as fast)",
@@ -228,8 +239,7 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
     let features = networks.encode_image(&slices);
     line("memorize", &mut || drop(networks.memorize(&features, &mask)));
     let one = networks.memorize(&features, &mask).remove(0);
-    let bank: Vec<(usize, nn::Memory)> = (0..memorized).map(|k| (k, one.shallow_clone())).collect();
-    let bank = mem3d::engine::memory_bank::MemoryBank::new(&bank, 0);
+    let bank = mem3d::engine::memory_bank::MemoryBank::new((0..memorized).map(|k| (k, &one)), 0);
     let what = format!("segment (memory of {memorized} slices)");
     let expected = image(1) * 2.0 - 1.0;
     line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
@@ -277,7 +287,7 @@ fn synthetic(depth: usize, size: usize) -> (Volume, impl Fn(usize, usize, usize)
     (volume.expect("a synthetic volume is well formed"), inside)
 }
 
-fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<Round> {
+fn time_round(args: &Args, model: &Model, depth: usize, segments: u32, whole: bool) -> Result<Round> {
     let (volume, inside) = synthetic(depth, args.size);
     let copy = volume.clone();
     let before_mb = memory_mb("VmRSS:") - volume.data().bytes() as f64 / 1e6;
@@ -288,10 +298,15 @@ fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<R
     let mut session = Session::new(copy, model.networks(), options)?;
     let session_s = start.elapsed().as_secs_f64();
     let middle = depth / 2;
-    let disc = |slice: usize| {
+    // Further segments lie beside the first, half a radius away.
+    let disc = |slice: usize, segment: u32| {
+        let angle = f64::from(segment - 1) * 1.3;
+        let away = if segment > 1 { 0.5 * target_radius(args.size) } else { 0.0 };
+        let (down, right) = ((away * angle.sin()) as i64, (away * angle.cos()) as i64);
+        let shifted = |at: usize, by: i64| (at as i64 - by).max(0) as usize;
         let mut mask = SliceMask::zeros(args.size, args.size);
         for (i, v) in mask.data.iter_mut().enumerate() {
-            *v = u8::from(inside(slice, i / args.size, i % args.size));
+            *v = u8::from(inside(slice, shifted(i / args.size, down), shifted(i % args.size, right)));
         }
         mask
     };
@@ -316,13 +331,16 @@ fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<R
     session.interact(interaction)?;
     let interact_s = start.elapsed().as_secs_f64();
     session.reset(None)?;
-    session.set_slice_mask(1, SliceAxis::Depth, middle, &disc(middle))?;
+    for segment in 1..=segments {
+        session.set_slice_mask(segment, SliceAxis::Depth, middle, &disc(middle, segment))?;
+    }
     let range = whole.then(|| {
         let half = (args.paper_slices / 2).max(1);
         (middle.saturating_sub(half), (middle + half).min(depth - 1))
     });
     let propagate = |session: &mut Session| -> Result<(f64, usize, u64)> {
-        let options = PropagateOptions { segment: Some(1), range, ..PropagateOptions::default() };
+        let options =
+            PropagateOptions { segment: None, axis: Some(SliceAxis::Depth), range, ..PropagateOptions::default() };
         let start = Instant::now();
         let (slices, macs) = macs::count(|| session.propagate(&options, &mut |_| true));
         Ok((start.elapsed().as_secs_f64(), slices?, macs))
@@ -330,12 +348,15 @@ fn time_round(args: &Args, model: &Model, depth: usize, whole: bool) -> Result<R
     let (first, slices, macs) = propagate(&mut session)?;
     // The correction a user makes next lies in the middle of one side.
     let corrected = range.map_or(depth * 3 / 4, |r| r.1);
-    session.set_slice_mask(1, SliceAxis::Depth, corrected, &disc(corrected))?;
+    for segment in 1..=segments {
+        session.set_slice_mask(segment, SliceAxis::Depth, corrected, &disc(corrected, segment))?;
+    }
     let (refinement, refined, _) = propagate(&mut session)?;
-    let all = depth - 1;
+    let all = (depth - 1) * segments as usize;
     let scale = all as f64 / slices as f64;
     Ok(Round {
         shape: volume.shape(),
+        segments,
         session_s,
         interact_s,
         first_round_s: first * scale,

@@ -123,6 +123,12 @@ struct EngineArgs {
     /// Most slices in memory besides the annotated and the previous one [default: 8].
     #[arg(long, value_name = "N")]
     max_memory_slices: Option<usize>,
+    /// The slice just segmented is not in memory.
+    #[arg(long)]
+    no_previous_in_memory: bool,
+    /// Of the annotated slices only the one where a chain starts is in memory.
+    #[arg(long)]
+    one_annotated_in_memory: bool,
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
@@ -177,6 +183,8 @@ impl EngineArgs {
             whole_slice: self.whole_slice,
             memorize_every: self.memorize_every.unwrap_or(d.memorize_every),
             max_memory_slices: self.max_memory_slices.unwrap_or(d.max_memory_slices),
+            memorize_previous: !self.no_previous_in_memory,
+            memorize_annotated: !self.one_annotated_in_memory,
             stop_after_empty: self.stop_after_empty.unwrap_or(d.stop_after_empty),
             roi_scale: self.roi_scale.unwrap_or(d.roi_scale),
             ..d

@@ -16,9 +16,12 @@ use tch::{Kind, Tensor};
 /// Channels at full resolution.
 const FINE: i64 = 16;
 /// Channels of the guide: expected shape and appearance.
-const GUIDE: i64 = 2;
-/// Logit at the reach of the expected shape's signed distance, before training.
-const EXPECTED_LOGIT: f64 = 8.0;
+pub(super) const GUIDE: i64 = 2;
+/// Logit at the reach of the expected shape's signed distance, before training: sure enough to be kept, not so sure that the
+/// decoder cannot say no.
+const EXPECTED_LOGIT: f64 = 3.0;
+/// Spread of the last layer's weights before training: what it adds to the expected shape is small at first.
+const LAST: f64 = 0.02;
 /// Slope of the weights of inside and outside: full at a quarter of the signed distance's reach.
 const WEIGHT: f64 = 4.0;
 
@@ -79,14 +82,15 @@ impl Decoder {
             f4: Up::new(&params.sub("f4"), c8, c4 + guide, c4, g),
             f2: Up::new(&params.sub("f2"), c4, c2 + guide, c2, g),
             f1: Up::new(&params.sub("f1"), c2, fine, FINE, g),
-            logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Lecun)),
+            logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Normal(LAST))),
             expected: None,
         }
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV, H/8, W/8]`; `expected`: `[N, 1, H, W]`, -1..1 / logits `[N, 1, H, W]`, f32.
-    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Tensor) -> Tensor {
+    /// `readout`: `[N, CV, H/8, W/8]`; `expected`: `[N, 1, H, W]`, -1..1 / logits `[N, 1, H, W]`, f32, and the guide
+    /// (expected shape and appearance) `[N, 2, H/8, W/8]`.
+    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Tensor) -> (Tensor, Tensor) {
         let middle = features.slices.size()[1] / 2;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
@@ -99,14 +103,15 @@ impl Decoder {
             let seen = if stride == 2 { appearance.shallow_clone() } else { pooled(&appearance, stride / 2) };
             Tensor::cat(&[pooled(expected, stride), seen], 1).to_kind(kind)
         };
-        let join = |skip: &Tensor, stride: i64| Tensor::cat(&[skip, &guide(stride)], 1);
-        let [f2, f4, f8] = [0, 1, 2].map(|i| join(&features.skips[i], 2 << i));
+        let guides = [2, 4, 8].map(guide);
+        let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &guides[i]], 1));
         let slices = (&features.slices - MEAN) / SPREAD;
         let fine =
             Tensor::cat(&[slices, expected.to_kind(kind), resize(&appearance, size2(expected)).to_kind(kind)], 1);
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
         let gain = self.expected.as_ref().expect("a memory network's decoder");
-        change + expected.to_kind(Kind::Float) * gain
+        let [_, _, guide] = guides;
+        (change + expected.to_kind(Kind::Float) * gain, guide)
     }
 
     /// # Shapes

@@ -9,7 +9,7 @@
 //! | [`MemoryEncoder`] | slices, `f8`, masks | value `[N, CV, H/8, W/8]` |
 //! | memory read | key, memory | readout `[N, CV, H/8, W/8]`: negative squared L2 (as STCN) |
 //! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices, expected shape | mask logits `[N, 1, H, W]` |
-//! | [`QualityHead`] | `f8`, readout, probability | quality `[N]` |
+//! | [`QualityHead`] | `f8`, readout, guide, probability | quality `[N]` |
 //! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
 
 mod appearance;
@@ -164,12 +164,14 @@ impl CompactNets {
     /// Reads the memory and decodes.
     ///
     /// # Shapes
-    /// N slices and memories, expected shapes `[N, 1, H, W]` / mask logits `[N, 1, H, W]` f32, readout `[N, CV, H/8, W/8]`.
+    /// N slices and memories, expected shapes `[N, 1, H, W]` / mask logits `[N, 1, H, W]` f32, readout and guide
+    /// `[N, CV + 2, H/8, W/8]`.
     pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> (Tensor, Tensor) {
         let parts: Vec<Tensor> =
             memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
         let readout = Tensor::cat(&parts, 0);
-        (self.decoder.forward(&readout, features, expected), readout)
+        let (logits, guide) = self.decoder.forward(&readout, features, expected);
+        (logits, Tensor::cat(&[&readout, &guide], 1))
     }
 }
 
@@ -302,7 +304,7 @@ mod tests {
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
             let s = c.segment(&f, &m, &noise(&[2, 1, 64, 48], 3));
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 96, 8, 6]));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 98, 8, 6]));
             let q = c.quality(&f, &s);
             assert_eq!(q.size(), [2]);
             assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
