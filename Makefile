@@ -1,7 +1,7 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests peers build demo test test-rust test-c test-python lint picture doc clean
+.PHONY: help setup setup-tests peers build demo test test-rust test-c test-python test-browser lint picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -36,6 +36,15 @@ test-c: ## C and C++ tests of the built library, by CTest, then once more with A
 
 test-python: ## tests of the Python binding and of the written files
 	.venv/bin/python -m pytest tests/python
+
+test-browser: setup-tests .venv-browser/mem3d.installed ## the browser example in Chromium; gets .venv-browser, and Chromium if there is none
+	.venv-browser/bin/python tests/python/browser_user.py --chromium || .venv-browser/bin/python -m playwright install chromium
+	.venv/bin/python -m pytest -rs tests/python/test_slicer_browser.py
+
+.venv-browser/mem3d.installed: tests/python/requirements-browser.txt
+	.venv/bin/python -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	cp $< $@
 
 lint: ## formatting, clippy, documentation, header
 	cargo fmt --all --check

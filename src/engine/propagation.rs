@@ -15,7 +15,7 @@ use super::roi::{Roi, SliceGrid};
 use super::shape::expected;
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
-use crate::nn::{ImageFeatures, Memory};
+use crate::nn::{Expected, ImageFeatures, Memory};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -319,9 +319,9 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
     let size = context.size();
-    let shapes: Vec<Tensor> = batch.iter().map(|c| expected_shape(c, &grid, size)).collect();
-    let shapes = Tensor::cat(&shapes, 0).to_device(context.networks.device());
-    let segmented = context.networks.segment(&features, &memory, &shapes);
+    let expected = expect(batch, &features, &grid, size).map(|t| t.to_device(context.networks.device()));
+    let [shape, before_mask, before_slice] = expected;
+    let segmented = context.networks.segment(&features, &memory, &Expected { shape, before_mask, before_slice });
     let quality = context.networks.quality(&features, &segmented).to_kind(Kind::Double);
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
@@ -364,18 +364,28 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     }
 }
 
-/// Where the chain's target is expected on its next slice, as the networks take it: `[1, 1, size, size]`.
-fn expected_shape(chain: &Chain, grid: &SliceGrid, size: i64) -> Tensor {
-    let seen = |plane: &Plane| -> Vec<f32> {
-        let mut dense = vec![0u8; grid.rows * grid.cols];
+/// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before.
+fn expect(batch: &[&mut Chain], features: &ImageFeatures, grid: &SliceGrid, size: i64) -> [Tensor; 3] {
+    let mut dense = vec![0u8; grid.rows * grid.cols];
+    let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
         plane.write_dense(&mut dense, grid.cols);
-        let part = chain.roi.crop(&dense, grid.rows, grid.cols, |v| f32::from(v) / 255.0);
-        Vec::try_from(super::roi::resize(&part, size, size).contiguous().view([-1])).expect("a flat f32 tensor")
+        let part = roi.crop(&dense, grid.rows, grid.cols, |v| f32::from(v) / 255.0);
+        super::roi::resize(&part, size, size).contiguous()
     };
-    let before = seen(&chain.before);
-    let after = chain.after.as_ref().map(|(k, plane)| (seen(plane), k.abs_diff(chain.next)));
-    let shape = expected(&before, after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps)), size as usize);
-    Tensor::from_slice(&shape).view([1, 1, size, size])
+    let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
+    let (mut shapes, mut masks, mut slices) = (vec![], vec![], vec![]);
+    for (n, chain) in batch.iter().enumerate() {
+        let mask = seen(&chain.before, chain.roi);
+        let after = chain.after.as_ref().map(|(k, plane)| (values(&seen(plane, chain.roi)), k.abs_diff(chain.next)));
+        let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
+        let shape = expected(&values(&mask), after, size as usize);
+        shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
+        masks.push(mask);
+        // The neighbours are among the slices given with each slice: the one before an upward chain's is the first.
+        let last = features.slices.size()[1] - 1;
+        slices.push(features.slices.narrow(0, n as i64, 1).narrow(1, if chain.upwards { 0 } else { last }, 1));
+    }
+    [shapes, masks, slices].map(|parts| Tensor::cat(&parts, 0))
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.

@@ -170,6 +170,18 @@ impl Memory {
     }
 }
 
+/// What is expected of query slices from the slices before them. The paper's networks do without.
+#[derive(Debug)]
+pub struct Expected {
+    /// Where the target is expected: the mask before, drawn towards that of the next annotated slice. Signed distance to its
+    /// border over 1/8 of the side, positive inside, clamped to -1..1: `[N, 1, H, W]`, f32.
+    pub shape: Tensor,
+    /// Mask of the slice before, seen through the query's region of interest: `[N, 1, H, W]`, f32, 0..1.
+    pub before_mask: Tensor,
+    /// That slice itself, seen through the same region: `[N, 1, H, W]`, 0..1.
+    pub before_slice: Tensor,
+}
+
 /// Result of segmenting query slices.
 #[derive(Debug)]
 pub struct Segmented {
@@ -212,10 +224,8 @@ pub trait Networks: Send {
     /// Paper §2.2, eq. 4-7: reads the memory of each query slice and decodes its mask.
     ///
     /// # Shapes
-    /// `features`: N slices; `memory`: N entries; `expected`: where each target is expected from its neighbours, `[N, 1, H, W]`,
-    /// f32, a signed distance to its border over 1/8 of the side, positive inside, clamped to -1..1 (the paper's networks do
-    /// without) / see [`Segmented`].
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> Segmented;
+    /// `features`: N slices; `memory`: N entries; `expected`: of N slices / see [`Segmented`].
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented;
 
     /// Paper §2.3, eq. 8: the estimated IoU of each mask.
     ///

@@ -13,7 +13,9 @@ use super::memory_net::{MemoryNet, MemoryNetConfig, QueryView};
 use super::params::{Params, Weights, channels_last};
 use super::quality_head::{QualityHead, QualityKind};
 use super::query_encoder::normalise;
-use super::{ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented};
+use super::{
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -193,7 +195,7 @@ impl Networks for PaperNetworks {
         self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Tensor) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Expected) -> Segmented {
         let query = QueryView {
             key: &features.key,
             value: features.value.as_ref().expect("encoded by this network"),
@@ -229,7 +231,8 @@ mod tests {
             let features = networks.encode_image(&map(0.3));
             assert_eq!((features.slices.size(), features.key.size()), (vec![2, 1, 48, 32], vec![2, 8, 3, 2]));
             let memory = networks.memorize(&features, &map(1.0));
-            let segmented = networks.segment(&features, &memory, &map(0.0));
+            let expected = Expected { shape: map(0.0), before_mask: map(0.0), before_slice: map(0.0) };
+            let segmented = networks.segment(&features, &memory, &expected);
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));
             let q = networks.quality(&features, &segmented);
             assert_eq!((q.size(), q.kind()), (vec![2], Kind::Float));

@@ -1,8 +1,8 @@
 //! Clips: a few slices along a plane of a scene, with the target's mask, as the engine would show them to the networks.
 //!
 //! A block of native pixels is sampled from the scene (any plane of a synthetic one, along an axis of a real one), made to
-//! look scanned, and seen slice by slice through a region of interest brought to the networks' size. Walks are of four kinds:
-//! inside the target, past its end, back into it from beyond its end, and away from a slice far off.
+//! look scanned, and seen slice by slice through a region of interest brought to the networks' size. Walks are of three kinds:
+//! inside the target, past its end, and back into it from beyond its end.
 
 use super::appearance::{Appearance, vary};
 use super::noise::Noise;
@@ -159,8 +159,7 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         (target_box[2] + target_box[3]) / 2.0 + uniform(random, -1.0, 1.0) * free(width),
     ];
     frame.origin = frame.at(0.0, centre[0], centre[1]);
-    let rois = regions(n, offsets.len(), random);
-    let m = rois.iter().map(|&(top, left, n)| 2 * (n as i32 / 2 + top.abs().max(left.abs()) + 1)).max()?.max(n as i32);
+    let m = 2 * (n as i32 / 2 + 1);
     let half = options.context as i32 / 2;
     let wanted_planes: std::collections::BTreeSet<i32> =
         offsets.iter().flat_map(|&o| (-half..=half).map(move |d| o + d)).collect();
@@ -175,11 +174,11 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         scene: scene.name.clone(),
     };
     let number: BTreeMap<i32, usize> = planes.iter().enumerate().map(|(i, &p)| (p, i)).collect();
-    for (t, (&offset, &(top, left, n))) in offsets.iter().zip(&rois).enumerate() {
-        let corner = (m - n as i32) / 2;
-        let (top, left) = (corner + top, corner + left);
+    // One region for all: masks and slices before are seen through the region of the slice asked for, as in the engine.
+    let corner = (m - n as i32) / 2;
+    for (t, &offset) in offsets.iter().enumerate() {
         let cut = |plane: &[f32], out: &mut [f32]| {
-            crop_resize(plane, m as usize, top, left, n, options.size, out);
+            crop_resize(plane, m as usize, corner, corner, n, options.size, out);
             // Weights of a resampling sum to 1 but for their last bits.
             out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
         };
@@ -284,9 +283,8 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
 /// Where the walk starts, planes from the origin, and each slice's plane from the start. The target spans `low..high`.
 fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>) {
     let n = options.length as i32;
-    let span = high - low;
     let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
-    match weighted(random, &[0.45, 0.3, 0.1, 0.15]) {
+    match weighted(random, &[0.55, 0.37, 0.08]) {
         // Inside.
         0 => (within(random, low, high - (n - 1) as f32).clamp(low, high).round(), (0..n).collect()),
         // Past the end.
@@ -295,17 +293,10 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
             ((high - before).clamp(low, high).round(), (0..n).collect())
         }
         // Beyond the end and back.
-        2 => {
+        _ => {
             let start = within(random, low, high);
             let far = (high - start).max(0.0).ceil() as i32 + integer(random, 1, 2) as i32;
             (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| far - k)).collect())
-        }
-        // From a slice far off.
-        _ => {
-            let jump = integer(random, 2, 3 + (6.0 * options.difficulty) as usize) as i32;
-            let jump = jump.min((span / 2.0).ceil().max(1.0) as i32);
-            let start = within(random, low, high - (jump + n - 2) as f32).clamp(low, high);
-            (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| jump + k)).collect())
         }
     }
 }
@@ -327,28 +318,6 @@ fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), c
         }
     }
     found.map(|b| [b[0] - step.0 / 2.0, b[1] + step.0 / 2.0, b[2] - step.1 / 2.0, b[3] + step.1 / 2.0])
-}
-
-/// Each slice's region of interest: offset of its centre from the block's, and side. Most clips keep one; in some it moves
-/// and changes its size as the engine's does.
-fn regions(n: usize, count: usize, random: &Random) -> Vec<(i32, i32, usize)> {
-    let mut regions = vec![(0, 0, n); count];
-    if chance(random, 0.3) {
-        let grid = n as f32 / 12.0;
-        for i in 1..count {
-            regions[i] = regions[i - 1];
-            if chance(random, 0.4) {
-                let shift = |random: &Random| (integer(random, 0, 2) as f32 - 1.0) * grid;
-                regions[i].0 = (shift(random) + regions[i].0 as f32).clamp(-2.0 * grid, 2.0 * grid) as i32;
-                regions[i].1 = (shift(random) + regions[i].1 as f32).clamp(-2.0 * grid, 2.0 * grid) as i32;
-            }
-            if chance(random, 0.2) {
-                let scale = if chance(random, 0.5) { 1.25 } else { 0.8 };
-                regions[i].2 = (n as f32 * scale) as usize;
-            }
-        }
-    }
-    regions
 }
 
 /// Index of the nearest voxel; none beyond the border unless the scene is mirrored there.

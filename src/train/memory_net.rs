@@ -12,7 +12,7 @@ use super::losses::{cross_entropy, dice, hard_share, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, weighted};
 use crate::engine::shape::expected;
-use crate::nn::{ImageFeatures, Memory};
+use crate::nn::{Expected, ImageFeatures, Memory};
 use tch::{Kind, Tensor};
 
 /// How the stage is trained.
@@ -41,8 +41,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progr
     let mut losses = vec![];
     for i in 1..t {
         let memory = ahead.join(read_from(&memories, b, options.random_memory, random), i);
-        let shapes = ahead.expected(&before, i);
-        let (logits, _) = trainee.segment(&features[i as usize], &memory, &shapes);
+        let expected = ahead.expected(&before, &features[i as usize - 1], i);
+        let (logits, _) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
         losses.push(match options.hard {
             true => mask_loss(&logits, &truth, hard_share(progress)),
@@ -95,25 +95,32 @@ impl Ahead {
         memory.into_iter().zip(&self.memories).map(join).collect()
     }
 
-    /// Shapes expected on slice `i` after the masks `before`: `[B, 1, H, W]`.
-    pub fn expected(&self, before: &Tensor, i: i64) -> Tensor {
+    /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
+    pub fn expected(&self, masks: &Tensor, before: &ImageFeatures, i: i64) -> Expected {
         let ahead = |n: usize| (i < self.last && self.memories[n].is_some()).then(|| self.masks.get(n as i64));
-        expected_shapes(before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
+        expect(masks, before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
     }
 }
 
-/// Shapes expected after the masks `before` `[B, 1, H, W]`, and before the mask and steps that `after` gives for a clip.
-pub(super) fn expected_shapes(before: &Tensor, after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>) -> Tensor {
-    let side = before.size()[2];
-    let shapes: Vec<Tensor> = (0..before.size()[0])
+/// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask and steps that `after` gives for
+/// a clip.
+pub(super) fn expect(
+    masks: &Tensor,
+    before: &ImageFeatures,
+    after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>,
+) -> Expected {
+    let masks = masks.detach();
+    let side = masks.size()[2];
+    let shapes: Vec<Tensor> = (0..masks.size()[0])
         .map(|n| {
             let after = after(n as usize);
             let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
-            let shape = expected(&array(&before.detach().get(n)), after, side as usize);
+            let shape = expected(&array(&masks.get(n)), after, side as usize);
             Tensor::from_slice(&shape).view([1, 1, side, side])
         })
         .collect();
-    Tensor::cat(&shapes, 0).to_device(before.device())
+    let before_slice = before.slices.narrow(1, before.slices.size()[1] / 2, 1);
+    Expected { shape: Tensor::cat(&shapes, 0).to_device(masks.device()), before_mask: masks, before_slice }
 }
 
 /// Features of slice `i` of every clip, from those of all slices `[B * T]`.
@@ -164,8 +171,8 @@ fn first_masks(
         tch::no_grad(|| {
             let last = batch.length() - 1;
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
-            let shapes = expected_shapes(&batch.mask(last), &|_| None);
-            trainee.segment(&features[0], &memory, &shapes).0.sigmoid()
+            let expected = expect(&batch.mask(last), &features[last as usize], &|_| None);
+            trainee.segment(&features[0], &memory, &expected).0.sigmoid()
         })
     });
     let masks: Vec<Tensor> = kinds
@@ -226,8 +233,8 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                     }
                 })
                 .collect();
-            let shapes = expected_shapes(&before, &|_| None);
-            let probability = trainee.segment(&features, &memory, &shapes).0.sigmoid();
+            let expected = expect(&before, &of_slice(&all, i - 1, b, t), &|_| None);
+            let probability = trainee.segment(&features, &memory, &expected).0.sigmoid();
             let truth = batch.mask(i);
             let dice = dice(&probability, &truth);
             let area =

@@ -9,7 +9,7 @@ use crate::nn::paper::{PaperConfig, PaperModules};
 use crate::nn::params::{Params, Target, TensorMap, Weights};
 use crate::nn::query_encoder::normalise;
 use crate::nn::weights::Header;
-use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
+use crate::nn::{Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -116,7 +116,7 @@ pub trait Trainee {
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
 
     /// Mask logits `[N, 1, H, W]`, f32, and readout.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> (Tensor, Tensor);
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor);
 
     /// Logits of quality `[N]`, f32.
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor;
@@ -161,7 +161,7 @@ impl Trainee for CompactTrainee {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> (Tensor, Tensor) {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
         self.nets.segment(features, memory, expected)
     }
 
@@ -223,7 +223,7 @@ impl Trainee for PaperTrainee {
         self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Tensor) -> (Tensor, Tensor) {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Expected) -> (Tensor, Tensor) {
         let query = QueryView {
             key: &features.key,
             value: features.value.as_ref().expect("encoded by this network"),

@@ -6,7 +6,7 @@
 use super::batch::{Batch, array};
 use super::damage;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{expected_shapes, of_slice, read_from};
+use super::memory_net::{expect, of_slice, read_from};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
@@ -43,8 +43,8 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
     let mut seen = vec![];
     for i in 1..t {
         let features = of_slice(&all, i, b, t);
-        let shapes = expected_shapes(&before, &|_| None);
-        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random), &shapes);
+        let expected = expect(&before, &of_slice(&all, i - 1, b, t), &|_| None);
+        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random), &expected);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {

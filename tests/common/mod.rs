@@ -6,7 +6,9 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use mem3d::engine::{Interaction, Session, SessionOptions, Stroke};
-use mem3d::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented};
+use mem3d::nn::{
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+};
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -119,13 +121,13 @@ impl Networks for StandIn {
     }
 
     /// Alike the brightest thing in memory.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
         if self.calls.follow.load(Ordering::Relaxed) {
-            let probability = (expected * 50.0).sigmoid();
+            let probability = (&expected.shape * 50.0).sigmoid();
             return Segmented { readout: probability.shallow_clone(), probability };
         }
         let parts: Vec<Tensor> = memory

@@ -1,25 +1,27 @@
 //! Decoder: from the memory's readout to a mask at full resolution, with skips from every level.
 //!
 //! The memory network's decoder is also told at every level where the target is expected (the mask of the slice before, drawn
-//! towards the next annotated one) and how each intensity compares with what is expected inside and outside. Its
-//! answer is a change of the expected shape, so that a network that has learnt nothing yet repeats it.
+//! towards the next annotated one), how each intensity compares with what is expected inside and outside, and what label
+//! matching patches had on the slice before. Its answer is a change of these, so that a network that has learnt nothing yet
+//! carries the mask on.
 
-use super::super::ImageFeatures;
 use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
 use super::super::params::{Init, Params};
+use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
 use super::appearance::appearance;
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
-use tch::{Kind, Tensor};
+use super::matched::matched;
+use tch::Tensor;
 
 /// Channels at full resolution.
 const FINE: i64 = 16;
-/// Channels of the guide: expected shape and appearance.
-pub(super) const GUIDE: i64 = 2;
-/// Logit at the reach of the expected shape's signed distance, before training: sure enough to be kept, not so sure that the
-/// decoder cannot say no.
-const EXPECTED_LOGIT: f64 = 3.0;
+/// Channels of the guide: expected shape, appearance, matched label.
+pub(super) const GUIDE: i64 = 3;
+/// Logit of the expected shape at the reach of its signed distance, and of matched labels, before training: sure enough to be
+/// kept, not so sure that the decoder cannot say no.
+const EXPECTED_LOGIT: f64 = 1.5;
 /// Spread of the last layer's weights before training: what it adds to the expected shape is small at first.
 const LAST: f64 = 0.02;
 /// Slope of the weights of inside and outside: full at a quarter of the signed distance's reach.
@@ -58,14 +60,14 @@ pub struct Decoder {
     f2: Up,
     f1: Up,
     logits: Conv,
-    /// Weight of the expected shape in the logits; none without one.
+    /// Weights of expected shape and matched label in the logits; none without these.
     expected: Option<Tensor>,
 }
 
 impl Decoder {
     /// The decoder at `params`, for a memory network.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        let expected = params.get_f32("expected", &[1], Init::Constant(EXPECTED_LOGIT));
+        let expected = params.get_f32("expected", &[2], Init::Constant(EXPECTED_LOGIT));
         let coarse = config.value_channels + GUIDE;
         let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE);
         Decoder { expected: Some(expected), ..decoder }
@@ -88,30 +90,34 @@ impl Decoder {
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV, H/8, W/8]`; `expected`: `[N, 1, H, W]`, -1..1 / logits `[N, 1, H, W]`, f32, and the guide
-    /// (expected shape and appearance) `[N, 2, H/8, W/8]`.
-    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Tensor) -> (Tensor, Tensor) {
-        let middle = features.slices.size()[1] / 2;
+    /// `readout`: `[N, CV, H/8, W/8]` / logits `[N, 1, H, W]`, f32, and the guide (expected shape, appearance, matched label)
+    /// `[N, 3, H/8, W/8]`.
+    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Expected) -> (Tensor, Tensor) {
+        let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
+        let matched = matched(&slice, &expected.before_slice, &expected.before_mask);
+        let expected = &expected.shape;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
         let outside = (expected * -WEIGHT).clamp(0.0, 1.0) * expected.gt(-0.999).to_kind(expected.kind());
-        let appearance = appearance(&features.slices.narrow(1, middle, 1), &inside, &outside);
+        let appearance = appearance(&slice, &inside, &outside);
         let kind = features.slices.kind();
         let pooled = |t: &Tensor, n: i64| t.avg_pool2d([n, n], [n, n], [0, 0], false, true, None::<i64>);
         // At stride 2 and coarser.
         let guide = |stride: i64| {
-            let seen = if stride == 2 { appearance.shallow_clone() } else { pooled(&appearance, stride / 2) };
-            Tensor::cat(&[pooled(expected, stride), seen], 1).to_kind(kind)
+            let half = |t: &Tensor| if stride == 2 { t.shallow_clone() } else { pooled(t, stride / 2) };
+            Tensor::cat(&[pooled(expected, stride), half(&appearance), half(&matched)], 1).to_kind(kind)
         };
         let guides = [2, 4, 8].map(guide);
         let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &guides[i]], 1));
         let slices = (&features.slices - MEAN) / SPREAD;
-        let fine =
-            Tensor::cat(&[slices, expected.to_kind(kind), resize(&appearance, size2(expected)).to_kind(kind)], 1);
+        let full = |t: &Tensor| resize(t, size2(expected));
+        let [shape, seen, label] = [expected, &full(&appearance), &full(&matched)].map(|t| t.to_kind(kind));
+        let fine = Tensor::cat(&[slices, shape, seen, label], 1);
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
         let gain = self.expected.as_ref().expect("a memory network's decoder");
         let [_, _, guide] = guides;
-        (change + expected.to_kind(Kind::Float) * gain, guide)
+        let kept = f32(expected) * gain.narrow(0, 0, 1) + full(&matched) * gain.narrow(0, 1, 1);
+        (change + kept, guide)
     }
 
     /// # Shapes

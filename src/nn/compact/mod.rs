@@ -17,6 +17,7 @@ mod blocks;
 mod decoder;
 mod image_encoder;
 mod interaction_net;
+mod matched;
 mod memory_encoder;
 mod quality_head;
 
@@ -29,7 +30,9 @@ pub use quality_head::QualityHead;
 use super::layers::f32;
 use super::macs;
 use super::params::{Params, Weights};
-use super::{ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented};
+use super::{
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -164,9 +167,9 @@ impl CompactNets {
     /// Reads the memory and decodes.
     ///
     /// # Shapes
-    /// N slices and memories, expected shapes `[N, 1, H, W]` / mask logits `[N, 1, H, W]` f32, readout and guide
-    /// `[N, CV + 2, H/8, W/8]`.
-    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> (Tensor, Tensor) {
+    /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
+    /// `[N, CV + 3, H/8, W/8]`.
+    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
         let parts: Vec<Tensor> =
             memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
         let readout = Tensor::cat(&parts, 0);
@@ -247,7 +250,7 @@ impl Networks for Compact {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Tensor) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented {
         let (logits, readout) = self.nets.segment(features, memory, expected);
         Segmented { probability: logits.sigmoid(), readout }
     }
@@ -287,6 +290,19 @@ mod tests {
         Tensor::from_slice(&values).reshape(shape)
     }
 
+    fn expected(shape: &[i64]) -> Expected {
+        Expected {
+            shape: noise(shape, 9) * 2.0 - 1.0,
+            before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
+            before_slice: noise(shape, 11),
+        }
+    }
+
+    fn one_of(all: &Expected, n: i64) -> Expected {
+        let one = |t: &Tensor| t.narrow(0, n, 1);
+        Expected { shape: one(&all.shape), before_mask: one(&all.before_mask), before_slice: one(&all.before_slice) }
+    }
+
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5
     }
@@ -303,8 +319,8 @@ mod tests {
             );
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
-            let s = c.segment(&f, &m, &noise(&[2, 1, 64, 48], 3));
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 98, 8, 6]));
+            let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 99, 8, 6]));
             let q = c.quality(&f, &s);
             assert_eq!(q.size(), [2]);
             assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
@@ -333,14 +349,14 @@ mod tests {
             let f = c.encode_image(&x);
             let together = c.memorize(&f, &masks);
             assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
-            let shapes = noise(&[2, 1, 32, 32], 9) * 2.0 - 1.0;
-            let s = c.segment(&f, &together, &shapes);
+            let all = expected(&[2, 1, 32, 32]);
+            let s = c.segment(&f, &together, &all);
             let q = c.quality(&f, &s);
             for n in 0..2 {
                 let one = c.encode_image(&x.narrow(0, n, 1));
                 let memory = c.memorize(&one, &masks.narrow(0, n, 1));
                 assert!(close(&memory[0].values, &together[n as usize].values));
-                let alone = c.segment(&one, &memory, &shapes.narrow(0, n, 1));
+                let alone = c.segment(&one, &memory, &one_of(&all, n));
                 assert!(close(&alone.probability, &s.probability.narrow(0, n, 1)));
                 assert!(close(&c.quality(&one, &alone), &q.narrow(0, n, 1)));
             }
@@ -372,7 +388,7 @@ mod tests {
         let x = noise(&[1, 1, 32, 32], 6);
         let f = nets.image_encoder.forward(&x);
         let (logits, readout) =
-            nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &noise(&[1, 1, 32, 32], 9));
+            nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected(&[1, 1, 32, 32]));
         let quality = nets.quality_head.forward(f8(&f), &readout, &logits.sigmoid());
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
         (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();

@@ -35,7 +35,7 @@ impl QualityHead {
     }
 
     /// # Shapes
-    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV + 2, h, w]`, the guide included; `probability`: `[N, 1, H, W]` / logit `[N]`.
+    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV + 3, h, w]`, the guide included; `probability`: `[N, 1, H, W]` / logit `[N]`.
     pub fn forward(&self, f8: &Tensor, readout: &Tensor, probability: &Tensor) -> Tensor {
         let certainty = (probability * 2.0 - 1.0).abs();
         let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));

@@ -1,0 +1,78 @@
+//! The mask of the slice before, carried over by matching patches: each pixel takes the label of the patches around it
+//! on that slice that look most like its own, weighted by likeness (non-local label fusion: Coupé et al., "Patch-based
+//! segmentation using expert priors", 2011; Rousseau et al., 2011). A memory read without anything learnt, at close
+//! range and fine resolution; the networks get it as one more channel.
+
+use tch::{Kind, Tensor};
+
+/// Patches up to this many pixels away are compared, at half resolution.
+const RADIUS: i64 = 5;
+/// Standard deviation of the preference for near ones, pixels at half resolution.
+const NEAR: f64 = 2.5;
+/// Side of a patch, pixels at half resolution.
+const PATCH: i64 = 3;
+/// Least difference of intensities that counts as one, as a variance.
+const NOISE: f64 = 1e-4;
+
+/// Label of the matching patches, -1 (outside) to 1 (inside).
+///
+/// # Shapes
+/// `slice`, `before_slice`: intensities; `before_mask`: 0..1; all `[N, 1, H, W]` / `[N, 1, H / 2, W / 2]`, f32.
+pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> Tensor {
+    let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
+    let (slice, before_slice, before_mask) = (half(slice), half(before_slice), half(before_mask));
+    let size = slice.size();
+    let window = 2 * RADIUS + 1;
+    // [N, window^2, H, W]: what lies at each displacement.
+    let around = |t: &Tensor| {
+        let padded = t.replication_pad2d([RADIUS; 4]);
+        padded.im2col([window, window], [1, 1], [0, 0], [1, 1]).view([size[0], window * window, size[2], size[3]])
+    };
+    let difference = (around(&before_slice) - &slice).square();
+    let pad = PATCH / 2;
+    let difference = difference.avg_pool2d([PATCH, PATCH], [1, 1], [pad, pad], false, false, None::<i64>);
+    // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
+    let noise = difference.amin([1i64].as_slice(), true).mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
+    let displacement: Vec<f32> = (0..window * window)
+        .map(|i| {
+            let (r, c) = ((i / window - RADIUS) as f64, (i % window - RADIUS) as f64);
+            ((r * r + c * c) / (2.0 * NEAR * NEAR)) as f32
+        })
+        .collect();
+    let displacement = Tensor::from_slice(&displacement).view([1, -1, 1, 1]).to_device(slice.device());
+    let weights = (-(difference / noise) * 0.5 - displacement).softmax(1, Kind::Float);
+    let label = (weights * around(&before_mask)).sum_dim_intlist(1, true, Kind::Float);
+    label * 2.0 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    /// A bright square of 12 pixels on a dark ground whose left edge lies at `left`, 32 x 32.
+    fn square(left: i64) -> Tensor {
+        let image = Tensor::zeros([1, 1, 32, 32], (Kind::Float, Device::Cpu));
+        let _ = image.narrow(2, 10, 12).narrow(3, left, 12).fill_(1.0);
+        image
+    }
+
+    #[test]
+    fn the_mask_follows_what_looks_the_same() {
+        // The square moved by four pixels: two at half resolution.
+        let (before, now) = (square(8), square(12));
+        let label = matched(&now, &before, &before);
+        assert_eq!(label.size(), [1, 1, 16, 16]);
+        let at = |c: i64| label.double_value(&[0, 0, 7, c]);
+        assert!(at(7) > 0.9 && at(11) > 0.9, "{} {}", at(7), at(11));
+        assert!(at(4) < -0.9 && at(13) < -0.9, "{} {}", at(4), at(13));
+    }
+
+    #[test]
+    fn without_contrast_the_mask_stays() {
+        let flat = Tensor::full([1, 1, 32, 32], 0.3, (Kind::Float, Device::Cpu));
+        let label = matched(&flat, &flat, &square(10));
+        let at = |c: i64| label.double_value(&[0, 0, 7, c]);
+        assert!(at(8) > 0.6 && at(1) < -0.9, "{} {}", at(8), at(1));
+    }
+}

@@ -1,0 +1,142 @@
+"""The user of test_slicer_browser.py: draws, propagates and applies in slicer-module/examples/trame_app.py, in a headless
+Chromium.
+
+    .venv-browser/bin/python tests/python/browser_user.py ADDRESS FOLDER
+    .venv-browser/bin/python tests/python/browser_user.py --chromium
+
+Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), and what the
+page said and where its views are (seen.json). With --chromium: prints the Chromium to use; fails when there is none.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+# All is drawn without a graphics card, maybe on a busy computer: a first picture can take a minute.
+PATIENCE_SECONDS = 300
+POLL_SECONDS = 0.3
+
+
+def chromium(playwright):
+    """The system's Chromium, or the one that `playwright install chromium` brought; None without either."""
+    own = playwright.chromium.executable_path
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return next(found, own if os.path.exists(own) else None)
+
+
+class User:
+    def __init__(self, page, folder):
+        self._page = page
+        self._folder = folder
+        self.pictures = {}
+        self.said = {}
+
+    def box(self, selector):
+        """Where the elements are, inside the part of the page with the views: (x, y, width, height) each."""
+        left, top = self._boxes(".layout-grid-container")[0][:2]
+        return [(x - left, y - top, width, height) for x, y, width, height in self._boxes(selector)]
+
+    def _boxes(self, selector):
+        boxes = [element.bounding_box() for element in self._page.locator(selector).all()]
+        return [[box[side] for side in ("x", "y", "width", "height")] for box in boxes]
+
+    def waitFor(self, step, pattern):
+        """Until the page says something; notes what."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            text = self._page.inner_text(".mem3d-status")
+            if re.search(pattern, text):
+                self.said[step] = text
+                return
+            if time.monotonic() > end:
+                self._page.screenshot(path=self._folder / "late.png")
+                sys.exit("no %r in %d s; the page says %r" % (pattern, PATIENCE_SECONDS, text))
+            time.sleep(POLL_SECONDS)
+
+    def look(self, step, before):
+        """Keeps a picture once it is another one than `before` and moves no more."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        last = before
+        while True:
+            now = self._views()
+            if not np.array_equal(now, before) and np.array_equal(now, last):
+                break
+            if time.monotonic() > end:
+                self._page.screenshot(path=self._folder / "late.png")
+                sys.exit("the picture after %r did not come in %d s" % (step, PATIENCE_SECONDS))
+            last = now
+            time.sleep(2 * POLL_SECONDS)
+        self._page.screenshot(path=self._folder / (step + ".png"))
+        self.pictures[step] = now
+        return now
+
+    def _views(self):
+        png = self._page.locator(".layout-grid-container").first.screenshot()
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def drag(self, x0, y0, x1, y1):
+        mouse = self._page.mouse
+        mouse.move(x0, y0)
+        mouse.down()
+        mouse.move(x1, y1, steps=8)
+        mouse.up()
+
+    def dragOverTheMiddle(self):
+        """Of the first view, which is the large axial one."""
+        x, y, width, height = self._boxes(".remote-controlled-area")[0]
+        x, y, reach = x + width / 2, y + height / 2, width / 8
+        self.drag(x - reach, y - reach, x + reach, y + reach)
+
+    def press(self, name):
+        self._page.click(".mem3d-" + name)
+
+
+def use(page, address, folder):
+    page.set_default_timeout(1e3 * PATIENCE_SECONDS)
+    page.goto(address)
+    user = User(page, folder)
+    user.waitFor("opened", "Drag over")
+    # The views are black before their first pictures.
+    page.wait_for_function("[...document.querySelectorAll('.image-display-area')].every(i => i.naturalWidth > 0)")
+    picture = user.look("opened", np.zeros(0))
+    user.dragOverTheMiddle()
+    user.waitFor("drawn", "pixels on the slice")
+    picture = user.look("drawn", picture)
+    user.press("propagate")
+    user.waitFor("propagated", "were segmented")
+    picture = user.look("propagated", picture)
+    user.press("apply")
+    user.waitFor("applied", "Written")
+    user.look("applied", picture)
+    np.savez_compressed(folder / "pictures.npz", **user.pictures)
+    seen = {"said": user.said, "views": user.box(".remote-controlled-area")}
+    (folder / "seen.json").write_text(json.dumps(seen, indent=1))
+
+
+def main(arguments):
+    with sync_playwright() as playwright:
+        program = chromium(playwright)
+        if program is None:
+            sys.exit("there is no Chromium")
+        if arguments == ["--chromium"]:
+            print(program)
+            return
+        address, folder = arguments
+        browser = playwright.chromium.launch(executable_path=program)
+        use(browser.new_page(viewport={"width": 800, "height": 600}), address, Path(folder))
+        browser.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(sys.argv[1:])
