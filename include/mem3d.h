@@ -670,6 +670,11 @@ typedef struct mem3d_session_options {
      * Most memory for features kept per slice, bytes. 0 for 400 MB.
      */
     uint64_t feature_cache_bytes;
+    /**
+     * A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.25,
+     * -1 for no such test.
+     */
+    double presence_quality;
 } mem3d_session_options;
 
 /**

@@ -278,3 +278,25 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
     assert_eq!(read(SessionOptions { memorize_previous: false, ..SessionOptions::default() }), [2, 2, 2]);
     assert_eq!(read(SessionOptions { memorize_annotated: false, ..SessionOptions::default() }), [1, 2, 2]);
 }
+
+#[test]
+fn a_mask_of_low_quality_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
+    // The stand-in's quality is what the mask leaves free of the region: 80 % with the box whole.
+    let options = |presence_quality| SessionOptions {
+        presence_quality,
+        whole_slice: true,
+        window: Some((0.0, 255.0)),
+        ..SessionOptions::default()
+    };
+    let slices = |presence_quality, annotated: &[usize]| -> Vec<usize> {
+        let (mut s, _) = session_with(options(presence_quality));
+        for &k in annotated {
+            s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
+        }
+        go(&mut s, both());
+        (0..24).filter(|&k| s.read_slice_mask(1, SliceAxis::Depth, k).unwrap().area() > 0).collect()
+    };
+    assert_eq!(slices(0.5, &[10]), (4..18).collect::<Vec<_>>());
+    assert_eq!(slices(0.95, &[10]), [10]);
+    assert_eq!(slices(0.95, &[8, 12]), [8, 9, 10, 11, 12]);
+}

@@ -34,6 +34,7 @@ from Mem3DLib.Settings import Settings
 from Mem3DLib.Worker import Worker
 
 POLL_SECONDS = 0.02
+COLOR = (0.95, 0.55, 0.15)  # Slicer would take one at random, maybe a grey, which is hard to see on a CT
 
 
 class Drawing:
@@ -89,7 +90,7 @@ class Mem3DApp(TrameApp):
         self.segmentation = self._slicer.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segmentation")
         self.segmentation.CreateDefaultDisplayNodes()
         self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-        self.segmentation.GetSegmentation().AddEmptySegment("segment", "segment")
+        self.segmentation.GetSegmentation().AddEmptySegment("segment", "segment", COLOR)
         self._editor = LogicEditor.create(volume, self.segmentation, "segment")
         self.logic = SessionLogic(self._editor, Settings.fromEnvironment(), Worker())
         self.logic.onChanged = self._changed

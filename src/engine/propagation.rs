@@ -57,7 +57,7 @@ struct Chain {
     left: usize,
     bank: MemoryBank,
     roi: Roi,
-    /// Mask of the slice before the next.
+    /// Mask of the slice before the next, or of the last one with the target.
     before: Plane,
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
@@ -67,6 +67,12 @@ struct Chain {
     area: usize,
     empty_in_a_row: usize,
     estimates: BTreeMap<usize, Estimate>,
+}
+
+impl Chain {
+    fn leads_to_target(&self) -> bool {
+        self.after.as_ref().is_some_and(|(_, mask)| !mask.is_empty())
+    }
 }
 
 /// New contents of one segment's slices.
@@ -327,14 +333,22 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);
         let mut dense = chain.roi.paste(&probability, grid.rows, grid.cols);
-        let present = is_present(&dense, chain.area, context.options);
+        let quality = quality.double_value(&[n as i64]).clamp(0.0, 1.0);
+        let seen = is_present(&dense, chain.area, context.options);
+        // Towards an annotated slice that holds the target, a bad mask is a bad mask; towards the open end, it has left the
+        // target, and that it is empty instead is right as surely as the mask was wrong.
+        let gone = seen && !chain.leads_to_target() && quality < context.options.presence_quality;
+        let quality = if gone { 1.0 - quality } else { quality } as f32;
+        let present = seen && !gone;
         if !present {
             dense.fill(0);
         }
         masks.push(if present { probability } else { probability.zeros_like() });
         let plane = Plane::from_dense(&dense, grid.cols);
-        let quality = quality.double_value(&[n as i64]).clamp(0.0, 1.0) as f32;
-        chain.before = plane.clone();
+        if present {
+            // After an empty slice the last mask is still what is looked for: the end may have been called too early.
+            chain.before = plane.clone();
+        }
         chain.estimates.insert(chain.next, Estimate { plane, quality });
         chain.left -= 1;
         if present {

@@ -99,9 +99,12 @@ pub struct mem3d_session_options {
     pub undo_depth: i32,
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
+    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.25,
+    /// -1 for no such test.
+    pub presence_quality: f64,
 }
 
-// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 8 bytes without padding, all numbers.
+// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 bytes without padding, all numbers.
 unsafe impl Versioned for mem3d_session_options {
     const NAME: &'static str = "mem3d_session_options";
     const FIRST_SIZE: usize = 80;
@@ -127,6 +130,7 @@ impl mem3d_session_options {
                 d.presence_area_fraction,
                 "presence_area_fraction",
             )?,
+            presence_quality: fraction(self.presence_quality, d.presence_quality, "presence_quality")?,
             roi_scale: if self.roi_scale == 0.0 { d.roi_scale } else { self.roi_scale },
             whole_slice: flag(self.whole_slice, "whole_slice")?,
             undo_depth: count(self.undo_depth, d.undo_depth, "undo_depth")?,

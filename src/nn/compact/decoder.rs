@@ -18,7 +18,9 @@ use tch::Tensor;
 /// Channels at full resolution.
 const FINE: i64 = 16;
 /// Channels of the guide: expected shape, appearance, matched label.
-pub(super) const GUIDE: i64 = 3;
+const GUIDE: i64 = 3;
+/// Channels that the quality head is told: the guide and newness.
+pub(super) const TOLD: i64 = GUIDE + 1;
 /// Logit of the expected shape at the reach of its signed distance, and of matched labels, before training: sure enough to be
 /// kept, not so sure that the decoder cannot say no.
 const EXPECTED_LOGIT: f64 = 1.5;
@@ -90,11 +92,11 @@ impl Decoder {
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV, H/8, W/8]` / logits `[N, 1, H, W]`, f32, and the guide (expected shape, appearance, matched label)
-    /// `[N, 3, H/8, W/8]`.
+    /// `readout`: `[N, CV, H/8, W/8]` / logits `[N, 1, H, W]`, f32, and what the quality head is told besides (expected shape,
+    /// appearance, matched label, newness) `[N, 4, H/8, W/8]`.
     pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Expected) -> (Tensor, Tensor) {
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        let matched = matched(&slice, &expected.before_slice, &expected.before_mask);
+        let (matched, new) = matched(&slice, &expected.before_slice, &expected.before_mask);
         let expected = &expected.shape;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
@@ -116,6 +118,7 @@ impl Decoder {
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
         let gain = self.expected.as_ref().expect("a memory network's decoder");
         let [_, _, guide] = guides;
+        let guide = Tensor::cat(&[guide, pooled(&new, 4).to_kind(kind)], 1);
         let kept = f32(expected) * gain.narrow(0, 0, 1) + full(&matched) * gain.narrow(0, 1, 1);
         (change + kept, guide)
     }

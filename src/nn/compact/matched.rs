@@ -13,12 +13,14 @@ const NEAR: f64 = 2.5;
 const PATCH: i64 = 3;
 /// Least difference of intensities that counts as one, as a variance.
 const NOISE: f64 = 1e-4;
+/// Difference of the best match, over the noise, that counts as entirely new.
+const NEW: f64 = 8.0;
 
-/// Label of the matching patches, -1 (outside) to 1 (inside).
+/// Label of the matching patches, -1 (outside) to 1 (inside), and how new each pixel is: 0 (its like was there before) to 1.
 ///
 /// # Shapes
-/// `slice`, `before_slice`: intensities; `before_mask`: 0..1; all `[N, 1, H, W]` / `[N, 1, H / 2, W / 2]`, f32.
-pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> Tensor {
+/// `slice`, `before_slice`: intensities; `before_mask`: 0..1; all `[N, 1, H, W]` / both `[N, 1, H / 2, W / 2]`, f32.
+pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
     let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
     let (slice, before_slice, before_mask) = (half(slice), half(before_slice), half(before_mask));
     let size = slice.size();
@@ -32,7 +34,9 @@ pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tenso
     let pad = PATCH / 2;
     let difference = difference.avg_pool2d([PATCH, PATCH], [1, 1], [pad, pad], false, false, None::<i64>);
     // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
-    let noise = difference.amin([1i64].as_slice(), true).mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
+    let best = difference.amin([1i64].as_slice(), true);
+    let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
+    let new = (best / &noise / NEW).clamp(0.0, 1.0);
     let displacement: Vec<f32> = (0..window * window)
         .map(|i| {
             let (r, c) = ((i / window - RADIUS) as f64, (i % window - RADIUS) as f64);
@@ -42,7 +46,7 @@ pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tenso
     let displacement = Tensor::from_slice(&displacement).view([1, -1, 1, 1]).to_device(slice.device());
     let weights = (-(difference / noise) * 0.5 - displacement).softmax(1, Kind::Float);
     let label = (weights * around(&before_mask)).sum_dim_intlist(1, true, Kind::Float);
-    label * 2.0 - 1.0
+    (label * 2.0 - 1.0, new)
 }
 
 #[cfg(test)]
@@ -61,7 +65,8 @@ mod tests {
     fn the_mask_follows_what_looks_the_same() {
         // The square moved by four pixels: two at half resolution.
         let (before, now) = (square(8), square(12));
-        let label = matched(&now, &before, &before);
+        let (label, new) = matched(&now, &before, &before);
+        assert!(new.max().double_value(&[]) < 0.01);
         assert_eq!(label.size(), [1, 1, 16, 16]);
         let at = |c: i64| label.double_value(&[0, 0, 7, c]);
         assert!(at(7) > 0.9 && at(11) > 0.9, "{} {}", at(7), at(11));
@@ -69,9 +74,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_there_before_is_new() {
+        let dark = square(10).zeros_like();
+        let (label, new) = matched(&square(10), &dark, &square(10));
+        // Its middle and nothing outside it; the mask stays, for want of anything better.
+        assert!(new.double_value(&[0, 0, 8, 8]) > 0.5 && new.double_value(&[0, 0, 1, 1]) < 0.01);
+        assert!(label.double_value(&[0, 0, 8, 8]) > 0.5);
+    }
+
+    #[test]
     fn without_contrast_the_mask_stays() {
         let flat = Tensor::full([1, 1, 32, 32], 0.3, (Kind::Float, Device::Cpu));
-        let label = matched(&flat, &flat, &square(10));
+        let (label, _) = matched(&flat, &flat, &square(10));
         let at = |c: i64| label.double_value(&[0, 0, 7, c]);
         assert!(at(8) > 0.6 && at(1) < -0.9, "{} {}", at(8), at(1));
     }

@@ -168,7 +168,7 @@ impl CompactNets {
     ///
     /// # Shapes
     /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
-    /// `[N, CV + 3, H/8, W/8]`.
+    /// `[N, CV + 4, H/8, W/8]`.
     pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
         let parts: Vec<Tensor> =
             memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
@@ -320,7 +320,7 @@ mod tests {
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
             let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 99, 8, 6]));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 100, 8, 6]));
             let q = c.quality(&f, &s);
             assert_eq!(q.size(), [2]);
             assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);

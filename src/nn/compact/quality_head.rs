@@ -5,7 +5,7 @@ use super::super::layers::{ConvOptions, Linear, resize, size2};
 use super::super::params::Params;
 use super::CompactConfig;
 use super::blocks::ConvNorm;
-use super::decoder::GUIDE;
+use super::decoder::TOLD;
 use tch::{Kind, Tensor};
 
 /// Channels of the convolutions.
@@ -23,7 +23,7 @@ pub struct QualityHead {
 impl QualityHead {
     /// The head at `params`.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        let inputs = config.channels[2] + config.value_channels + GUIDE + 2;
+        let inputs = config.channels[2] + config.value_channels + TOLD + 2;
         let conv = |i: usize, inputs| {
             ConvNorm::new(&params.sub(format!("conv.{i}")), ConvOptions::new(inputs, WIDTH, 3), config.groups)
         };
@@ -35,7 +35,7 @@ impl QualityHead {
     }
 
     /// # Shapes
-    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV + 3, h, w]`, the guide included; `probability`: `[N, 1, H, W]` / logit `[N]`.
+    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logit `[N]`.
     pub fn forward(&self, f8: &Tensor, readout: &Tensor, probability: &Tensor) -> Tensor {
         let certainty = (probability * 2.0 - 1.0).abs();
         let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));
