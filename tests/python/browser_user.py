@@ -80,7 +80,9 @@ class User:
         return now
 
     def _views(self):
-        png = self._page.locator(".layout-grid-container").first.screenshot()
+        # A part of the page, not the element: the page may build that anew meanwhile.
+        clip = dict(zip(("x", "y", "width", "height"), self._boxes(".layout-grid-container")[0]))
+        png = self._page.screenshot(clip=clip)
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     def drag(self, x0, y0, x1, y1):

@@ -74,7 +74,7 @@ def address(browser, tmp_path):
     PICTURES.mkdir(parents=True, exist_ok=True)
     port = freePort()
     environment = dict(os.environ, MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu", MEM3D_THREADS="1")
-    environment["WSLINK_HEART_BEAT"] = "0"  # trame's server drops pages that do not answer within 15 s
+    environment["WSLINK_HEART_BEAT"] = "1200"  # seconds; of 30, the default, a busy computer loses the page
     command = [str(PYTHON), str(APP), storage.GetFileName(), "--port", str(port)]
     with (PICTURES / "application.log").open("w+") as log:
         application = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
