@@ -97,7 +97,7 @@ def main(mode):
     result = Region.fromMask(inside.astype(np.uint8))
     editor.logic.SetMaximumNumberOfUndoStates(10)
     empty = Region(shape)
-    # Slicer adds voxels in one pass over their box, and takes some away in five: not one number for both.
+    # To remove voxels, Slicer goes over their box more often than to add them: not one number for both.
     writing, removing = [], []
     for before, after, times in ((empty, result, writing), (result, empty, removing)) * 5:
         startedAt, usedBefore = time.perf_counter(), time.process_time()
