@@ -57,11 +57,11 @@ fn step_loss(trainee: &dyn Trainee, design: &Design, stage: Stage, clips: &[Clip
     let batch = batch(design, clips, size);
     let r = random(1, Purpose::Step, 0);
     match stage {
-        Stage::Memory => memory_net::loss(trainee, &batch, &Recipe::Mem3d.memory(), 0.0, &r),
+        Stage::Memory => memory_net::loss(trainee, &batch, &Recipe::Mem3d.memory(), &r),
         Stage::Interaction => {
             let pixels: Vec<usize> = clips.iter().map(|c| c.pixels).collect();
             let options = Recipe::Mem3d.interaction();
-            interaction_net::loss(trainee, &batch, &pixels, &design.kinds(), &options, 0.0, &r).0
+            interaction_net::loss(trainee, &batch, &pixels, &design.kinds(), &options, &r).0
         }
         Stage::Quality => quality_head::loss(trainee, &batch, &r).0,
     }
@@ -115,7 +115,7 @@ fn a_tiny_network_overfits_one_clip() {
     while started.elapsed() < Duration::from_secs(120) {
         for _ in 0..20 {
             optimiser.zero_gradients();
-            memory_net::loss(&*trainee, &batch, &Recipe::Mem3d.memory(), 0.0, &r).backward();
+            memory_net::loss(&*trainee, &batch, &Recipe::Mem3d.memory(), &r).backward();
             optimiser.step(3e-3);
         }
         dice = tch::no_grad(|| memory_net::score(&*trainee, std::slice::from_ref(&batch))).dice;

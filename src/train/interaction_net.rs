@@ -7,7 +7,7 @@
 
 use super::batch::{Batch, array};
 use super::damage;
-use super::losses::{cross_entropy, dice, hard_share, mask_loss};
+use super::losses::{cross_entropy, dice, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, integer, pick};
 use crate::engine::guidance::guidance;
@@ -23,8 +23,8 @@ use tch::{Device, Kind, Tensor};
 pub struct InteractionOptions {
     /// Answers per sample: the first and the corrections.
     pub rounds: usize,
-    /// Loss: hard pixels and Dice (true), or plain cross-entropy (false).
-    pub hard: bool,
+    /// Loss: cross-entropy and Dice (true), or cross-entropy alone (false).
+    pub dice: bool,
     /// Share of samples that start with the correction of a mask.
     pub from_mask: f64,
 }
@@ -51,7 +51,6 @@ pub fn loss(
     pixels: &[usize],
     kinds: &[InteractionKind],
     options: &InteractionOptions,
-    progress: f64,
     random: &Random,
 ) -> (Tensor, Vec<f64>) {
     let images = batch.images.select(1, 0);
@@ -74,9 +73,9 @@ pub fn loss(
         let logits = trainee.interact(leading, &input);
         let terms: Vec<Tensor> = logits
             .iter()
-            .map(|logits| match options.hard {
-                true => mask_loss(logits, &truth, hard_share(progress)),
-                false => cross_entropy(logits, &truth, 1.0),
+            .map(|logits| match options.dice {
+                true => mask_loss(logits, &truth),
+                false => cross_entropy(logits, &truth),
             })
             .collect();
         losses.push(Tensor::stack(&terms, 0).mean(Kind::Float));

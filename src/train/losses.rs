@@ -2,35 +2,19 @@
 
 use tch::{Kind, Tensor};
 
-/// Share of pixels that cross-entropy looks at: all at first, then ever harder ones.
-///
-/// `progress` is 0..1 of the stage; between `WARM_UP` and `HARD` of it the share falls from 1 to `LEAST`.
-pub fn hard_share(progress: f64) -> f64 {
-    const WARM_UP: f64 = 0.4;
-    const HARD: f64 = 0.8;
-    const LEAST: f64 = 0.25;
-    1.0 - (1.0 - LEAST) * ((progress - WARM_UP) / (HARD - WARM_UP)).clamp(0.0, 1.0)
-}
-
-/// Cross-entropy on the hardest `share` of each slice's pixels, plus soft Dice of the slices that hold the target.
+/// Cross-entropy, plus soft Dice of the slices that hold the target.
 ///
 /// # Shapes
 /// `logits`, `truth`: `[N, 1, H, W]`, f32 / scalar.
-pub fn mask_loss(logits: &Tensor, truth: &Tensor, share: f64) -> Tensor {
-    cross_entropy(logits, truth, share) + dice_loss(logits, truth)
+pub fn mask_loss(logits: &Tensor, truth: &Tensor) -> Tensor {
+    cross_entropy(logits, truth) + dice_loss(logits, truth)
 }
 
 /// # Shapes
 /// As [`mask_loss`].
-pub fn cross_entropy(logits: &Tensor, truth: &Tensor, share: f64) -> Tensor {
+pub fn cross_entropy(logits: &Tensor, truth: &Tensor) -> Tensor {
     let none = None::<Tensor>;
-    let loss = logits
-        .binary_cross_entropy_with_logits(truth, none.as_ref(), none.as_ref(), tch::Reduction::None)
-        .flatten(1, -1);
-    let n = loss.size()[1];
-    let k = ((n as f64 * share).round() as i64).clamp(1, n);
-    let loss = if k < n { loss.topk(k, 1, true, false).0 } else { loss };
-    loss.mean(Kind::Float)
+    logits.binary_cross_entropy_with_logits(truth, none.as_ref(), none.as_ref(), tch::Reduction::Mean)
 }
 
 /// 1 - soft Dice, averaged over all slices; 0 for slices without target.
@@ -98,18 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn the_hardest_pixels_count() {
+    fn cross_entropy_by_hand() {
         // Losses ln 2 (logit 0), ln(1 + e^2) (logit 2 where the truth is 0), and two near 0.
-        let (logits, truth) = (map(&[0.0, 2.0, -20.0, 20.0]), map(&[1.0, 0.0, 0.0, 1.0]));
-        let hard = (1.0 + 2f64.exp()).ln();
-        let close = |share: f64, expected: f64| {
-            assert!((cross_entropy(&logits, &truth, share).double_value(&[]) - expected).abs() < 1e-5);
-        };
-        close(0.25, hard);
-        close(0.5, (hard + 2f64.ln()) / 2.0);
-        close(1.0, (hard + 2f64.ln()) / 4.0);
-        assert!((hard_share(0.4) - 1.0).abs() < 1e-9 && (hard_share(1.0) - 0.25).abs() < 1e-9);
-        assert!((hard_share(0.6) - 0.625).abs() < 1e-9);
+        let loss = cross_entropy(&map(&[0.0, 2.0, -20.0, 20.0]), &map(&[1.0, 0.0, 0.0, 1.0])).double_value(&[]);
+        assert!((loss - (2f64.ln() + (1.0 + 2f64.exp()).ln()) / 4.0).abs() < 1e-5);
     }
 
     #[test]

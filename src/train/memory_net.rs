@@ -8,7 +8,7 @@
 
 use super::batch::{Batch, array};
 use super::damage;
-use super::losses::{cross_entropy, dice, hard_share, mask_loss};
+use super::losses::{cross_entropy, dice, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, weighted};
 use crate::engine::shape::expected;
@@ -20,8 +20,8 @@ use tch::{Kind, Tensor};
 pub struct MemoryOptions {
     /// Shares of true, own and damaged masks with the first slice.
     pub first_mask: [f32; 3],
-    /// Loss: hard pixels and Dice (true), or plain cross-entropy as in the paper (false).
-    pub hard: bool,
+    /// Loss: cross-entropy and Dice (true), or cross-entropy alone as in the paper (false).
+    pub dice: bool,
     /// Whether slices between the first and the previous one stay in memory at random; the paper keeps them all.
     pub random_memory: bool,
 }
@@ -30,7 +30,7 @@ pub struct MemoryOptions {
 const AHEAD: f64 = 0.35;
 
 /// Loss of a batch, with its graph.
-pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progress: f64, random: &Random) -> Tensor {
+pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, random: &Random) -> Tensor {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
@@ -44,9 +44,9 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, progr
         let expected = ahead.expected(&before, &features[i as usize - 1], i);
         let (logits, _) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
-        losses.push(match options.hard {
-            true => mask_loss(&logits, &truth, hard_share(progress)),
-            false => cross_entropy(&logits, &truth, 1.0),
+        losses.push(match options.dice {
+            true => mask_loss(&logits, &truth),
+            false => cross_entropy(&logits, &truth),
         });
         if i + 1 < t {
             before = logits.sigmoid();

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recipe {
-    /// Ours: AdamW 3e-4, cosine, moving average, hard pixels and Dice, damaged and own masks in memory.
+    /// Ours: AdamW 3e-4, cosine, moving average, cross-entropy and Dice, damaged and own masks in memory.
     Mem3d,
     /// The paper's: Adam 1e-5, cross-entropy, true masks with the first slice, all earlier slices in memory.
     Paper,
@@ -50,16 +50,16 @@ impl Recipe {
     /// Settings of the memory stage.
     pub fn memory(self) -> MemoryOptions {
         match self {
-            Recipe::Paper => MemoryOptions { first_mask: [1.0, 0.0, 0.0], hard: false, random_memory: false },
-            Recipe::Mem3d => MemoryOptions { first_mask: [0.5, 0.3, 0.2], hard: true, random_memory: true },
+            Recipe::Paper => MemoryOptions { first_mask: [1.0, 0.0, 0.0], dice: false, random_memory: false },
+            Recipe::Mem3d => MemoryOptions { first_mask: [0.5, 0.3, 0.2], dice: true, random_memory: true },
         }
     }
 
     /// Settings of the interaction stage.
     pub fn interaction(self) -> InteractionOptions {
         match self {
-            Recipe::Paper => InteractionOptions { rounds: 1, hard: false, from_mask: 0.0 },
-            Recipe::Mem3d => InteractionOptions { rounds: 3, hard: true, from_mask: 0.25 },
+            Recipe::Paper => InteractionOptions { rounds: 1, dice: false, from_mask: 0.0 },
+            Recipe::Mem3d => InteractionOptions { rounds: 3, dice: true, from_mask: 0.25 },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The quality stage (Mem3D §2.3, eq. 8): everything but the head is frozen; the head learns the IoU of masks of every quality.
 //!
-//! Bad masks come about as they do in use: a clip starts from a damaged mask (half of them), or drifts on its own, and in
+//! Bad masks come about as they do in use: a clip starts from a slightly damaged mask (three of ten), drifts on its own, and in
 //! some slices the mask is replaced by a damaged one, missed and leaked ones included.
 
 use super::batch::{Batch, array};
@@ -35,7 +35,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
     let starts: Vec<Tensor> = (0..b)
         .map(|n| {
             let truth = batch.mask(0).narrow(0, n, 1);
-            if chance(random, 0.5) { damaged(random, &truth, 0.0) } else { truth }
+            if chance(random, 0.3) { slightly_damaged(random, &truth) } else { truth }
         })
         .collect();
     let mut before = Tensor::cat(&starts, 0);
@@ -64,6 +64,13 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
         seen.push((features, readout, probability));
     }
     seen
+}
+
+/// As a user may leave a slice. Not worse: what the target is, only the first slice says.
+fn slightly_damaged(random: &Random, mask: &Tensor) -> Tensor {
+    let side = mask.size()[2];
+    let slight = damage::slight(random, &array(mask), side as usize);
+    Tensor::from_slice(&slight).view([1, 1, side, side]).to_device(mask.device())
 }
 
 fn damaged(random: &Random, mask: &Tensor, softness: f32) -> Tensor {

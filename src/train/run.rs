@@ -206,7 +206,7 @@ impl Training {
             let body = || {
                 optimiser.zero_gradients();
                 let batch = self.batch(&clips);
-                let (loss, score) = self.loss(stage, &batch, &clips, progress, &r);
+                let (loss, score) = self.loss(stage, &batch, &clips, &r);
                 loss.backward();
                 let norm = optimiser.step(rate);
                 (loss.double_value(&[]), norm, score)
@@ -286,16 +286,15 @@ impl Training {
         stage: Stage,
         batch: &Batch,
         clips: &[Clip],
-        progress: f64,
         r: &super::random::Random,
     ) -> (tch::Tensor, Option<f64>) {
         let trainee = &*self.trainee;
         match stage {
-            Stage::Memory => (memory_net::loss(trainee, batch, &self.options.recipe.memory(), progress, r), None),
+            Stage::Memory => (memory_net::loss(trainee, batch, &self.options.recipe.memory(), r), None),
             Stage::Interaction => {
                 let pixels: Vec<usize> = clips.iter().map(|c| c.pixels).collect();
                 let (kinds, options) = (self.options.design.kinds(), self.options.recipe.interaction());
-                let (loss, dice) = interaction_net::loss(trainee, batch, &pixels, &kinds, &options, progress, r);
+                let (loss, dice) = interaction_net::loss(trainee, batch, &pixels, &kinds, &options, r);
                 (loss, dice.last().copied())
             }
             Stage::Quality => {

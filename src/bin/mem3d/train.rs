@@ -167,7 +167,7 @@ enum PresetArg {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RecipeArg {
-    /// AdamW 3e-4, cosine, moving average, hard pixels and Dice
+    /// AdamW 3e-4, cosine, moving average, cross-entropy and Dice
     Mem3d,
     /// the paper's: Adam 1e-5, batch 8, 5 slices, cross-entropy
     Paper,

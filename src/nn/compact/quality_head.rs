@@ -10,6 +10,9 @@ use tch::{Kind, Tensor};
 
 /// Channels of the convolutions.
 const WIDTH: i64 = 64;
+/// Maps that are pooled as they are: what the decoder tells, probability and certainty. Normalisation takes out of the
+/// convolutions' answers how strong something is everywhere.
+const RAW: i64 = TOLD + 2;
 /// Smallest weight of the mask's pooling, so that an empty mask pools nothing rather than noise.
 const LEAST_AREA: f64 = 1.0;
 
@@ -18,6 +21,8 @@ const LEAST_AREA: f64 = 1.0;
 pub struct QualityHead {
     convs: [ConvNorm; 3],
     linears: [Linear; 3],
+    /// Channels of the readout before what the decoder tells.
+    values: i64,
 }
 
 impl QualityHead {
@@ -30,7 +35,8 @@ impl QualityHead {
         let linear = |i: usize, inputs, outputs| Linear::new(&params.sub(format!("linear.{i}")), inputs, outputs);
         QualityHead {
             convs: [conv(0, inputs), conv(1, WIDTH), conv(2, WIDTH)],
-            linears: [linear(0, 2 * WIDTH + 2, WIDTH), linear(1, WIDTH, WIDTH / 2), linear(2, WIDTH / 2, 1)],
+            linears: [linear(0, 2 * WIDTH + 2 * RAW, WIDTH), linear(1, WIDTH, WIDTH / 2), linear(2, WIDTH / 2, 1)],
+            values: config.value_channels,
         }
     }
 
@@ -45,11 +51,11 @@ impl QualityHead {
         let dims = [2i64, 3];
         let sum = |t: &Tensor| t.sum_dim_intlist(dims.as_slice(), false, None::<Kind>);
         let area = sum(&mask).clamp_min(LEAST_AREA);
+        let raw = Tensor::cat(&[readout.narrow(1, self.values, TOLD), maps], 1);
+        let x = Tensor::cat(&[x, raw], 1);
         let inside = sum(&(&x * &mask)) / &area;
         let whole = x.mean_dim(dims.as_slice(), false, None::<Kind>);
-        let certain = sum(&(maps.narrow(1, 1, 1) * &mask)) / &area;
-        let share = mask.mean_dim(dims.as_slice(), false, None::<Kind>);
-        let x = Tensor::cat(&[inside, whole, certain, share], 1);
+        let x = Tensor::cat(&[inside, whole], 1);
         let x = self.linears[0].forward(&x).relu();
         let x = self.linears[1].forward(&x).relu();
         self.linears[2].forward(&x).squeeze_dim(1)
