@@ -32,16 +32,6 @@ fi
 printf '\n== Segmenting a CT of a soft-tissue sarcoma (%s/SOURCE.md says whose)\n' "$data"
 "$mem3d" --quiet volume "$data/sts_ct_012.nii.gz" "$out/volume.nrrd"
 "$mem3d" --quiet volume "$data/sts_ct_012_label.nii.gz" "$out/reference.nrrd"
-model="$weights"
-if [ ! -f "$weights" ]; then
-  model=random
-  cat <<'EOF'
-
-   NOTE: there are no trained weights yet, so the networks have random ones. Their masks mean nothing, and the
-   figures below only show that everything works from end to end.
-
-EOF
-fi
 rm -f "$out"/round-*.nrrd
 # Axis, slice, kind and points of the recorded interaction, as arguments.
 drawn="$(.venv/bin/python - "$data/prompts.json" <<'EOF'
@@ -51,7 +41,7 @@ print(drawn["axis"], drawn["slice"], drawn["kind"], *(",".join(map(str, point)) 
 EOF
 )"
 # shellcheck disable=SC2086 # words on purpose
-"$program" "$out/volume.nrrd" "$out/reference.nrrd" "$out" "$model" $drawn
+"$program" "$out/volume.nrrd" "$out/reference.nrrd" "$out" "$weights" $drawn
 
 printf '\n== Writing the segmentation and the picture\n'
 rounds=("$out"/round-*.nrrd)

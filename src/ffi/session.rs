@@ -99,7 +99,7 @@ pub struct mem3d_session_options {
     pub undo_depth: i32,
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
-    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.25,
+    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.5,
     /// -1 for no such test.
     pub presence_quality: f64,
 }
@@ -107,7 +107,7 @@ pub struct mem3d_session_options {
 // SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 bytes without padding, all numbers.
 unsafe impl Versioned for mem3d_session_options {
     const NAME: &'static str = "mem3d_session_options";
-    const FIRST_SIZE: usize = 80;
+    const FIRST_SIZE: usize = 88;
 }
 
 impl mem3d_session_options {
