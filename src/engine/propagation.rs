@@ -66,6 +66,8 @@ struct Chain {
     /// Area of the last mask that was not empty, pixels.
     area: usize,
     empty_in_a_row: usize,
+    /// Slices that were called empty for their quality, since the last one with the target.
+    doubtful: Vec<(usize, Estimate)>,
     estimates: BTreeMap<usize, Estimate>,
 }
 
@@ -278,6 +280,7 @@ fn start_chains(
                     target,
                     area: area(mask(start)),
                     empty_in_a_row: 0,
+                    doubtful: Vec::new(),
                     estimates: BTreeMap::new(),
                 });
             }
@@ -338,6 +341,10 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         // Towards an annotated slice that holds the target, a bad mask is a bad mask; towards the open end, it has left the
         // target, and that it is empty instead is right as surely as the mask was wrong.
         let gone = seen && !chain.leads_to_target() && quality < context.options.presence_quality;
+        if gone {
+            let estimate = Estimate { plane: Plane::from_dense(&dense, grid.cols), quality: quality as f32 };
+            chain.doubtful.push((chain.next, estimate));
+        }
         let quality = if gone { 1.0 - quality } else { quality } as f32;
         let present = seen && !gone;
         if !present {
@@ -348,6 +355,8 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         if present {
             // After an empty slice the last mask is still what is looked for: the end may have been called too early.
             chain.before = plane.clone();
+            // It was not the end: targets have no holes between slices.
+            chain.estimates.extend(std::mem::take(&mut chain.doubtful));
         }
         chain.estimates.insert(chain.next, Estimate { plane, quality });
         chain.left -= 1;
