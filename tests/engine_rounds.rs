@@ -271,8 +271,7 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
         }
         go(&mut s, PropagateOptions { range: Some((12, 14)), ..both() });
-        let read = calls.read.lock().unwrap().clone();
-        read
+        std::mem::take(&mut *calls.read.lock().unwrap())
     };
     assert_eq!(read(SessionOptions::default()), [2, 3, 3]);
     assert_eq!(read(SessionOptions { memorize_previous: false, ..SessionOptions::default() }), [2, 2, 2]);
