@@ -25,7 +25,8 @@ setup-tests:
 	@tools/setup.sh --python-tests
 
 peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tools/peers/requirements.txt
+	.venv/bin/python -m venv .venv-peers # apart: ITK imports any PyTorch beside it, and .venv's has no CUDA libraries
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r tools/peers/requirements.txt
 
 test-rust: ## cargo test
 	cargo test --locked

@@ -327,8 +327,7 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = context.features(axis, &wanted);
     let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-    let size = context.size();
-    let expected = expect(batch, &features, &grid, size).map(|t| t.to_device(context.networks.device()));
+    let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
     let [shape, before_mask, before_slice] = expected;
     let segmented = context.networks.segment(&features, &memory, &Expected { shape, before_mask, before_slice });
     let quality = context.networks.quality(&features, &segmented).to_kind(Kind::Double);
@@ -388,7 +387,8 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
 }
 
 /// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before.
-fn expect(batch: &[&mut Chain], features: &ImageFeatures, grid: &SliceGrid, size: i64) -> [Tensor; 3] {
+fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 3] {
+    let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
         plane.write_dense(&mut dense, grid.cols);
@@ -404,9 +404,12 @@ fn expect(batch: &[&mut Chain], features: &ImageFeatures, grid: &SliceGrid, size
         let shape = expected(&values(&mask), after, size as usize);
         shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
         masks.push(mask);
-        // The neighbours are among the slices given with each slice: the one before an upward chain's is the first.
+        // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
         let last = features.slices.size()[1] - 1;
-        slices.push(features.slices.narrow(0, n as i64, 1).narrow(1, if chain.upwards { 0 } else { last }, 1));
+        slices.push(match last {
+            0 => context.input(axis, if chain.upwards { chain.next - 1 } else { chain.next + 1 }, chain.roi),
+            _ => features.slices.narrow(0, n as i64, 1).narrow(1, if chain.upwards { 0 } else { last }, 1),
+        });
     }
     [shapes, masks, slices].map(|parts| Tensor::cat(&parts, 0))
 }

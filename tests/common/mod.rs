@@ -27,6 +27,8 @@ pub struct Calls {
     pub follow: AtomicBool,
     /// Slices in the memory of each slice segmented.
     pub read: Mutex<Vec<i64>>,
+    /// Brightest pixel of the slice before each slice segmented.
+    pub before: Mutex<Vec<f64>>,
 }
 
 pub struct StandIn {
@@ -126,6 +128,8 @@ impl Networks for StandIn {
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
+        let brightest = (0..memory.len()).map(|n| expected.before_slice.get(n as i64).max().double_value(&[]));
+        self.calls.before.lock().unwrap().extend(brightest);
         if self.calls.follow.load(Ordering::Relaxed) {
             let probability = (&expected.shape * 50.0).sigmoid();
             return Segmented { readout: probability.shallow_clone(), probability };
