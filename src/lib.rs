@@ -71,5 +71,6 @@ pub mod nn;
 pub mod prompts;
 pub mod train;
 pub mod volume;
+mod whole_file;
 
 pub use error::{Error, Result};

@@ -4,17 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every layer and what it may use besides itself.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("volume", &["error"]),
-    ("io", &["error", "volume"]),
+    // Written files, of io and of whoever has a file of its own.
+    ("whole_file", &["error"]),
+    ("io", &["error", "volume", "whole_file"]),
     // Tensors are its vocabulary: no volume, no session.
-    ("nn", &["error"]),
+    ("nn", &["error", "whole_file"]),
     ("engine", &["error", "volume", "nn"]),
     // Recorded interactions; io for the label volumes that they name.
     ("prompts", &["error", "volume", "nn", "engine", "io"]),
-    ("eval", &["error", "volume", "nn", "engine", "io"]),
-    ("train", &["error", "volume", "nn", "engine", "eval", "io"]),
+    ("eval", &["error", "volume", "nn", "engine", "io", "whole_file"]),
+    ("train", &["error", "volume", "nn", "engine", "eval", "io", "whole_file"]),
     // io for saved sessions only.
     ("ffi", &["error", "volume", "nn", "engine", "io"]),
 ];

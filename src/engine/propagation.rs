@@ -329,8 +329,9 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
     let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
     let [shape, before_mask, before_slice] = expected;
-    let segmented = context.networks.segment(&features, &memory, &Expected { shape, before_mask, before_slice });
-    let quality = context.networks.quality(&features, &segmented).to_kind(Kind::Double);
+    let expected = Expected { shape, before_mask, before_slice };
+    let segmented = context.networks.segment(&features, &memory, &expected);
+    let quality = context.networks.quality(&features, &segmented, &expected).to_kind(Kind::Double);
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);

@@ -16,8 +16,8 @@ use super::results::{Round, Run, TargetResult, target_name};
 use super::rounds::{Target, Told, measure};
 use crate::engine::Interaction;
 use crate::error::{Error, Result};
-use crate::io::write_whole;
 use crate::volume::{SliceAxis, Volume};
+use crate::whole_file;
 use crate::with_voxels;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ impl Recorder {
     /// # Errors
     /// [`Error::Io`].
     pub fn finish(self) -> Result<()> {
-        write_whole(&self.folder.join("run.json"), |w| Ok(serde_json::to_writer(w, &self.record)?))
+        whole_file::write(&self.folder.join("run.json"), |w| Ok(serde_json::to_writer(w, &self.record)?))
     }
 }
 
@@ -277,7 +277,7 @@ fn write_npy(path: &Path, kind: &str, shape: [usize; 3], bytes: impl IntoIterato
     all.extend_from_slice(&(head.len() as u16).to_le_bytes());
     all.extend_from_slice(head.as_bytes());
     all.extend(bytes);
-    write_whole(path, |w| w.write_all(&all))
+    whole_file::write(path, |w| w.write_all(&all))
 }
 
 /// Reads an array of bytes or booleans of the given shape.

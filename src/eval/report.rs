@@ -5,7 +5,7 @@ use super::results::TargetResult;
 use super::statistics::Mean;
 use super::summary::{GOALS, MethodSummary, Summary};
 use crate::error::{Error, Result};
-use crate::io::write_whole;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::Path;
@@ -387,5 +387,5 @@ pub fn write_csv(path: &Path, results: &[TargetResult]) -> Result<()> {
         }
     }
     let bytes = csv.into_inner().map_err(|e| Error::Internal(format!("CSV: {e}")))?;
-    write_whole(path, |w| w.write_all(&bytes))
+    whole_file::write(path, |w| w.write_all(&bytes))
 }

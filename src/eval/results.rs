@@ -2,7 +2,7 @@
 
 use super::metrics::Ends;
 use crate::error::{Error, Result};
-use crate::io::write_whole;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -93,7 +93,7 @@ impl TargetResult {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_whole(path, |w| Ok(serde_json::to_writer(w, self)?))
+        whole_file::write(path, |w| Ok(serde_json::to_writer(w, self)?))
     }
 
     /// Reads what [`TargetResult::write`] wrote.

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | NIfTI-1 (`.nii`, `.nii.gz`) | [`nifti::read`] | [`nifti::write`] |
 //! | NRRD (`.nrrd`, `.nhdr`) | [`nrrd::read`] | [`nrrd::write`] |
+//! | DICOM series (a folder, or one of its files) | [`dicom::read`] | |
 //! | Slicer segmentation (`.seg.nrrd`) | [`seg_nrrd::read`] | [`seg_nrrd::write`] |
 
+pub mod dicom;
 pub mod nifti;
 pub mod nrrd;
 pub mod seg_nrrd;
@@ -13,16 +15,16 @@ pub mod session_file;
 
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
-/// Reads a volume by what the file is: its first bytes, else its name.
+/// Reads a volume by what the file is: its first bytes, else its name. A folder is read as a DICOM series.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::BadFile`] for another format or a damaged file.
 pub fn read_volume(path: &Path) -> Result<Volume> {
     if path.is_dir() {
-        return Err(Error::bad_file(path, "this is a folder; give a NIfTI or NRRD file (convert DICOM series first)"));
+        return dicom::read(path);
     }
     let mut start = [0; 8];
     let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
@@ -33,7 +35,8 @@ pub fn read_volume(path: &Path) -> Result<Volume> {
         Some(Format::Nrrd | Format::SegNrrd) => {
             Err(Error::bad_file(path, "this is not an NRRD file (it does not begin with NRRD000)"))
         }
-        None => Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd or .nhdr")),
+        None if dicom::is_dicom(path) => dicom::read(path),
+        None => Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd, .nhdr or a DICOM series")),
     }
 }
 
@@ -93,33 +96,6 @@ pub fn label_volume(shape: [usize; 3], geometry: &Geometry, labels: Vec<u16>) ->
     Volume::new(shape, data, geometry.clone())
 }
 
-/// Writes a file whole or not at all: into a new file beside it, which then takes its place.
-///
-/// # Errors
-/// [`Error::Io`] naming `path`.
-pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
-    let io = |e| Error::io(path, e);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file);
-    write(&mut buffered).map_err(io)?;
-    let file = buffered.into_inner().map_err(|e| io(e.into_error()))?;
-    persist(path, file)
-}
-
-/// Lets a finished file take the place of `path`, with the permissions a new file would have.
-pub(crate) fn persist(path: &Path, file: tempfile::NamedTempFile) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = std::fs::Permissions::from_mode(0o644);
-        std::fs::set_permissions(file.path(), permissions).map_err(|e| Error::io(path, e))?;
-    }
-    file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
-}
-
 /// Voxels of one type from bytes in either order.
 pub(crate) trait FromBytes: Sized {
     /// All of `bytes`, whose length is a multiple of the type's.
@@ -151,6 +127,7 @@ pub(crate) fn to_bytes(data: &VoxelData) -> Vec<u8> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::io::Write;
 
     /// An oblique volume of every voxel type, its values telling their place.
     pub(crate) fn volumes() -> Vec<Volume> {
@@ -212,16 +189,9 @@ pub(crate) mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_an_error_and_leaves_the_old_file() {
+    fn a_full_disk_is_an_error() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut writer = std::io::BufWriter::new(full);
         assert!(writer.write_all(&[0; 9000]).and_then(|()| writer.flush()).is_err());
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.bin");
-        std::fs::write(&path, "old").unwrap();
-        let failed = write_whole(&path, |w| w.write_all(b"new").and(Err(std::io::Error::other("disk full"))));
-        assert!(failed.unwrap_err().to_string().contains("disk full"));
-        assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -1,8 +1,9 @@
 //! NIfTI-1 volumes. A file's axes i, j, k are width, height and depth; its RAS world becomes LPS.
 
-use super::{FromBytes, persist};
+use super::FromBytes;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
+use crate::whole_file;
 use crate::with_voxels;
 use flate2::read::MultiGzDecoder;
 use ndarray::ArrayView3;
@@ -150,9 +151,8 @@ fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
 pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let header = header(volume);
     let zipped = path.to_string_lossy().to_lowercase().ends_with(".gz");
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let suffix = if zipped { ".nii.gz" } else { ".nii" };
-    let file = tempfile::Builder::new().suffix(suffix).tempfile_in(folder).map_err(|e| Error::io(path, e))?;
+    // The writer goes by the name.
+    let file = whole_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;
     let options = WriterOptions::new(file.path()).reference_header(&header).compress(zipped);
     let written = with_voxels!(volume.data(), v => {
         let voxels = ArrayView3::from_shape(volume.shape(), v).expect("a volume has its shape");
@@ -163,7 +163,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         other => Error::Internal(format!("{}: {other}", path.display())),
     })?;
     // The writer opened the file anew by its name: the handle kept here is only for its name.
-    persist(path, file)
+    whole_file::persist(path, file).map_err(|e| Error::io(path, e))
 }
 
 fn header(volume: &Volume) -> NiftiHeader {

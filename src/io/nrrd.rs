@@ -1,8 +1,9 @@
 //! NRRD volumes, versions 1 to 5: raw, gzip or text, attached or detached. The file's first axis is width.
 
-use super::{FromBytes, to_bytes, write_whole};
+use super::{FromBytes, to_bytes};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
+use crate::whole_file;
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -292,7 +293,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         VoxelData::F32(_) => "float",
         VoxelData::F64(_) => "double",
     };
-    write_whole(path, |out| {
+    whole_file::write(path, |out| {
         write!(out, "NRRD0004\ntype: {kind}\ndimension: 3\nspace: left-posterior-superior\n")?;
         writeln!(out, "sizes: {width} {height} {depth}")?;
         writeln!(out, "space directions: {}", directions(g))?;

@@ -4,6 +4,7 @@
 //! the state in postcard's encoding, compressed by gzip.
 
 use crate::error::{Error, Result};
+use crate::whole_file;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -27,26 +28,13 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
         postcard::to_stdvec(state).map_err(|e| Error::Internal(format!("the session cannot be encoded: {e}")))?;
     let mut body = GzEncoder::new(Vec::new(), Compression::fast());
     let body = body.write_all(&plain).and_then(|()| body.finish()).map_err(|e| Error::io(path, e))?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".mem3d-")
-        .suffix(".part")
-        .tempfile_in(folder)
-        .map_err(|e| Error::io(path, e))?;
-    let mut all = || -> std::io::Result<()> {
+    whole_file::write(path, |file| {
         file.write_all(MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
         file.write_all(&(body.len() as u64).to_le_bytes())?;
         file.write_all(&Sha256::digest(&body))?;
-        file.write_all(&body)?;
-        file.as_file().sync_all()
-    };
-    all().map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    Ok(())
+        file.write_all(&body)
+    })
 }
 
 /// Reads what [`write()`] wrote.

@@ -230,8 +230,8 @@ pub trait Networks: Send {
     /// Paper §2.3, eq. 8: the estimated IoU of each mask.
     ///
     /// # Shapes
-    /// N slices / quality `[N]`, f32, 0..1.
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented) -> Tensor;
+    /// N slices, and what was expected of them / quality `[N]`, f32, 0..1.
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Tensor;
 }
 
 /// Runs network code: without gradients, and with libtorch's panics turned into errors.

@@ -205,7 +205,7 @@ impl Networks for PaperNetworks {
         self.modules.memory.segment(query, memory)
     }
 
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented) -> Tensor {
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Tensor {
         let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { &segmented.readout };
         self.modules.quality.forward(seen, &segmented.probability).to_kind(Kind::Float)
     }
@@ -234,7 +234,7 @@ mod tests {
             let expected = Expected { shape: map(0.0), before_mask: map(0.0), before_slice: map(0.0) };
             let segmented = networks.segment(&features, &memory, &expected);
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));
-            let q = networks.quality(&features, &segmented);
+            let q = networks.quality(&features, &segmented, &expected);
             assert_eq!((q.size(), q.kind()), (vec![2], Kind::Float));
             let input = InteractionInput {
                 slices: map(0.3),

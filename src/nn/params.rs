@@ -68,8 +68,11 @@ impl Default for Target {
 }
 
 enum Source {
-    /// What is still to be asked for.
-    Map(TensorMap),
+    /// What is still to be asked for. `others`: seed, and the networks that there are: others are random.
+    Map {
+        tensors: TensorMap,
+        others: Option<(i64, BTreeSet<String>)>,
+    },
     Seed(i64),
     /// Everything is in `resolved` already.
     Shared,
@@ -111,7 +114,14 @@ impl Params {
     /// Parameters taken from `tensors`. What is missing, misshapen or not finite is replaced by zeros, so that
     /// construction can go on, and named by [`Params::finish`].
     pub fn load(tensors: TensorMap, target: Target) -> Self {
-        Self::new(Source::Map(tensors), target)
+        Self::new(Source::Map { tensors, others: None }, target)
+    }
+
+    /// As [`Params::load`], but networks (the first parts of the names) of which `tensors` holds nothing are made of random
+    /// numbers, as by [`Params::init`].
+    pub fn load_some(tensors: TensorMap, seed: i64, target: Target) -> Self {
+        let networks = tensors.keys().map(|name| network(name).to_owned()).collect();
+        Self::new(Source::Map { tensors, others: Some((seed, networks)) }, target)
     }
 
     /// Parameters made of random numbers, which depend on `seed` and on each parameter's full name alone.
@@ -179,11 +189,16 @@ impl Params {
             match &mut store.source {
                 Source::Seed(seed) => initial(*seed, &path, shape, init).to_device(device),
                 Source::Shared => panic!("{path} was not a parameter when these weights were made"),
-                Source::Map(map) => match map.remove(&path) {
-                    None => {
-                        store.missing.push(format!("{path} {shape:?}"));
-                        zeros()
-                    }
+                Source::Map { tensors, others } => match tensors.remove(&path) {
+                    None => match others {
+                        Some((seed, networks)) if !networks.contains(network(&path)) => {
+                            initial(*seed, &path, shape, init).to_device(device)
+                        }
+                        _ => {
+                            store.missing.push(format!("{path} {shape:?}"));
+                            zeros()
+                        }
+                    },
                     Some(t) if t.size() != shape => {
                         store.misshapen.push(format!("{path} is {:?}, must be {shape:?}", t.size()));
                         zeros()
@@ -219,7 +234,7 @@ impl Params {
     pub fn finish(self) -> Result<Weights> {
         let mut store = self.store.borrow_mut();
         let unexpected = match &store.source {
-            Source::Map(map) => map.iter().map(|(name, t)| format!("{name} {:?}", t.size())).collect(),
+            Source::Map { tensors, .. } => tensors.iter().map(|(name, t)| format!("{name} {:?}", t.size())).collect(),
             _ => vec![],
         };
         let lists = [
@@ -296,6 +311,11 @@ impl Weights {
 /// `x`: `[N, C, H, W]` / the same.
 pub fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// The network that a tensor belongs to.
+pub fn network(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 fn is_finite(t: &Tensor) -> bool {

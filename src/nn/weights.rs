@@ -15,12 +15,12 @@
 use super::ModelInfo;
 use super::params::TensorMap;
 use crate::error::{Error, Result};
+use crate::whole_file;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -197,10 +197,7 @@ pub fn write(path: &Path, header: &Header, tensors: &TensorMap, format: DiskForm
     }
     let bytes = safetensors::serialize(on_disk, Some(metadata))
         .map_err(|e| Error::Internal(format!("model file {}: {e}", path.display())))?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
-    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    whole_file::write(path, |w| w.write_all(&bytes))?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
 

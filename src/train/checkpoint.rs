@@ -8,11 +8,11 @@ use super::networks::Design;
 use super::stage::Stage;
 use crate::error::{Error, Result};
 use crate::nn::params::TensorMap;
+use crate::whole_file;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -77,7 +77,6 @@ impl Checkpoint {
         });
         let bytes = safetensors::serialize(tensors, Some(metadata))
             .map_err(|e| Error::Internal(format!("checkpoint {}: {e}", path.display())))?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let keep = |source: std::io::Error| {
             let hint = if source.kind() == std::io::ErrorKind::StorageFull || source.raw_os_error() == Some(28) {
                 "; the disk is full: free some space, then go on with --resume (the checkpoint before this one is whole)"
@@ -86,11 +85,7 @@ impl Checkpoint {
             };
             Error::io(path, std::io::Error::new(source.kind(), format!("{source}{hint}")))
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(keep)?;
-        file.write_all(&bytes).map_err(keep)?;
-        file.as_file().sync_all().map_err(keep)?;
-        file.persist(path).map_err(|e| keep(e.error))?;
-        Ok(())
+        whole_file::try_write(path, |w| w.write_all(&bytes)).map_err(keep)
     }
 
     /// Reads the file.

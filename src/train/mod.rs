@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
 //! | [`scene`], `shapes`, [`synthetic`] | label volumes, and how synthetic ones are made |
-//! | [`clips`], `appearance` | slices cut from a scene as the engine shows them; intensities |
+//! | [`clips`], `block`, `appearance` | slices cut from a scene as the engine shows them; intensities |
 //! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
 //! | [`feed`], [`batch`] | worker threads that make clips; clips as tensors |
 //! | [`networks`], [`optimiser`], [`losses`], [`damage`] | what the stages share |
@@ -13,6 +13,7 @@
 
 mod appearance;
 pub mod batch;
+mod block;
 pub mod checkpoint;
 pub mod clips;
 pub mod damage;

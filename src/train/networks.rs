@@ -6,7 +6,7 @@ use crate::nn::compact::{CompactConfig, CompactNets};
 use crate::nn::layers::f32;
 use crate::nn::memory_net::QueryView;
 use crate::nn::paper::{PaperConfig, PaperModules};
-use crate::nn::params::{Params, Target, TensorMap, Weights};
+use crate::nn::params::{Params, Target, TensorMap, Weights, network};
 use crate::nn::query_encoder::normalise;
 use crate::nn::weights::Header;
 use crate::nn::{Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
@@ -79,13 +79,21 @@ impl Design {
         }
     }
 
-    /// The networks, with random parameters (`tensors` none) or given ones.
+    /// Whether the parameter `name` is trained in `stage`.
+    pub fn belongs(&self, name: &str, stage: Stage) -> bool {
+        match self {
+            Design::Compact(_) => compact_stage(name) == stage,
+            Design::Paper(_) => paper_stage(name) == stage,
+        }
+    }
+
+    /// The networks, with random parameters (`tensors` none) or given ones. Networks that none is given of are random.
     ///
     /// # Errors
     /// [`Error::BadModel`] when the tensors do not fit.
     pub fn build(&self, seed: i64, tensors: Option<TensorMap>, target: Target) -> Result<Box<dyn Trainee>> {
         let params = match tensors {
-            Some(tensors) => Params::load(tensors, target),
+            Some(tensors) => Params::load_some(tensors, seed, target),
             None => Params::init(seed, target),
         };
         Ok(match self {
@@ -98,6 +106,22 @@ impl Design {
                 Box::new(PaperTrainee { modules, weights: params.finish()?, config: config.clone() })
             }
         })
+    }
+}
+
+fn compact_stage(name: &str) -> Stage {
+    match network(name) {
+        "interaction" => Stage::Interaction,
+        "quality_head" => Stage::Quality,
+        _ => Stage::Memory,
+    }
+}
+
+fn paper_stage(name: &str) -> Stage {
+    match network(name) {
+        "interaction" => Stage::Interaction,
+        "quality" => Stage::Quality,
+        _ => Stage::Memory,
     }
 }
 
@@ -119,7 +143,7 @@ pub trait Trainee {
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor);
 
     /// Logits of quality `[N]`, f32.
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor;
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor;
 
     /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor>;
@@ -145,12 +169,7 @@ impl Trainee for CompactTrainee {
     }
 
     fn belongs(&self, name: &str, stage: Stage) -> bool {
-        let network = name.split('.').next().unwrap_or_default();
-        match stage {
-            Stage::Memory => ["image_encoder", "memory_encoder", "decoder"].contains(&network),
-            Stage::Interaction => network == "interaction",
-            Stage::Quality => network == "quality_head",
-        }
+        compact_stage(name) == stage
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
@@ -165,8 +184,8 @@ impl Trainee for CompactTrainee {
         self.nets.segment(features, memory, expected)
     }
 
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor {
-        f32(&self.nets.quality_head.forward(&features.skips[2], readout, &self.input(probability)))
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor {
+        f32(&self.nets.quality_head.forward(features, readout, probability, expected))
     }
 
     fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
@@ -201,13 +220,7 @@ impl Trainee for PaperTrainee {
     }
 
     fn belongs(&self, name: &str, stage: Stage) -> bool {
-        let network = name.split('.').next().unwrap_or_default();
-        network
-            == match stage {
-                Stage::Memory => "memory",
-                Stage::Interaction => "interaction",
-                Stage::Quality => "quality",
-            }
+        paper_stage(name) == stage
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
@@ -237,7 +250,7 @@ impl Trainee for PaperTrainee {
         (if self.config.memory.soft_aggregation { logit * 2.0 } else { logit }, readout)
     }
 
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor) -> Tensor {
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, _: &Expected) -> Tensor {
         let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { readout };
         let head = &self.modules.quality;
         // A head without parameters has no logit; nothing is trained then.

@@ -10,6 +10,7 @@ use super::memory_net::{expect, of_slice, read_from};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
+use crate::nn::{Expected, ImageFeatures};
 use tch::Tensor;
 
 /// Loss of a batch, with the head's graph; estimates and true IoUs `[B, T - 1]`.
@@ -18,8 +19,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     let seen = tch::no_grad(|| walk(trainee, batch, random));
     let mut logits = vec![];
     let mut truths = vec![];
-    for (i, (features, readout, probability)) in seen.iter().enumerate() {
-        logits.push(trainee.quality(features, readout, probability));
+    for (i, Seen { features, readout, probability, expected }) in seen.iter().enumerate() {
+        logits.push(trainee.quality(features, readout, probability, expected));
         truths.push(iou(probability, &batch.mask(i as i64 + 1)));
     }
     let (logits, truths) = (Tensor::stack(&logits, 1), Tensor::stack(&truths, 1));
@@ -28,8 +29,16 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     (loss, logits.detach().sigmoid(), truths)
 }
 
-/// Features, readout and probability of every slice but the first.
-fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn::ImageFeatures, Tensor, Tensor)> {
+/// What the head sees of the same slice of every clip.
+struct Seen {
+    features: ImageFeatures,
+    readout: Tensor,
+    probability: Tensor,
+    expected: Expected,
+}
+
+/// All slices but the first.
+fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let starts: Vec<Tensor> = (0..b)
@@ -61,7 +70,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<(crate::nn
         let probability = Tensor::cat(&masks, 0);
         memories.push(trainee.memorize(&features, &probability));
         before = probability.shallow_clone();
-        seen.push((features, readout, probability));
+        seen.push(Seen { features, readout, probability, expected });
     }
     seen
 }

@@ -144,7 +144,7 @@ impl Networks for StandIn {
     }
 
     /// Falls with the mask's share of the region: large masks look doubtful.
-    fn quality(&self, _: &ImageFeatures, segmented: &Segmented) -> Tensor {
+    fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Tensor {
         1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
     }
 }

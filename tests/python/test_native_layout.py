@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from Mem3DLib import Native
+from Mem3DLib import Native, NativeTypes
 
 ROOT = Path(__file__).parents[2]
 HEADER = (ROOT / "include" / "mem3d.h").read_text()
@@ -27,7 +27,7 @@ def layout(tmp_path_factory):
 def test_every_struct_of_the_header_is_checked(layout):
     inHeader = set(re.findall(r"^} (mem3d_\w+);", HEADER, re.MULTILINE))
     assert set(layout) == inHeader
-    inPython = {name for name, value in vars(Native).items() if name.startswith("mem3d_") and isStruct(value)}
+    inPython = {name for name, value in vars(NativeTypes).items() if name.startswith("mem3d_") and isStruct(value)}
     assert inPython == inHeader
 
 
@@ -37,7 +37,7 @@ def isStruct(value):
 
 def test_sizes_and_offsets_are_those_of_c(layout):
     for name, expected in layout.items():
-        struct = getattr(Native, name)
+        struct = getattr(NativeTypes, name)
         got = {"sizeof": ctypes.sizeof(struct)}
         got.update((field[0], getattr(struct, field[0]).offset) for field in struct._fields_)
         assert got == expected, name
@@ -45,7 +45,7 @@ def test_sizes_and_offsets_are_those_of_c(layout):
 
 def test_structs_have_no_padding(layout):
     for name in layout:
-        struct = getattr(Native, name)
+        struct = getattr(NativeTypes, name)
         end = 0
         for field, *_ in struct._fields_:
             descriptor = getattr(struct, field)
@@ -76,19 +76,21 @@ def test_numbers_are_those_of_the_header():
         kind, bits = re.fullmatch(r"([a-z]+)(\d+)", dtype).groups()
         assert value("MEM3D_SCALAR_TYPE_%s%s" % (names[kind], bits)) == number
     statuses = dict(re.findall(r"MEM3D_STATUS_(\w+) = (\d+),", HEADER))
-    assert {int(n) for n in statuses.values()} - {0} == set(Native._ERRORS)
+    assert {int(n) for n in statuses.values()} - {0} == set(Native.ERRORS)
 
 
 def test_functions_are_those_of_the_header():
     declared = re.findall(r"MEM3D_API\s+[^;]*?\b(mem3d_\w+)\(([^;]*?)\);", HEADER)
-    assert {name for name, _ in declared} == set(Native.FUNCTIONS)
+    assert {name for name, _ in declared} == set(NativeTypes.FUNCTIONS)
     for name, parameters in declared:
         count = 0 if parameters.strip() == "void" else parameters.count(",") + 1
-        assert len(Native.FUNCTIONS[name]) == count, name
+        assert len(NativeTypes.FUNCTIONS[name]) == count, name
 
 
 def test_the_binding_is_python_3_9_and_free_of_slicer():
-    tree = ast.parse(Path(Native.__file__).read_text(), feature_version=(3, 9))
-    imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert imported == {"ctypes", "os", "sys", "collections", "numpy"}
+    imported = set()
+    for path in Path(Native.__file__).parent.glob("Native*.py"):
+        tree = ast.parse(path.read_text(), feature_version=(3, 9))
+        imported |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert imported == {"ctypes", "os", "sys", "collections", "numpy", "NativeErrors", None}

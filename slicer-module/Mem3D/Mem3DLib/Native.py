@@ -17,6 +17,10 @@ from collections import namedtuple
 
 import numpy as np
 
+from . import NativeTypes as c
+from .NativeErrors import *  # noqa: F401, F403 (the exceptions are part of this module's interface)
+from .NativeErrors import ERRORS, CancelledError, InternalError, InvalidArgumentError, LibraryNotFoundError
+
 ABI_VERSION = 1
 
 AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH = range(3)
@@ -26,16 +30,8 @@ PRESET_COMPACT, PRESET_PAPER = range(2)
 PRECISION_AUTO, PRECISION_F32, PRECISION_BF16, PRECISION_F16 = range(4)
 LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE = range(1, 6)
 
-SCALAR_TYPES = {
-    "uint8": 1,
-    "int8": 2,
-    "uint16": 3,
-    "int16": 4,
-    "uint32": 5,
-    "int32": 6,
-    "float32": 7,
-    "float64": 8,
-}
+_SCALARS = "uint8 int8 uint16 int16 uint32 int32 float32 float64".split()
+SCALAR_TYPES = {name: number + 1 for number, name in enumerate(_SCALARS)}
 
 Device = namedtuple("Device", "id name memoryTotalBytes memoryFreeBytes")
 ModelInfo = namedtuple(
@@ -46,257 +42,6 @@ ModelInfo = namedtuple(
 Progress = namedtuple("Progress", "done total slice segment")
 Suggestion = namedtuple("Suggestion", "segment axis slice quality gain")
 MemoryUsage = namedtuple("MemoryUsage", "volumeBytes masksBytes featuresBytes")
-
-
-class Error(Exception):
-    """A call that failed. Its text says why, and what to do; nothing was changed."""
-
-    status = None
-
-
-class LibraryNotFoundError(Error):
-    """The shared library is missing, or cannot be used."""
-
-
-class InvalidArgumentError(Error):
-    status = 1
-
-
-class InvalidStateError(Error):
-    status = 2
-
-
-class BusyError(Error):
-    status = 3
-
-
-class CancelledError(Error):
-    status = 4
-
-
-class FileError(Error):
-    status = 5
-
-
-class BadModelError(Error):
-    status = 6
-
-
-class UnsupportedError(Error):
-    status = 7
-
-
-class NoMemoryError(Error):
-    status = 8
-
-
-class TorchError(Error):
-    status = 9
-
-
-class InternalError(Error):
-    status = 99
-
-
-_ERRORS = {c.status: c for c in Error.__subclasses__() if c.status is not None}
-
-# ---- structs, field by field as in mem3d.h ----
-
-
-class mem3d_device_info(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
-        ("id", ctypes.c_char * 32),
-        ("name", ctypes.c_char * 128),
-        ("memory_total_bytes", ctypes.c_uint64),
-        ("memory_free_bytes", ctypes.c_uint64),
-    ]
-
-
-class mem3d_model_options(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("precision", ctypes.c_int32), ("device", ctypes.c_char_p)]
-
-
-class mem3d_model_info(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("preset", ctypes.c_int32),
-        ("name", ctypes.c_char_p),
-        ("provenance", ctypes.c_char_p),
-        ("licence", ctypes.c_char_p),
-        ("checksum", ctypes.c_char_p),
-        ("device", ctypes.c_char_p),
-        ("interaction_kinds", ctypes.c_uint32),
-        ("network_size", ctypes.c_uint32),
-        ("slice_size", ctypes.c_uint32),
-        ("context_slices", ctypes.c_uint32),
-        ("key_channels", ctypes.c_uint32),
-        ("value_channels", ctypes.c_uint32),
-        ("key_stride", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
-    ]
-
-
-class mem3d_volume_view(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("scalar_type", ctypes.c_int32),
-        ("data", ctypes.c_void_p),
-        ("shape", ctypes.c_int64 * 3),
-        ("byte_strides", ctypes.c_int64 * 3),
-        ("spacing_mm", ctypes.c_double * 3),
-        ("origin_mm", ctypes.c_double * 3),
-        ("direction", ctypes.c_double * 9),
-    ]
-
-
-class mem3d_interaction(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("segment", ctypes.c_uint32),
-        ("axis", ctypes.c_int32),
-        ("slice", ctypes.c_uint32),
-        ("kind", ctypes.c_int32),
-        ("negative", ctypes.c_int32),
-        ("points", ctypes.c_void_p),
-        ("n_points", ctypes.c_size_t),
-        ("radius_mm", ctypes.c_double),
-        ("raster", ctypes.c_void_p),
-        ("raster_byte_strides", ctypes.c_int64 * 2),
-    ]
-
-
-class mem3d_progress(ctypes.Structure):
-    _fields_ = [
-        ("done", ctypes.c_uint32),
-        ("total", ctypes.c_uint32),
-        ("slice", ctypes.c_uint32),
-        ("segment", ctypes.c_uint32),
-    ]
-
-
-mem3d_progress_fn = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.POINTER(mem3d_progress), ctypes.c_void_p)
-mem3d_log_fn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
-
-
-class mem3d_propagate_options(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("segment", ctypes.c_uint32),
-        ("axis_plus_one", ctypes.c_int32),
-        ("direction", ctypes.c_int32),
-        ("first_slice", ctypes.c_uint32),
-        ("n_slices", ctypes.c_uint32),
-        ("on_slice", mem3d_progress_fn),
-        ("user_data", ctypes.c_void_p),
-    ]
-
-
-class mem3d_session_options(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("replace_non_finite", ctypes.c_uint32),
-        ("window_low", ctypes.c_double),
-        ("window_high", ctypes.c_double),
-        ("memorize_every", ctypes.c_int32),
-        ("max_memory_slices", ctypes.c_int32),
-        ("stop_after_empty", ctypes.c_int32),
-        ("min_area", ctypes.c_int32),
-        ("presence_probability", ctypes.c_double),
-        ("presence_area_fraction", ctypes.c_double),
-        ("roi_scale", ctypes.c_double),
-        ("whole_slice", ctypes.c_uint32),
-        ("undo_depth", ctypes.c_int32),
-        ("feature_cache_bytes", ctypes.c_uint64),
-        ("presence_quality", ctypes.c_double),
-    ]
-
-
-class mem3d_suggestion(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("found", ctypes.c_uint32),
-        ("segment", ctypes.c_uint32),
-        ("axis", ctypes.c_int32),
-        ("slice", ctypes.c_uint32),
-        ("quality", ctypes.c_float),
-        ("gain", ctypes.c_float),
-        ("reserved", ctypes.c_uint32),
-    ]
-
-
-class mem3d_memory_usage(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
-        ("volume_bytes", ctypes.c_uint64),
-        ("masks_bytes", ctypes.c_uint64),
-        ("features_bytes", ctypes.c_uint64),
-    ]
-
-
-# ---- functions: what each takes; those that give no status say what they give ----
-
-_P = ctypes.POINTER
-_HANDLE, _TEXT, _BUFFER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p
-_I32, _U32, _SIZE = ctypes.c_int32, ctypes.c_uint32, ctypes.c_size_t
-
-FUNCTIONS = {
-    "mem3d_last_error": [],
-    "mem3d_version": [],
-    "mem3d_abi_version": [],
-    "mem3d_libtorch_version": [],
-    "mem3d_set_log_callback": [mem3d_log_fn, ctypes.c_void_p, _I32],
-    "mem3d_device_count": [_P(_U32)],
-    "mem3d_device_get_info": [_U32, _P(mem3d_device_info)],
-    "mem3d_set_thread_count": [_U32],
-    "mem3d_thread_count": [_P(_U32)],
-    "mem3d_model_load": [_TEXT, _P(mem3d_model_options), _P(_HANDLE)],
-    "mem3d_model_random": [_I32, ctypes.c_int64, _P(mem3d_model_options), _P(_HANDLE)],
-    "mem3d_model_get_info": [_HANDLE, _P(mem3d_model_info)],
-    "mem3d_model_free": [_HANDLE],
-    "mem3d_session_new": [_HANDLE, _P(mem3d_volume_view), _P(mem3d_session_options), _P(_HANDLE)],
-    "mem3d_session_free": [_HANDLE],
-    "mem3d_session_interact": [_HANDLE, _P(mem3d_interaction), _BUFFER, _SIZE],
-    "mem3d_session_set_slice_mask": [_HANDLE, _U32, _I32, _U32, _BUFFER, _SIZE],
-    "mem3d_session_set_mask": [_HANDLE, _U32, _BUFFER, _SIZE],
-    "mem3d_session_accept": [_HANDLE, _U32, _I32, _U32],
-    "mem3d_session_propagate": [_HANDLE, _P(mem3d_propagate_options), _P(_U32)],
-    "mem3d_session_cancel": [_HANDLE],
-    "mem3d_session_undo": [_HANDLE, _P(ctypes.c_bool)],
-    "mem3d_session_redo": [_HANDLE, _P(ctypes.c_bool)],
-    "mem3d_session_reset": [_HANDLE, _U32],
-    "mem3d_session_segments": [_HANDLE, _BUFFER, _SIZE, _P(_SIZE)],
-    "mem3d_session_annotated": [_HANDLE, _U32, _I32, _BUFFER, _SIZE, _P(_SIZE)],
-    "mem3d_session_quality": [_HANDLE, _U32, _I32, _BUFFER, _SIZE],
-    "mem3d_session_suggest_slice": [_HANDLE, _U32, _P(mem3d_suggestion)],
-    "mem3d_session_read_mask": [_HANDLE, _U32, _BUFFER, _SIZE],
-    "mem3d_session_read_slice_mask": [_HANDLE, _U32, _I32, _U32, _BUFFER, _SIZE],
-    "mem3d_session_read_probability": [_HANDLE, _U32, _BUFFER, _SIZE],
-    "mem3d_session_read_labels": [_HANDLE, _BUFFER, _SIZE],
-    "mem3d_session_window": [_HANDLE, _P(ctypes.c_double), _P(ctypes.c_double)],
-    "mem3d_session_memory_usage": [_HANDLE, _P(mem3d_memory_usage)],
-    "mem3d_session_save": [_HANDLE, _TEXT],
-    "mem3d_session_restore": [_HANDLE, _TEXT],
-}
-_RESULTS = {
-    "mem3d_last_error": _TEXT,
-    "mem3d_version": _TEXT,
-    "mem3d_abi_version": _U32,
-    "mem3d_libtorch_version": _TEXT,
-    "mem3d_model_free": None,
-    "mem3d_session_free": None,
-}
-
-
-def _struct(structType, /, **fields):
-    value = structType(struct_size=ctypes.sizeof(structType))
-    for name, field in fields.items():
-        if name not in dict(structType._fields_):
-            raise InvalidArgumentError("%s has no field %s" % (structType.__name__, name))
-        setattr(value, name, field)
-    return value
 
 
 def _path(path):
@@ -338,13 +83,13 @@ class Library:
             raise LibraryNotFoundError("%s cannot be loaded: %s" % (found, error)) from error
         self.path = found
         self._logFunction = None
-        for name, arguments in FUNCTIONS.items():
+        for name, arguments in c.FUNCTIONS.items():
             try:
                 function = getattr(self._c, name)
             except AttributeError as error:
                 raise LibraryNotFoundError("%s has no %s; it is of another version" % (found, name)) from error
             function.argtypes = arguments
-            function.restype = _RESULTS.get(name, _I32)
+            function.restype = c.RESULTS.get(name, ctypes.c_int32)
         if self._c.mem3d_abi_version() != ABI_VERSION:
             raise LibraryNotFoundError(
                 "%s has ABI version %d, this module needs %d; install the matching mem3d"
@@ -361,7 +106,7 @@ class Library:
         """Calls a function that gives a status; raises unless it succeeded."""
         status = getattr(self._c, name)(*arguments)
         if status != 0:
-            raise _ERRORS.get(status, InternalError)(_text(self._c.mem3d_last_error()))
+            raise ERRORS.get(status, InternalError)(_text(self._c.mem3d_last_error()))
 
     def version(self):
         return _text(self._c.mem3d_version())
@@ -379,16 +124,16 @@ class Library:
             except Exception:  # noqa: BLE001 - nothing may pass through C, and a message is not worth a crash
                 pass
 
-        function = mem3d_log_fn(trampoline) if onMessage else mem3d_log_fn()
+        function = c.mem3d_log_fn(trampoline) if onMessage else c.mem3d_log_fn()
         self.call("mem3d_set_log_callback", function, None, level)
         self._logFunction = function
 
     def devices(self):
-        count = _U32()
+        count = ctypes.c_uint32()
         self.call("mem3d_device_count", ctypes.byref(count))
         found = []
         for index in range(count.value):
-            info = _struct(mem3d_device_info)
+            info = c.struct(c.mem3d_device_info)
             self.call("mem3d_device_get_info", index, ctypes.byref(info))
             found.append(Device(_text(info.id), _text(info.name), info.memory_total_bytes, info.memory_free_bytes))
         return found
@@ -397,20 +142,20 @@ class Library:
         self.call("mem3d_set_thread_count", count)
 
     def threadCount(self):
-        count = _U32()
+        count = ctypes.c_uint32()
         self.call("mem3d_thread_count", ctypes.byref(count))
         return count.value
 
     def loadModel(self, path, device="auto", precision=PRECISION_AUTO):
-        options = _struct(mem3d_model_options, device=device.encode("utf-8"), precision=precision)
-        handle = _HANDLE()
+        options = c.struct(c.mem3d_model_options, device=device.encode("utf-8"), precision=precision)
+        handle = ctypes.c_void_p()
         self.call("mem3d_model_load", _path(path), ctypes.byref(options), ctypes.byref(handle))
         return Model(self, handle)
 
     def randomModel(self, preset=PRESET_COMPACT, seed=0, device="auto", precision=PRECISION_AUTO):
         """A model with random weights, for tests: its masks mean nothing."""
-        options = _struct(mem3d_model_options, device=device.encode("utf-8"), precision=precision)
-        handle = _HANDLE()
+        options = c.struct(c.mem3d_model_options, device=device.encode("utf-8"), precision=precision)
+        handle = ctypes.c_void_p()
         self.call("mem3d_model_random", preset, seed, ctypes.byref(options), ctypes.byref(handle))
         return Model(self, handle)
 
@@ -450,7 +195,7 @@ class Model(_Handle):
     _freeFunction = "mem3d_model_free"
 
     def info(self):
-        raw = _struct(mem3d_model_info)
+        raw = c.struct(c.mem3d_model_info)
         self._call("mem3d_model_get_info", ctypes.byref(raw))
         kinds = [kind for kind in range(32) if raw.interaction_kinds >> kind & 1]
         texts = [_text(t) for t in (raw.name, raw.provenance, raw.licence, raw.checksum, raw.device)]
@@ -471,15 +216,15 @@ class Model(_Handle):
         volume = volume.astype(volume.dtype.newbyteorder("="), copy=False)
         if 0 in volume.strides:
             volume = np.ascontiguousarray(volume)
-        view = _struct(mem3d_volume_view, scalar_type=scalarType, data=volume.ctypes.data)
+        view = c.struct(c.mem3d_volume_view, scalar_type=scalarType, data=volume.ctypes.data)
         view.shape[:] = volume.shape
         view.byte_strides[:] = volume.strides
         view.spacing_mm[:] = spacingMm
         view.origin_mm[:] = originMm
         if direction is not None:
             view.direction[:] = np.asarray(direction, dtype=np.float64).ravel()
-        raw = _struct(mem3d_session_options, **options)
-        handle = _HANDLE()
+        raw = c.struct(c.mem3d_session_options, **options)
+        handle = ctypes.c_void_p()
         self._call("mem3d_session_new", ctypes.byref(view), ctypes.byref(raw), ctypes.byref(handle))
         return Session(self._library, handle, volume.shape)
 
@@ -502,8 +247,8 @@ class Session(_Handle):
     def interact(self, segment, axis, slice, kind, points=None, raster=None, negative=False, radiusMm=0.0):
         """Draws; gives the slice's new mask. Points are [[depth, height, width], ...]; a raster is a mask of the slice."""
         mask = np.empty(self.sliceShape(axis), np.uint8)
-        drawn = _struct(
-            mem3d_interaction,
+        drawn = c.struct(
+            c.mem3d_interaction,
             segment=segment,
             axis=axis,
             slice=slice,
@@ -546,8 +291,8 @@ class Session(_Handle):
                 raised.append(error)
                 return False
 
-        options = _struct(
-            mem3d_propagate_options,
+        options = c.struct(
+            c.mem3d_propagate_options,
             segment=segment,
             axis_plus_one=0 if axis is None else axis + 1,
             direction=direction,
@@ -555,8 +300,8 @@ class Session(_Handle):
             n_slices=nSlices,
         )
         if onSlice is not None:
-            options.on_slice = mem3d_progress_fn(trampoline)
-        updated = _U32()
+            options.on_slice = c.mem3d_progress_fn(trampoline)
+        updated = ctypes.c_uint32()
         try:
             self._call("mem3d_session_propagate", ctypes.byref(options), ctypes.byref(updated))
         except CancelledError:
@@ -594,7 +339,7 @@ class Session(_Handle):
 
     def suggestSlice(self, segment=0):
         """The slice to correct next, or None."""
-        best = _struct(mem3d_suggestion)
+        best = c.struct(c.mem3d_suggestion)
         self._call("mem3d_session_suggest_slice", segment, ctypes.byref(best))
         return Suggestion(best.segment, best.axis, best.slice, best.quality, best.gain) if best.found else None
 
@@ -619,7 +364,7 @@ class Session(_Handle):
         return low.value, high.value
 
     def memoryUsage(self):
-        usage = _struct(mem3d_memory_usage)
+        usage = c.struct(c.mem3d_memory_usage)
         self._call("mem3d_session_memory_usage", ctypes.byref(usage))
         return MemoryUsage(usage.volume_bytes, usage.masks_bytes, usage.features_bytes)
 
@@ -640,7 +385,7 @@ class Session(_Handle):
         return changed.value
 
     def _list(self, name, *arguments):
-        count = _SIZE()
+        count = ctypes.c_size_t()
         self._call(name, *arguments, None, 0, ctypes.byref(count))
         values = np.empty(max(count.value, 1), np.uint32)
         self._call(name, *arguments, values.ctypes.data, values.size, ctypes.byref(count))

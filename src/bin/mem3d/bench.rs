@@ -157,10 +157,11 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
         "volume", "segments", "session", "interact", "first round", "s a slice", "refine", "of peak", "MB"
     );
     let mut rounds = Vec::new();
+    let before_mb = memory_mb("VmRSS:");
     // Segments are what compact shares its work between; the paper's networks see one.
     let segments: &[u32] = if whole { &[1] } else { &args.segments };
     for (&depth, &segments) in args.slices.iter().flat_map(|d| segments.iter().map(move |s| (d, s))) {
-        let timed = || time_round(args, &model, depth, segments, whole);
+        let timed = || time_round(args, &model, depth, segments, whole, before_mb);
         let r = console::busy(format!("timing {depth} slices"), timed)?;
         println!(
             "  {:>16} {:8} {:9.3} {:9.3} {:12.2} {:12.4} {:10.2} {:>7.0}% {:8.0}{}",
@@ -245,7 +246,7 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
         nn::Expected { shape: image(1) * 2.0 - 1.0, before_mask: mask.shallow_clone(), before_slice: image(1) };
     line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
     let segmented = networks.segment(&features, &[bank.view()], &expected);
-    line("quality", &mut || drop(networks.quality(&features, &segmented)));
+    line("quality", &mut || drop(networks.quality(&features, &segmented, &expected)));
     let zero = || image(1).zeros_like();
     let input = InteractionInput {
         slices: slices.shallow_clone(),
@@ -288,10 +289,10 @@ fn synthetic(depth: usize, size: usize) -> (Volume, impl Fn(usize, usize, usize)
     (volume.expect("a synthetic volume is well formed"), inside)
 }
 
-fn time_round(args: &Args, model: &Model, depth: usize, segments: u32, whole: bool) -> Result<Round> {
+/// `before_mb`: what the process held before there was a volume.
+fn time_round(args: &Args, model: &Model, depth: usize, segments: u32, whole: bool, before_mb: f64) -> Result<Round> {
     let (volume, inside) = synthetic(depth, args.size);
     let copy = volume.clone();
-    let before_mb = memory_mb("VmRSS:") - volume.data().bytes() as f64 / 1e6;
     reset_peak();
     // Random weights know no end of a target: every slice is segmented, so that the work is the same.
     let options = SessionOptions { stop_after_empty: 0, whole_slice: whole, ..SessionOptions::default() };

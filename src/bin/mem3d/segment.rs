@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Prints, per segment, its slices, volume and mean quality, and which slice to correct next.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Volume (NIfTI or NRRD).
+    /// Volume: NIfTI, NRRD, or the folder of a DICOM series.
     volume: PathBuf,
     /// What was drawn: prompts files (.json, see docs/prompts.md) and markups of 3D Slicer (.mrk.json).
     #[arg(required_unless_present = "resume")]

@@ -5,6 +5,7 @@ mod sheet;
 use super::console;
 use clap::ValueEnum;
 use indicatif::ProgressStyle;
+use mem3d::nn::params::TensorMap;
 use mem3d::nn::{Preset, device, weights};
 use mem3d::train::networks::Design;
 use mem3d::train::run::{CHECKPOINT, export};
@@ -37,9 +38,10 @@ pub struct Args {
     /// JSON file with hyper-parameters of the preset that differ from its defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Model file whose weights to start from.
+    /// Model file whose weights to start from, or with :STAGE[+STAGE] those of its networks that these stages train. Several may
+    /// be given; what none gives starts at random.
     #[arg(long, value_name = "MODEL")]
-    init: Option<PathBuf>,
+    init: Vec<String>,
     /// Stages to train, in this order: memory, interaction, quality, or all.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
     stages: Vec<StageArg>,
@@ -243,17 +245,36 @@ pub fn run(args: &Args) -> Result<()> {
             args.out.display()
         )));
     }
-    let init = match &args.init {
-        Some(path) => Some(weights::read(path)?.tensors),
-        None => None,
-    };
+    let init = initial_weights(&args.init, &options.design)?;
     train(args, Training::new(options, run_options(args)?, init)?)
+}
+
+/// The tensors of all `--init`; none without any.
+fn initial_weights(init: &[String], design: &Design) -> Result<Option<TensorMap>> {
+    let mut all = TensorMap::new();
+    for text in init {
+        let (path, stages) = model_and_stages(text);
+        let belongs = |name: &str| stages.iter().any(|&s| design.belongs(name, s));
+        all.extend(weights::read(path)?.tensors.into_iter().filter(|(name, _)| belongs(name)));
+    }
+    Ok((!init.is_empty()).then_some(all))
+}
+
+/// `MODEL`, which gives all stages, or `MODEL:STAGE+STAGE`. A colon that no stage follows belongs to the path.
+fn model_and_stages(text: &str) -> (&Path, Vec<Stage>) {
+    let stage = |name: &str| Stage::ALL.into_iter().find(|s| s.name() == name);
+    if let Some((path, names)) = text.rsplit_once(':')
+        && let Some(stages) = names.split('+').map(stage).collect::<Option<Vec<_>>>()
+    {
+        return (Path::new(path), stages);
+    }
+    (Path::new(text), Stage::ALL.to_vec())
 }
 
 fn options(args: &Args) -> Result<TrainOptions> {
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| Error::io(path, e));
-    let design = match &args.init {
-        Some(path) => Design::of_model(&weights::read(path)?.header)?,
+    let design = match args.init.first() {
+        Some(text) => Design::of_model(&weights::read(model_and_stages(text).0)?.header)?,
         None => {
             let preset = match args.preset {
                 PresetArg::Compact => Preset::Compact,

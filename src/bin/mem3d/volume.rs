@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Converts a volume or label volume between NIfTI, NRRD and Slicer's segmentation, by the names of the files.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File to read: .nii, .nii.gz, .nrrd, .nhdr or .seg.nrrd.
+    /// What to read: .nii, .nii.gz, .nrrd, .nhdr, .seg.nrrd, or the folder of a DICOM series.
     input: PathBuf,
     /// File to write: .nii, .nii.gz, .nrrd or .seg.nrrd (one segment a label). An existing one is replaced.
     output: PathBuf,

@@ -2,12 +2,9 @@
 //! itself, taken under soft weights. The cue of histogram-based interactive segmentation (Boykov and Jolly, "Interactive Graph
 //! Cuts", 2001), given to the networks as one more channel.
 
+use super::histogram::{Bins, range};
 use tch::{Kind, Tensor};
 
-/// Bins of the histograms.
-const BINS: i64 = 48;
-/// They cover this many standard deviations on both sides of the mean.
-const SPAN: f64 = 2.5;
 /// Largest logarithm of a ratio; it becomes 1.
 const LARGEST: f64 = 3.0;
 /// Weight, in pixels, at which a histogram counts half.
@@ -21,30 +18,13 @@ pub(super) fn appearance(intensity: &Tensor, inside: &Tensor, outside: &Tensor) 
     let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
     let x = half(intensity);
     let shape = x.size();
-    let flat = |t: &Tensor| t.view([shape[0], 1, -1]);
-    let (x, inside, outside) = (flat(&x), flat(&half(inside)), flat(&half(outside)));
-    let sum = |t: &Tensor| t.sum_dim_intlist(2, true, Kind::Float);
-
-    // Bins fit the intensities that are looked at, not the whole volume's.
-    let weight: Tensor = &inside + &outside + 1e-6;
-    let total = sum(&weight);
-    let mean = sum(&(&x * &weight)) / &total;
-    let deviation = (sum(&((&x - &mean).square() * &weight)) / &total).sqrt().clamp_min(1e-3);
-    let last = (BINS - 1) as f64;
-    let position = (((&x - &mean) / deviation / SPAN + 1.0) * (0.5 * last)).clamp(0.0, last);
-    let bins = Tensor::arange(BINS, (Kind::Float, x.device())).view([1, BINS, 1]);
-    // Each pixel lies between two bins: [N, BINS, H * W].
-    let membership = (1.0f64 - Tensor::abs(&(position - bins))).clamp_min(0.0);
-
-    let histogram = |weight: &Tensor| {
-        let total = sum(weight);
-        let counts = membership.matmul(&weight.transpose(1, 2)).transpose(1, 2);
-        let smooth = counts.avg_pool1d([3], [1], [1], false, true);
-        ((smooth + 0.02) / (&total + 0.02 * BINS as f64), &total / (&total + TRUSTED))
-    };
-    let ((inside, known), (outside, also)) = (histogram(&inside), histogram(&outside));
-    let ratio = (inside / outside).log().clamp(-LARGEST, LARGEST) * (known * also / LARGEST);
-    ratio.matmul(&membership).view(shape.as_slice())
+    let [x, inside, outside] = [x, half(inside), half(outside)].map(|t| t.flatten(1, -1));
+    let bins = Bins::new(&x, &range(&x, &(&inside + &outside)));
+    let ((inside, inside_weight), (outside, outside_weight)) = (bins.histogram(&inside), bins.histogram(&outside));
+    let known = |weight: &Tensor| weight / (weight + TRUSTED);
+    let known = known(&inside_weight) * known(&outside_weight) / LARGEST;
+    let ratio = (inside / outside).log().clamp(-LARGEST, LARGEST) * known;
+    bins.look_up(&ratio).view(shape.as_slice())
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 //! segmentation using expert priors", 2011; Rousseau et al., 2011). A memory read without anything learnt, at close
 //! range and fine resolution; the networks get it as one more channel.
 
+use super::super::layers::size2;
 use tch::{Kind, Tensor};
 
 /// Patches up to this many pixels away are compared, at half resolution.
-const RADIUS: i64 = 5;
+const RADIUS: i64 = 4;
 /// Standard deviation of the preference for near ones, pixels at half resolution.
 const NEAR: f64 = 2.5;
 /// Side of a patch, pixels at half resolution.
@@ -23,28 +24,29 @@ const NEW: f64 = 8.0;
 pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
     let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
     let (slice, before_slice, before_mask) = (half(slice), half(before_slice), half(before_mask));
-    let size = slice.size();
-    let window = 2 * RADIUS + 1;
-    // [N, window^2, H, W]: what lies at each displacement.
+    let [height, width] = size2(&slice);
+    let displacements: Vec<(i64, i64)> = (-RADIUS..=RADIUS)
+        .flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)))
+        .filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
+        .collect();
+    // [N, displacements, H, W]: what lies at each displacement.
     let around = |t: &Tensor| {
         let padded = t.replication_pad2d([RADIUS; 4]);
-        padded.im2col([window, window], [1, 1], [0, 0], [1, 1]).view([size[0], window * window, size[2], size[3]])
+        let moved = |(r, c): &(i64, i64)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
+        Tensor::cat(&displacements.iter().map(moved).collect::<Vec<_>>(), 1)
     };
-    let difference = (around(&before_slice) - &slice).square();
+    let difference = (around(&before_slice) - &slice).square_();
     let pad = PATCH / 2;
     let difference = difference.avg_pool2d([PATCH, PATCH], [1, 1], [pad, pad], false, false, None::<i64>);
     // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
     let best = difference.amin([1i64].as_slice(), true);
     let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
     let new = (best / &noise / NEW).clamp(0.0, 1.0);
-    let displacement: Vec<f32> = (0..window * window)
-        .map(|i| {
-            let (r, c) = ((i / window - RADIUS) as f64, (i % window - RADIUS) as f64);
-            ((r * r + c * c) / (2.0 * NEAR * NEAR)) as f32
-        })
-        .collect();
+    let displacement: Vec<f32> =
+        displacements.iter().map(|&(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
     let displacement = Tensor::from_slice(&displacement).view([1, -1, 1, 1]).to_device(slice.device());
-    let weights = (-(difference / noise) * 0.5 - displacement).softmax(1, Kind::Float);
+    let sharpness: Tensor = -0.5 / noise;
+    let weights = (difference * sharpness - displacement).softmax(1, Kind::Float);
     let label = (weights * around(&before_mask)).sum_dim_intlist(1, true, Kind::Float);
     (label * 2.0 - 1.0, new)
 }

@@ -9,12 +9,15 @@
 //! | [`MemoryEncoder`] | slices, `f8`, masks | value `[N, CV, H/8, W/8]` |
 //! | memory read | key, memory | readout `[N, CV, H/8, W/8]`: negative squared L2 (as STCN) |
 //! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices, expected shape | mask logits `[N, 1, H, W]` |
-//! | [`QualityHead`] | `f8`, readout, guide, probability | quality `[N]` |
+//! | [`QualityHead`] | `f8`, readout, guide, probability, slice before | quality `[N]` |
 //! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
 
 mod appearance;
 mod blocks;
 mod decoder;
+mod evidence;
+mod geodesic;
+mod histogram;
 mod image_encoder;
 mod interaction_net;
 mod matched;
@@ -159,7 +162,7 @@ impl CompactNets {
     /// # Shapes
     /// `masks`: `[N, 1, H, W]` / N memories `[P, CK]`, `[P, CV]`.
     pub fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
-        let values = self.memory_encoder.forward(&features.slices, f8(features), masks);
+        let values = self.memory_encoder.forward(&features.slices, &features.skips[2], masks);
         let rows = |t: &Tensor, n: i64| t.get(n).flatten(1, 2).transpose(0, 1).contiguous();
         (0..values.size()[0]).map(|n| Memory { keys: rows(&features.key, n), values: rows(&values, n) }).collect()
     }
@@ -176,10 +179,6 @@ impl CompactNets {
         let (logits, guide) = self.decoder.forward(&readout, features, expected);
         (logits, Tensor::cat(&[&readout, &guide], 1))
     }
-}
-
-fn f8(features: &ImageFeatures) -> &Tensor {
-    &features.skips[2]
 }
 
 /// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax.
@@ -255,10 +254,9 @@ impl Networks for Compact {
         Segmented { probability: logits.sigmoid(), readout }
     }
 
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented) -> Tensor {
-        let logits =
-            self.nets.quality_head.forward(f8(features), &segmented.readout, &self.input(&segmented.probability));
-        f32(&logits).sigmoid()
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Tensor {
+        let head = &self.nets.quality_head;
+        f32(&head.forward(features, &segmented.readout, &segmented.probability, expected)).sigmoid()
     }
 }
 
@@ -321,7 +319,7 @@ mod tests {
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
             let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
             assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 100, 8, 6]));
-            let q = c.quality(&f, &s);
+            let q = c.quality(&f, &s, &expected(&[2, 1, 64, 48]));
             assert_eq!(q.size(), [2]);
             assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
         })
@@ -351,14 +349,14 @@ mod tests {
             assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
             let all = expected(&[2, 1, 32, 32]);
             let s = c.segment(&f, &together, &all);
-            let q = c.quality(&f, &s);
+            let q = c.quality(&f, &s, &all);
             for n in 0..2 {
                 let one = c.encode_image(&x.narrow(0, n, 1));
                 let memory = c.memorize(&one, &masks.narrow(0, n, 1));
                 assert!(close(&memory[0].values, &together[n as usize].values));
                 let alone = c.segment(&one, &memory, &one_of(&all, n));
                 assert!(close(&alone.probability, &s.probability.narrow(0, n, 1)));
-                assert!(close(&c.quality(&one, &alone), &q.narrow(0, n, 1)));
+                assert!(close(&c.quality(&one, &alone, &one_of(&all, n)), &q.narrow(0, n, 1)));
             }
             // The mask matters.
             let other = c.memorize(&f, &(1.0 - &masks));
@@ -387,9 +385,9 @@ mod tests {
         }
         let x = noise(&[1, 1, 32, 32], 6);
         let f = nets.image_encoder.forward(&x);
-        let (logits, readout) =
-            nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected(&[1, 1, 32, 32]));
-        let quality = nets.quality_head.forward(f8(&f), &readout, &logits.sigmoid());
+        let expected = expected(&[1, 1, 32, 32]);
+        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected);
+        let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &expected);
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
         (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
         for (name, t) in weights.trainable() {

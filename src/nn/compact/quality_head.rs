@@ -1,11 +1,14 @@
 //! Quality head (paper §2.3, eq. 8): features, readout and mask to the mask's expected IoU. Three convolutions, pooling
-//! over the mask and over the whole region, three fully connected layers; any input size.
+//! over the mask and over the whole region, three fully connected layers, which are also told what changed since the slice
+//! before; any input size.
 
 use super::super::layers::{ConvOptions, Linear, resize, size2};
 use super::super::params::Params;
+use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
 use super::blocks::ConvNorm;
 use super::decoder::TOLD;
+use super::evidence::{EVIDENCE, evidence};
 use tch::{Kind, Tensor};
 
 /// Channels of the convolutions.
@@ -35,14 +38,28 @@ impl QualityHead {
         let linear = |i: usize, inputs, outputs| Linear::new(&params.sub(format!("linear.{i}")), inputs, outputs);
         QualityHead {
             convs: [conv(0, inputs), conv(1, WIDTH), conv(2, WIDTH)],
-            linears: [linear(0, 2 * WIDTH + 2 * RAW, WIDTH), linear(1, WIDTH, WIDTH / 2), linear(2, WIDTH / 2, 1)],
+            linears: [
+                linear(0, 2 * WIDTH + 2 * RAW + EVIDENCE, WIDTH),
+                linear(1, WIDTH, WIDTH / 2),
+                linear(2, WIDTH / 2, 1),
+            ],
             values: config.value_channels,
         }
     }
 
     /// # Shapes
-    /// `f8`: `[N, C8, h, w]`; `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logit `[N]`.
-    pub fn forward(&self, f8: &Tensor, readout: &Tensor, probability: &Tensor) -> Tensor {
+    /// `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logit `[N]`.
+    pub fn forward(
+        &self,
+        features: &ImageFeatures,
+        readout: &Tensor,
+        probability: &Tensor,
+        expected: &Expected,
+    ) -> Tensor {
+        let f8 = &features.skips[2];
+        let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
+        let evidence = evidence(&slice, probability, &expected.before_slice, &expected.before_mask).to_kind(f8.kind());
+        let probability = &probability.to_kind(f8.kind());
         let certainty = (probability * 2.0 - 1.0).abs();
         let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));
         let mask = maps.narrow(1, 0, 1);
@@ -55,7 +72,7 @@ impl QualityHead {
         let x = Tensor::cat(&[x, raw], 1);
         let inside = sum(&(&x * &mask)) / &area;
         let whole = x.mean_dim(dims.as_slice(), false, None::<Kind>);
-        let x = Tensor::cat(&[inside, whole], 1);
+        let x = Tensor::cat(&[inside, whole, evidence], 1);
         let x = self.linears[0].forward(&x).relu();
         let x = self.linears[1].forward(&x).relu();
         self.linears[2].forward(&x).squeeze_dim(1)

@@ -1,0 +1,205 @@
+"""The structs and functions of mem3d.h as ctypes sees them, field by field and argument by argument. Native.py makes classes
+of them."""
+
+import ctypes
+
+from .NativeErrors import InvalidArgumentError
+
+# ---- structs, field by field as in mem3d.h ----
+
+
+class mem3d_device_info(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("id", ctypes.c_char * 32),
+        ("name", ctypes.c_char * 128),
+        ("memory_total_bytes", ctypes.c_uint64),
+        ("memory_free_bytes", ctypes.c_uint64),
+    ]
+
+
+class mem3d_model_options(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_uint32), ("precision", ctypes.c_int32), ("device", ctypes.c_char_p)]
+
+
+class mem3d_model_info(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("preset", ctypes.c_int32),
+        ("name", ctypes.c_char_p),
+        ("provenance", ctypes.c_char_p),
+        ("licence", ctypes.c_char_p),
+        ("checksum", ctypes.c_char_p),
+        ("device", ctypes.c_char_p),
+        ("interaction_kinds", ctypes.c_uint32),
+        ("network_size", ctypes.c_uint32),
+        ("slice_size", ctypes.c_uint32),
+        ("context_slices", ctypes.c_uint32),
+        ("key_channels", ctypes.c_uint32),
+        ("value_channels", ctypes.c_uint32),
+        ("key_stride", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
+class mem3d_volume_view(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("scalar_type", ctypes.c_int32),
+        ("data", ctypes.c_void_p),
+        ("shape", ctypes.c_int64 * 3),
+        ("byte_strides", ctypes.c_int64 * 3),
+        ("spacing_mm", ctypes.c_double * 3),
+        ("origin_mm", ctypes.c_double * 3),
+        ("direction", ctypes.c_double * 9),
+    ]
+
+
+class mem3d_interaction(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("segment", ctypes.c_uint32),
+        ("axis", ctypes.c_int32),
+        ("slice", ctypes.c_uint32),
+        ("kind", ctypes.c_int32),
+        ("negative", ctypes.c_int32),
+        ("points", ctypes.c_void_p),
+        ("n_points", ctypes.c_size_t),
+        ("radius_mm", ctypes.c_double),
+        ("raster", ctypes.c_void_p),
+        ("raster_byte_strides", ctypes.c_int64 * 2),
+    ]
+
+
+class mem3d_progress(ctypes.Structure):
+    _fields_ = [
+        ("done", ctypes.c_uint32),
+        ("total", ctypes.c_uint32),
+        ("slice", ctypes.c_uint32),
+        ("segment", ctypes.c_uint32),
+    ]
+
+
+mem3d_progress_fn = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.POINTER(mem3d_progress), ctypes.c_void_p)
+mem3d_log_fn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
+
+
+class mem3d_propagate_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("segment", ctypes.c_uint32),
+        ("axis_plus_one", ctypes.c_int32),
+        ("direction", ctypes.c_int32),
+        ("first_slice", ctypes.c_uint32),
+        ("n_slices", ctypes.c_uint32),
+        ("on_slice", mem3d_progress_fn),
+        ("user_data", ctypes.c_void_p),
+    ]
+
+
+class mem3d_session_options(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("replace_non_finite", ctypes.c_uint32),
+        ("window_low", ctypes.c_double),
+        ("window_high", ctypes.c_double),
+        ("memorize_every", ctypes.c_int32),
+        ("max_memory_slices", ctypes.c_int32),
+        ("stop_after_empty", ctypes.c_int32),
+        ("min_area", ctypes.c_int32),
+        ("presence_probability", ctypes.c_double),
+        ("presence_area_fraction", ctypes.c_double),
+        ("roi_scale", ctypes.c_double),
+        ("whole_slice", ctypes.c_uint32),
+        ("undo_depth", ctypes.c_int32),
+        ("feature_cache_bytes", ctypes.c_uint64),
+        ("presence_quality", ctypes.c_double),
+    ]
+
+
+class mem3d_suggestion(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("found", ctypes.c_uint32),
+        ("segment", ctypes.c_uint32),
+        ("axis", ctypes.c_int32),
+        ("slice", ctypes.c_uint32),
+        ("quality", ctypes.c_float),
+        ("gain", ctypes.c_float),
+        ("reserved", ctypes.c_uint32),
+    ]
+
+
+class mem3d_memory_usage(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("volume_bytes", ctypes.c_uint64),
+        ("masks_bytes", ctypes.c_uint64),
+        ("features_bytes", ctypes.c_uint64),
+    ]
+
+
+# ---- functions: what each takes; those that give no status say what they give ----
+
+_P = ctypes.POINTER
+_HANDLE, _TEXT, _BUFFER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p
+_I32, _U32, _SIZE = ctypes.c_int32, ctypes.c_uint32, ctypes.c_size_t
+
+FUNCTIONS = {
+    "mem3d_last_error": [],
+    "mem3d_version": [],
+    "mem3d_abi_version": [],
+    "mem3d_libtorch_version": [],
+    "mem3d_set_log_callback": [mem3d_log_fn, ctypes.c_void_p, _I32],
+    "mem3d_device_count": [_P(_U32)],
+    "mem3d_device_get_info": [_U32, _P(mem3d_device_info)],
+    "mem3d_set_thread_count": [_U32],
+    "mem3d_thread_count": [_P(_U32)],
+    "mem3d_model_load": [_TEXT, _P(mem3d_model_options), _P(_HANDLE)],
+    "mem3d_model_random": [_I32, ctypes.c_int64, _P(mem3d_model_options), _P(_HANDLE)],
+    "mem3d_model_get_info": [_HANDLE, _P(mem3d_model_info)],
+    "mem3d_model_free": [_HANDLE],
+    "mem3d_session_new": [_HANDLE, _P(mem3d_volume_view), _P(mem3d_session_options), _P(_HANDLE)],
+    "mem3d_session_free": [_HANDLE],
+    "mem3d_session_interact": [_HANDLE, _P(mem3d_interaction), _BUFFER, _SIZE],
+    "mem3d_session_set_slice_mask": [_HANDLE, _U32, _I32, _U32, _BUFFER, _SIZE],
+    "mem3d_session_set_mask": [_HANDLE, _U32, _BUFFER, _SIZE],
+    "mem3d_session_accept": [_HANDLE, _U32, _I32, _U32],
+    "mem3d_session_propagate": [_HANDLE, _P(mem3d_propagate_options), _P(_U32)],
+    "mem3d_session_cancel": [_HANDLE],
+    "mem3d_session_undo": [_HANDLE, _P(ctypes.c_bool)],
+    "mem3d_session_redo": [_HANDLE, _P(ctypes.c_bool)],
+    "mem3d_session_reset": [_HANDLE, _U32],
+    "mem3d_session_segments": [_HANDLE, _BUFFER, _SIZE, _P(_SIZE)],
+    "mem3d_session_annotated": [_HANDLE, _U32, _I32, _BUFFER, _SIZE, _P(_SIZE)],
+    "mem3d_session_quality": [_HANDLE, _U32, _I32, _BUFFER, _SIZE],
+    "mem3d_session_suggest_slice": [_HANDLE, _U32, _P(mem3d_suggestion)],
+    "mem3d_session_read_mask": [_HANDLE, _U32, _BUFFER, _SIZE],
+    "mem3d_session_read_slice_mask": [_HANDLE, _U32, _I32, _U32, _BUFFER, _SIZE],
+    "mem3d_session_read_probability": [_HANDLE, _U32, _BUFFER, _SIZE],
+    "mem3d_session_read_labels": [_HANDLE, _BUFFER, _SIZE],
+    "mem3d_session_window": [_HANDLE, _P(ctypes.c_double), _P(ctypes.c_double)],
+    "mem3d_session_memory_usage": [_HANDLE, _P(mem3d_memory_usage)],
+    "mem3d_session_save": [_HANDLE, _TEXT],
+    "mem3d_session_restore": [_HANDLE, _TEXT],
+}
+RESULTS = {
+    "mem3d_last_error": _TEXT,
+    "mem3d_version": _TEXT,
+    "mem3d_abi_version": _U32,
+    "mem3d_libtorch_version": _TEXT,
+    "mem3d_model_free": None,
+    "mem3d_session_free": None,
+}
+
+
+def struct(structType, /, **fields):
+    """A struct with its size and these fields set, all others zero."""
+    value = structType(struct_size=ctypes.sizeof(structType))
+    for name, field in fields.items():
+        if name not in dict(structType._fields_):
+            raise InvalidArgumentError("%s has no field %s" % (structType.__name__, name))
+        setattr(value, name, field)
+    return value

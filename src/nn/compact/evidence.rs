@@ -1,0 +1,99 @@
+//! Signs that a mask still holds what the mask of the slice before held: numbers for the quality head. At the end of a target the
+//! mask is carried on to something else, whose intensities, contrast or outline differ.
+
+use super::histogram::{Bins, range};
+use tch::{Kind, Tensor};
+
+/// Numbers a slice.
+pub(super) const EVIDENCE: i64 = 5;
+/// Largest logarithm of a ratio of areas.
+const LARGEST: f64 = 3.0;
+/// Side of the ring around a mask, pixels at half resolution, both sides of its border together.
+const RING: i64 = 7;
+/// Width of its border, the same.
+const BORDER: i64 = 3;
+
+/// What a mask looks like on its slice.
+struct Look {
+    /// Area, pixels at half resolution.
+    area: Tensor,
+    /// Mean inside minus mean in the ring around, over the deviation of both.
+    contrast: Tensor,
+    /// Mean difference of neighbours along the border over the deviation.
+    edge: Tensor,
+    intensities: Tensor,
+    inside: Tensor,
+    range: (Tensor, Tensor),
+}
+
+/// Overlap of the intensities' histograms (0 to 1), logarithm of the ratio of areas, contrast now and before, change of the
+/// sharpness of the outline (-1 to 1).
+///
+/// # Shapes
+/// All `[N, 1, H, W]`, masks 0..1 / `[N, 5]`, f32.
+pub(super) fn evidence(slice: &Tensor, mask: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> Tensor {
+    let (now, before) = (Look::new(slice, mask), Look::new(before_slice, before_mask));
+    // The bins are those of the slice before: there the mask is as good as it gets.
+    let histogram = |look: &Look| Bins::new(&look.intensities, &before.range).histogram(&look.inside).0;
+    let overlap = histogram(&now).minimum(&histogram(&before)).sum_dim_intlist(1, true, Kind::Float);
+    let ratio = ((&now.area + 1.0) / (&before.area + 1.0)).log().clamp(-LARGEST, LARGEST);
+    let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
+    Tensor::cat(&[overlap, ratio, now.contrast, before.contrast, change], 1)
+}
+
+impl Look {
+    fn new(slice: &Tensor, mask: &Tensor) -> Look {
+        let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
+        let (x, mask) = (half(slice), half(mask));
+        // In two goes, which is faster than in one.
+        let along = |t: &Tensor, kernel: [i64; 2]| t.max_pool2d(kernel, [1, 1], kernel.map(|n| n / 2), [1, 1], false);
+        let most = |t: &Tensor, side: i64| along(&along(t, [side, 1]), [1, side]);
+        let ring = most(&mask, RING) - &mask;
+        let border = most(&mask, BORDER) + most(&-&mask, BORDER);
+        let neighbours = most(&x, BORDER) + most(&-&x, BORDER);
+        let flat = |t: &Tensor| t.flatten(1, -1);
+        let sum = |t: &Tensor| flat(t).sum_dim_intlist(1, true, Kind::Float);
+        let mean = |t: &Tensor, weight: &Tensor| sum(&(t * weight)) / (sum(weight) + 1e-3);
+        let (intensities, inside) = (flat(&x), flat(&mask));
+        let range = range(&intensities, &(&inside + flat(&ring)));
+        Look {
+            area: sum(&mask),
+            contrast: (mean(&x, &mask) - mean(&x, &ring)) / &range.1,
+            edge: mean(&neighbours, &border) / &range.1,
+            intensities,
+            inside,
+            range,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(f: &dyn Fn(usize, usize) -> f32) -> Tensor {
+        let values: Vec<f32> = (0..48 * 48).map(|i| f(i / 48, i % 48)).collect();
+        Tensor::from_slice(&values).view([1, 1, 48, 48])
+    }
+
+    #[test]
+    fn a_target_that_ended_looks_different() {
+        let inside = |r: usize, c: usize| (16..32).contains(&r) && (16..32).contains(&c);
+        let mask = map(&|r, c| f32::from(inside(r, c)));
+        let present = map(&|r, c| if inside(r, c) { 0.8 } else { 0.2 });
+        let gone = map(&|_, _| 0.2);
+        let at = |t: &Tensor, i: i64| t.double_value(&[0, i]);
+        let same = evidence(&present, &mask, &present, &mask);
+        assert_eq!(same.size(), [1, EVIDENCE]);
+        assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 1).abs() < 1e-6 && at(&same, 4).abs() < 1e-6);
+        assert!(at(&same, 2) > 1.0 && (at(&same, 2) - at(&same, 3)).abs() < 1e-6);
+        let ended = evidence(&gone, &mask, &present, &mask);
+        assert!(at(&ended, 0) < 0.1 && at(&ended, 2).abs() < 0.01 && at(&ended, 4) < -0.8, "{ended:?}");
+        // Half as large in every direction: a quarter of the area, 17 and 65 pixels with one more each.
+        let small = map(&|r, c| f32::from((20..28).contains(&r) && (20..28).contains(&c)));
+        let shrunk = evidence(&present, &small, &present, &mask);
+        assert!((at(&shrunk, 1) - (17.0f64 / 65.0).ln()).abs() < 1e-5);
+        let empty = evidence(&present, &mask.zeros_like(), &present, &mask);
+        assert!(Vec::<f32>::try_from(empty.view([-1])).unwrap().iter().all(|v| v.is_finite()));
+    }
+}
