@@ -57,8 +57,10 @@ struct Chain {
     left: usize,
     bank: MemoryBank,
     roi: Roi,
-    /// Mask of the slice before the next, or of the last one with the target.
-    before: Plane,
+    /// The last slice with the target and its mask; most often the one before the next.
+    before: (usize, Plane),
+    /// Area of the mask that the chain starts from, pixels.
+    annotated_area: usize,
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
     /// Box of the last mask that was not empty.
@@ -275,7 +277,8 @@ fn start_chains(
                         MemoryBank::new(read.map(|(k, m)| (*k, m)), context.options.max_memory_slices)
                     },
                     roi,
-                    before: Plane::from_dense(mask(start), grid.cols),
+                    before: (start, Plane::from_dense(mask(start), grid.cols)),
+                    annotated_area: area(mask(start)),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
                     target,
                     area: area(mask(start)),
@@ -328,8 +331,8 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
     let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
-    let [shape, before_mask, before_slice] = expected;
-    let expected = Expected { shape, before_mask, before_slice };
+    let [shape, before_mask, before_slice, annotated_area] = expected;
+    let expected = Expected { shape, before_mask, before_slice, annotated_area };
     let segmented = context.networks.segment(&features, &memory, &expected);
     let quality = context.networks.quality(&features, &segmented, &expected).to_kind(Kind::Double);
     let mut masks = Vec::with_capacity(batch.len());
@@ -354,7 +357,7 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         let plane = Plane::from_dense(&dense, grid.cols);
         if present {
             // After an empty slice the last mask is still what is looked for: the end may have been called too early.
-            chain.before = plane.clone();
+            chain.before = (chain.next, plane.clone());
             // It was not the end: targets have no holes between slices.
             chain.estimates.extend(std::mem::take(&mut chain.doubtful));
         }
@@ -387,8 +390,8 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     }
 }
 
-/// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before.
-fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 3] {
+/// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before, annotated area.
+fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 4] {
     let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
@@ -397,9 +400,9 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
         super::roi::resize(&part, size, size).contiguous()
     };
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
-    let (mut shapes, mut masks, mut slices) = (vec![], vec![], vec![]);
+    let (mut shapes, mut masks, mut slices, mut areas) = (vec![], vec![], vec![], vec![]);
     for (n, chain) in batch.iter().enumerate() {
-        let mask = seen(&chain.before, chain.roi);
+        let (before, mask) = (chain.before.0, seen(&chain.before.1, chain.roi));
         let after = chain.after.as_ref().map(|(k, plane)| (values(&seen(plane, chain.roi)), k.abs_diff(chain.next)));
         let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
         let shape = expected(&values(&mask), after, size as usize);
@@ -407,12 +410,15 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
         masks.push(mask);
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
         let last = features.slices.size()[1] - 1;
-        slices.push(match last {
-            0 => context.input(axis, if chain.upwards { chain.next - 1 } else { chain.next + 1 }, chain.roi),
-            _ => features.slices.narrow(0, n as i64, 1).narrow(1, if chain.upwards { 0 } else { last }, 1),
+        slices.push(match chain.next.abs_diff(before) {
+            1 if last > 0 => features.slices.narrow(0, n as i64, 1).narrow(1, if chain.upwards { 0 } else { last }, 1),
+            _ => context.input(axis, before, chain.roi).narrow(1, last / 2, 1),
         });
+        let pixels = f64::from(chain.roi.rows) * f64::from(chain.roi.cols);
+        let area = (chain.annotated_area as f64 / pixels) as f32;
+        areas.push(Tensor::from_slice(&[area]).view([1, 1]).to_device(context.networks.device()));
     }
-    [shapes, masks, slices].map(|parts| Tensor::cat(&parts, 0))
+    [shapes, masks, slices, areas].map(|parts| Tensor::cat(&parts, 0))
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.

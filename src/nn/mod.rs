@@ -176,10 +176,13 @@ pub struct Expected {
     /// Where the target is expected: the mask before, drawn towards that of the next annotated slice. Signed distance to its
     /// border over 1/8 of the side, positive inside, clamped to -1..1: `[N, 1, H, W]`, f32.
     pub shape: Tensor,
-    /// Mask of the slice before, seen through the query's region of interest: `[N, 1, H, W]`, f32, 0..1.
+    /// Mask of the slice before (the last one that had the target), seen through the query's region of interest:
+    /// `[N, 1, H, W]`, f32, 0..1.
     pub before_mask: Tensor,
     /// That slice itself, seen through the same region: `[N, 1, H, W]`, 0..1.
     pub before_slice: Tensor,
+    /// Area of the target on the annotated slice it comes from, over the area of the region of interest: `[N, 1]`, f32.
+    pub annotated_area: Tensor,
 }
 
 /// Result of segmenting query slices.

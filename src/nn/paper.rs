@@ -231,7 +231,12 @@ mod tests {
             let features = networks.encode_image(&map(0.3));
             assert_eq!((features.slices.size(), features.key.size()), (vec![2, 1, 48, 32], vec![2, 8, 3, 2]));
             let memory = networks.memorize(&features, &map(1.0));
-            let expected = Expected { shape: map(0.0), before_mask: map(0.0), before_slice: map(0.0) };
+            let expected = Expected {
+                shape: map(0.0),
+                before_mask: map(0.0),
+                before_slice: map(0.0),
+                annotated_area: Tensor::full([2, 1], 0.1, (Kind::Float, Device::Cpu)),
+            };
             let segmented = networks.segment(&features, &memory, &expected);
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));
             let q = networks.quality(&features, &segmented, &expected);

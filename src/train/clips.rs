@@ -19,6 +19,9 @@ pub struct ClipOptions {
     pub context: usize,
     /// T: slices of a clip.
     pub length: usize,
+    /// Whether the slices after the first lie together anywhere from there to beyond the target's end, the second with target;
+    /// else they follow the first.
+    pub apart: bool,
     /// 0..1: how far the curriculum has come; thick slices and large steps come with it.
     pub difficulty: f32,
 }
@@ -282,6 +285,9 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
 /// Where the walk starts, planes from the origin, and each slice's plane from the start. The target spans `low..high`.
 fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>) {
     let n = options.length as i32;
+    if options.apart && n > 1 {
+        return apart(low, high, n, random);
+    }
     let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
     match weighted(random, &[0.55, 0.37, 0.08]) {
         // Inside.
@@ -298,6 +304,19 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
             (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| far - k)).collect())
         }
     }
+}
+
+/// The first slice where the origin is, the others from somewhere on: 60 % run past the end.
+fn apart(low: f32, high: f32, n: i32, random: &Random) -> (f32, Vec<i32>) {
+    let start = 0f32.clamp(low, high.max(low)).round();
+    let last = (high - start).floor().max(0.0) as i32;
+    let second = match chance(random, 0.6) {
+        // Of the slices after the second, this many have the target.
+        true => last - integer(random, 0, (n - 3).max(0) as usize) as i32,
+        false => integer(random, 0, (last - n + 2).max(0) as usize) as i32,
+    };
+    let second = second.clamp(0, last);
+    (start, std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect())
 }
 
 /// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
@@ -325,7 +344,7 @@ mod tests {
     use super::super::synthetic;
     use super::*;
 
-    const OPTIONS: ClipOptions = ClipOptions { size: 48, context: 3, length: 4, difficulty: 0.5 };
+    const OPTIONS: ClipOptions = ClipOptions { size: 48, context: 3, length: 4, apart: false, difficulty: 0.5 };
 
     fn disc(side: usize, radius: f32) -> Vec<f32> {
         let centre = side as f32 / 2.0 - 0.5;
@@ -346,6 +365,21 @@ mod tests {
         let mask = disc(64, 10.0);
         let image: Vec<f32> = mask.iter().map(|m| 0.2 + 0.3 * m).collect();
         assert!((contrast(&image, &mask, 64) - 0.3).abs() < 1e-5);
+    }
+
+    #[test]
+    fn slices_apart_lie_together_and_begin_inside() {
+        let mut past = 0;
+        for i in 0..200 {
+            // The target spans the planes -3 to 8.
+            let (start, offsets) = apart(-3.2, 8.4, 5, &random(1, Purpose::Clip, i));
+            assert_eq!((start, offsets[0], offsets.len()), (0.0, 0, 5));
+            assert!((0..=8).contains(&offsets[1]), "{offsets:?}");
+            assert!(offsets[1..].windows(2).all(|p| p[1] == p[0] + 1), "{offsets:?}");
+            past += usize::from(offsets[4] > 8);
+        }
+        // Three of five are meant to, some of these end with the target.
+        assert!((60..140).contains(&past), "{past}");
     }
 
     #[test]

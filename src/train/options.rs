@@ -174,7 +174,13 @@ impl TrainOptions {
         ClipOptions {
             size: self.size,
             context: self.design.context_slices() as usize,
-            length: if stage == Stage::Interaction { 1 } else { self.length },
+            length: match stage {
+                Stage::Interaction => 1,
+                Stage::Memory => self.length,
+                // An annotated slice, one that a mask was carried to, and one to judge.
+                Stage::Quality => self.length.max(3),
+            },
+            apart: stage == Stage::Quality,
             difficulty: 0.0,
         }
     }

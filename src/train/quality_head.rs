@@ -1,7 +1,9 @@
 //! The quality stage (Mem3D §2.3, eq. 8): everything but the head is frozen; the head learns the IoU of masks of every quality.
 //!
-//! Bad masks come about as they do in use: a clip starts from a slightly damaged mask (three of ten), drifts on its own, and in
-//! some slices the mask is replaced by a damaged one, missed and leaked ones included.
+//! A clip starts at an annotated slice; its next slices lie together anywhere from there to just beyond the end of the target, and
+//! the first of these has a mask that was carried there. Bad masks come about as they do in use: the mask drifts on its own, and in
+//! some slices it is replaced by a damaged one, missed and leaked ones included. Beyond the end the mask before stays the last one
+//! of the target in half of the clips, as when the engine calls the slices empty.
 
 use super::batch::{Batch, array};
 use super::damage;
@@ -13,7 +15,7 @@ use super::resample::blur;
 use crate::nn::{Expected, ImageFeatures};
 use tch::Tensor;
 
-/// Loss of a batch, with the head's graph; estimates and true IoUs `[B, T - 1]`.
+/// Loss of a batch of at least three slices, with the head's graph; estimates and true IoUs `[B, T - 2]`.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
     let (b, t) = (batch.clips(), batch.length());
     let seen = tch::no_grad(|| walk(trainee, batch, random));
@@ -21,10 +23,10 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     let mut truths = vec![];
     for (i, Seen { features, readout, probability, expected }) in seen.iter().enumerate() {
         logits.push(trainee.quality(features, readout, probability, expected));
-        truths.push(iou(probability, &batch.mask(i as i64 + 1)));
+        truths.push(iou(probability, &batch.mask(i as i64 + 2)));
     }
     let (logits, truths) = (Tensor::stack(&logits, 1), Tensor::stack(&truths, 1));
-    assert_eq!(logits.size(), [b, t - 1]);
+    assert_eq!(logits.size(), [b, t - 2]);
     let loss = quality_loss(&logits, &truths);
     (loss, logits.detach().sigmoid(), truths)
 }
@@ -37,22 +39,26 @@ struct Seen {
     expected: Expected,
 }
 
-/// All slices but the first.
+/// All slices but the first two.
 fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
-    let starts: Vec<Tensor> = (0..b)
+    let first = batch.mask(0);
+    let carried: Vec<Tensor> = (0..b)
         .map(|n| {
-            let truth = batch.mask(0).narrow(0, n, 1);
-            if chance(random, 0.3) { slightly_damaged(random, &truth) } else { truth }
+            let truth = batch.mask(1).narrow(0, n, 1);
+            if chance(random, 0.5) { slightly_damaged(random, &truth) } else { truth }
         })
         .collect();
-    let mut before = Tensor::cat(&starts, 0);
-    let mut memories = vec![trainee.memorize(&of_slice(&all, 0, b, t), &before)];
+    let mut before = Tensor::cat(&carried, 0);
+    let mut before_slices = of_slice(&all, 1, b, t);
+    let mut memories =
+        vec![trainee.memorize(&of_slice(&all, 0, b, t), &first), trainee.memorize(&before_slices, &before)];
+    let recognised: Vec<bool> = (0..b).map(|_| chance(random, 0.5)).collect();
     let mut seen = vec![];
-    for i in 1..t {
+    for i in 2..t {
         let features = of_slice(&all, i, b, t);
-        let expected = expect(&before, &of_slice(&all, i - 1, b, t), &|_| None);
+        let expected = expect(&first, &before, &before_slices, &|_| None);
         let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random), &expected);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
@@ -68,8 +74,16 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
             })
             .collect();
         let probability = Tensor::cat(&masks, 0);
-        memories.push(trainee.memorize(&features, &probability));
-        before = probability.shallow_clone();
+        // What the engine makes of it: an empty slice, where it sees that the target is gone.
+        let truth = batch.mask(i);
+        let empty = |n: i64| recognised[n as usize] && truth.get(n).max().double_value(&[]) < 0.5;
+        let choose = |kept: &Tensor, new: &Tensor| {
+            let parts: Vec<Tensor> = (0..b).map(|n| if empty(n) { kept } else { new }.narrow(0, n, 1)).collect();
+            Tensor::cat(&parts, 0)
+        };
+        memories.push(trainee.memorize(&features, &choose(&probability.zeros_like(), &probability)));
+        before = choose(&before, &probability);
+        before_slices.slices = choose(&before_slices.slices, &features.slices);
         seen.push(Seen { features, readout, probability, expected });
     }
     seen

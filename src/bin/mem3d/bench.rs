@@ -242,8 +242,12 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
     let one = networks.memorize(&features, &mask).remove(0);
     let bank = mem3d::engine::memory_bank::MemoryBank::new((0..memorized).map(|k| (k, &one)), 0);
     let what = format!("segment (memory of {memorized} slices)");
-    let expected =
-        nn::Expected { shape: image(1) * 2.0 - 1.0, before_mask: mask.shallow_clone(), before_slice: image(1) };
+    let expected = nn::Expected {
+        shape: image(1) * 2.0 - 1.0,
+        before_mask: mask.shallow_clone(),
+        before_slice: image(1),
+        annotated_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
+    };
     line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
     let segmented = networks.segment(&features, &[bank.view()], &expected);
     line("quality", &mut || drop(networks.quality(&features, &segmented, &expected)));

@@ -1,13 +1,14 @@
 //! Signs that a mask still holds what the mask of the slice before held: numbers for the quality head. At the end of a target the
 //! mask is carried on to something else, whose intensities, contrast or outline differ.
 
+use super::super::Expected;
 use super::histogram::{Bins, range};
 use tch::{Kind, Tensor};
 
 /// Numbers a slice.
-pub(super) const EVIDENCE: i64 = 5;
+pub(super) const EVIDENCE: i64 = 7;
 /// Largest logarithm of a ratio of areas.
-const LARGEST: f64 = 3.0;
+const LARGEST: f64 = 4.0;
 /// Side of the ring around a mask, pixels at half resolution, both sides of its border together.
 const RING: i64 = 7;
 /// Width of its border, the same.
@@ -23,22 +24,30 @@ struct Look {
     edge: Tensor,
     intensities: Tensor,
     inside: Tensor,
+    ring: Tensor,
     range: (Tensor, Tensor),
 }
 
-/// Overlap of the intensities' histograms (0 to 1), logarithm of the ratio of areas, contrast now and before, change of the
-/// sharpness of the outline (-1 to 1).
+/// Overlap of the intensities' histograms (0 to 1), mean logarithm of how much more they are like the inside than the surroundings
+/// before, logarithms of the ratios of areas to the slice before and to the annotated one (targets taper off), contrast now and
+/// before, change of the sharpness of the outline (-1 to 1).
 ///
 /// # Shapes
-/// All `[N, 1, H, W]`, masks 0..1 / `[N, 5]`, f32.
-pub(super) fn evidence(slice: &Tensor, mask: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> Tensor {
-    let (now, before) = (Look::new(slice, mask), Look::new(before_slice, before_mask));
+/// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 7]`, f32.
+pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Tensor {
+    let (now, before) = (Look::new(slice, mask), Look::new(&expected.before_slice, &expected.before_mask));
     // The bins are those of the slice before: there the mask is as good as it gets.
-    let histogram = |look: &Look| Bins::new(&look.intensities, &before.range).histogram(&look.inside).0;
-    let overlap = histogram(&now).minimum(&histogram(&before)).sum_dim_intlist(1, true, Kind::Float);
-    let ratio = ((&now.area + 1.0) / (&before.area + 1.0)).log().clamp(-LARGEST, LARGEST);
+    let bins = Bins::new(&now.intensities, &before.range);
+    let bins_before = Bins::new(&before.intensities, &before.range);
+    let (inside, area) = bins.histogram(&now.inside);
+    let inside_before = bins_before.histogram(&before.inside).0;
+    let overlap = inside.minimum(&inside_before).sum_dim_intlist(1, true, Kind::Float);
+    let likeness = bins.look_up(&(inside_before / bins_before.histogram(&before.ring).0).log()) * &now.inside;
+    let likeness = likeness.sum_dim_intlist(1, true, Kind::Float) / area.clamp_min(1.0);
+    let ratio = |to: &Tensor| ((&now.area + 1.0) / (to + 1.0)).log().clamp(-LARGEST, LARGEST);
+    let annotated = &expected.annotated_area * now.inside.size()[1] as f64;
     let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
-    Tensor::cat(&[overlap, ratio, now.contrast, before.contrast, change], 1)
+    Tensor::cat(&[overlap, likeness, ratio(&before.area), ratio(&annotated), now.contrast, before.contrast, change], 1)
 }
 
 impl Look {
@@ -54,14 +63,16 @@ impl Look {
         let flat = |t: &Tensor| t.flatten(1, -1);
         let sum = |t: &Tensor| flat(t).sum_dim_intlist(1, true, Kind::Float);
         let mean = |t: &Tensor, weight: &Tensor| sum(&(t * weight)) / (sum(weight) + 1e-3);
-        let (intensities, inside) = (flat(&x), flat(&mask));
-        let range = range(&intensities, &(&inside + flat(&ring)));
+        let (contrast, edge) = (mean(&x, &mask) - mean(&x, &ring), mean(&neighbours, &border));
+        let (intensities, inside, ring) = (flat(&x), flat(&mask), flat(&ring));
+        let range = range(&intensities, &(&inside + &ring));
         Look {
             area: sum(&mask),
-            contrast: (mean(&x, &mask) - mean(&x, &ring)) / &range.1,
-            edge: mean(&neighbours, &border) / &range.1,
+            contrast: contrast / &range.1,
+            edge: edge / &range.1,
             intensities,
             inside,
+            ring,
             range,
         }
     }
@@ -83,17 +94,25 @@ mod tests {
         let present = map(&|r, c| if inside(r, c) { 0.8 } else { 0.2 });
         let gone = map(&|_, _| 0.2);
         let at = |t: &Tensor, i: i64| t.double_value(&[0, i]);
-        let same = evidence(&present, &mask, &present, &mask);
+        let expected = Expected {
+            shape: mask.shallow_clone(),
+            before_mask: mask.shallow_clone(),
+            before_slice: present.shallow_clone(),
+            // Of 24 x 24 pixels at half resolution: 127, with one more 128.
+            annotated_area: Tensor::from_slice(&[127f32 / 576.0]).view([1, 1]),
+        };
+        let same = evidence(&present, &mask, &expected);
         assert_eq!(same.size(), [1, EVIDENCE]);
-        assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 1).abs() < 1e-6 && at(&same, 4).abs() < 1e-6);
-        assert!(at(&same, 2) > 1.0 && (at(&same, 2) - at(&same, 3)).abs() < 1e-6);
-        let ended = evidence(&gone, &mask, &present, &mask);
-        assert!(at(&ended, 0) < 0.1 && at(&ended, 2).abs() < 0.01 && at(&ended, 4) < -0.8, "{ended:?}");
+        assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 2).abs() < 1e-6 && at(&same, 6).abs() < 1e-6);
+        assert!(at(&same, 1) > 2.0 && (at(&same, 3) - (65.0f64 / 128.0).ln()).abs() < 1e-5);
+        assert!(at(&same, 4) > 1.0 && (at(&same, 4) - at(&same, 5)).abs() < 1e-6);
+        let ended = evidence(&gone, &mask, &expected);
+        assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 4).abs() < 0.01 && at(&ended, 6) < -0.8);
         // Half as large in every direction: a quarter of the area, 17 and 65 pixels with one more each.
         let small = map(&|r, c| f32::from((20..28).contains(&r) && (20..28).contains(&c)));
-        let shrunk = evidence(&present, &small, &present, &mask);
-        assert!((at(&shrunk, 1) - (17.0f64 / 65.0).ln()).abs() < 1e-5);
-        let empty = evidence(&present, &mask.zeros_like(), &present, &mask);
+        let shrunk = evidence(&present, &small, &expected);
+        assert!((at(&shrunk, 2) - (17.0f64 / 65.0).ln()).abs() < 1e-5);
+        let empty = evidence(&present, &mask.zeros_like(), &expected);
         assert!(Vec::<f32>::try_from(empty.view([-1])).unwrap().iter().all(|v| v.is_finite()));
     }
 }

@@ -293,12 +293,18 @@ mod tests {
             shape: noise(shape, 9) * 2.0 - 1.0,
             before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
             before_slice: noise(shape, 11),
+            annotated_area: noise(&[shape[0], 1], 12),
         }
     }
 
     fn one_of(all: &Expected, n: i64) -> Expected {
         let one = |t: &Tensor| t.narrow(0, n, 1);
-        Expected { shape: one(&all.shape), before_mask: one(&all.before_mask), before_slice: one(&all.before_slice) }
+        Expected {
+            shape: one(&all.shape),
+            before_mask: one(&all.before_mask),
+            before_slice: one(&all.before_slice),
+            annotated_area: one(&all.annotated_area),
+        }
     }
 
     fn close(a: &Tensor, b: &Tensor) -> bool {

@@ -58,7 +58,7 @@ impl QualityHead {
     ) -> Tensor {
         let f8 = &features.skips[2];
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        let evidence = evidence(&slice, probability, &expected.before_slice, &expected.before_mask).to_kind(f8.kind());
+        let evidence = evidence(&slice, probability, expected).to_kind(f8.kind());
         let probability = &probability.to_kind(f8.kind());
         let certainty = (probability * 2.0 - 1.0).abs();
         let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));
