@@ -671,7 +671,7 @@ typedef struct mem3d_session_options {
      */
     uint64_t feature_cache_bytes;
     /**
-     * A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.5,
+     * A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.35,
      * -1 for no such test.
      */
     double presence_quality;

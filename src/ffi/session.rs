@@ -99,7 +99,7 @@ pub struct mem3d_session_options {
     pub undo_depth: i32,
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
-    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.5,
+    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.35,
     /// -1 for no such test.
     pub presence_quality: f64,
 }

@@ -132,7 +132,7 @@ struct EngineArgs {
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
-    /// A slice whose estimated quality is below this holds no target; 0: no such test [default: 0.5].
+    /// A slice whose estimated quality is below this holds no target; 0: no such test [default: 0.35].
     #[arg(long, value_name = "QUALITY")]
     presence_quality: Option<f64>,
     /// Side of the region of interest over that of the target [default: 1.6].
