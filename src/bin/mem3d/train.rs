@@ -1,5 +1,6 @@
 //! `mem3d train`: trains the networks of a preset, in pieces if need be, and exports them as a model.
 
+mod plot;
 mod sheet;
 
 use super::console;
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind};
+
+/// How often `log.png` is drawn.
+const DRAW_EVERY: Duration = Duration::from_secs(60);
 
 /// Trains networks on synthetic volumes and on volumes of yours, and exports them as a model.
 ///
@@ -382,7 +386,7 @@ fn train(args: &Args, mut training: Training) -> Result<()> {
     console::stop_cleanly();
     let stop = AtomicBool::new(false);
     let mut bar: Option<(Stage, indicatif::ProgressBar)> = None;
-    let mut told = Instant::now();
+    let (mut told, mut drawn) = (Instant::now(), Instant::now());
     let ended = training.train(&stop, &mut |status| {
         if console::interrupted() {
             stop.store(true, Ordering::Relaxed);
@@ -398,9 +402,17 @@ fn train(args: &Args, mut training: Training) -> Result<()> {
                 log::info!("{} ({:.1} %)", tell(status), 100.0 * status.progress);
             }
         }
+        if drawn.elapsed() >= DRAW_EVERY {
+            drawn = Instant::now();
+            // A picture is no reason to end a training.
+            if let Err(e) = plot::write(&args.out) {
+                log::warn!("{}", console::chain(&e));
+            }
+        }
     });
     drop(bar);
     let ended = ended?;
+    plot::write(&args.out)?;
     for (stage, state) in training.stages() {
         let end = if state.done { "finished" } else { "not finished" };
         log::info!("{}: {end}, {} steps in {:.0} s", stage.name(), state.steps, state.seconds);

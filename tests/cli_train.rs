@@ -1,0 +1,41 @@
+//! `mem3d train` as a user runs it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn mem3d(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mem3d")).current_dir(folder).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_training_leaves_its_log_and_a_model_to_start_others_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let small = r#"{"channels": [8, 8, 16, 16], "groups": 4, "key_channels": 8, "value_channels": 16}"#;
+    std::fs::write(folder.join("small.json"), small).unwrap();
+    let clips =
+        ["--steps", "1", "--size", "32", "--batch", "1", "--clip", "3", "--scene-side", "32", "--scenes", "1", "-q"];
+    let train = |arguments: &[&str]| mem3d(folder, &[&["train"], arguments, &clips].concat());
+    let done = train(&["--out", "all", "--config", "small.json", "--held-out", "1", "--workers", "1"]);
+    assert!(done.status.success(), "{}", text(&done));
+    for file in ["checkpoint.safetensors", "log.csv", "log.png"] {
+        assert!(folder.join("all").join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    let export = ["--export", "all.safetensors", "--licence", "none", "--provenance", "a test"];
+    let done = mem3d(folder, &[&["train", "--out", "all"], export.as_slice()].concat());
+    assert!(done.status.success(), "{}", text(&done));
+    assert_eq!(String::from_utf8_lossy(&done.stdout).split_whitespace().next(), Some("all.safetensors"));
+
+    // Networks of one stage from a model, the others at random; an unknown stage is part of a name that no file has.
+    let done = train(&["--out", "quality", "--stages", "quality", "--init", "all.safetensors:memory+interaction"]);
+    assert!(done.status.success(), "{}", text(&done));
+    let done = train(&["--out", "wrong", "--stages", "quality", "--init", "all.safetensors:memories"]);
+    assert!(!done.status.success() && text(&done).contains("all.safetensors:memories"), "{}", text(&done));
+    // A run is not trained over.
+    let done = train(&["--out", "all"]);
+    assert!(!done.status.success() && text(&done).contains("--resume"), "{}", text(&done));
+}
