@@ -59,7 +59,7 @@ struct Chain {
     roi: Roi,
     /// The last slice with the target and its mask; most often the one before the next.
     before: (usize, Plane),
-    /// Area of the mask that the chain starts from, pixels.
+    /// Largest area of the segment on an annotated slice, pixels: a chain may start where the target has tapered off already.
     annotated_area: usize,
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
@@ -278,7 +278,7 @@ fn start_chains(
                     },
                     roi,
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
-                    annotated_area: area(mask(start)),
+                    annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
                     target,
                     area: area(mask(start)),

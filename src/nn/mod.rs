@@ -181,7 +181,7 @@ pub struct Expected {
     pub before_mask: Tensor,
     /// That slice itself, seen through the same region: `[N, 1, H, W]`, 0..1.
     pub before_slice: Tensor,
-    /// Area of the target on the annotated slice it comes from, over the area of the region of interest: `[N, 1]`, f32.
+    /// Largest area of the target on an annotated slice, over the area of the region of interest: `[N, 1]`, f32.
     pub annotated_area: Tensor,
 }
 
