@@ -182,7 +182,8 @@ impl Report {
         self.protocol.selections.first().map(|s| s.name())
     }
 
-    fn label(&self, m: &MethodSummary) -> String {
+    /// How tables and plots call a method.
+    pub fn label(&self, m: &MethodSummary) -> String {
         if m.is_tool { m.method.replace('_', " ") } else { format!("mem3d ({})", m.method.replace('_', " ")) }
     }
 

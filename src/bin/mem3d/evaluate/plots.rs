@@ -40,7 +40,7 @@ fn over_rounds(report: &Report) -> Vec<Chart> {
     let chart = |drawing: &str| {
         let shown = methods.iter().filter(|m| m.drawing == drawing);
         let series = shown.enumerate().map(|(n, m)| Series {
-            name: m.method.replace('_', " "),
+            name: report.label(m),
             points: m.rounds.iter().map(|r| (r.round as f64, r.dice.mean)).collect(),
             color: COLORS[n % COLORS.len()],
             line: true,
