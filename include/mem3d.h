@@ -674,7 +674,7 @@ typedef struct mem3d_session_options {
      * A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.35,
      * -1 for no such test.
      */
-    double presence_quality;
+    double least_presence;
 } mem3d_session_options;
 
 /**

@@ -279,16 +279,16 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
 }
 
 #[test]
-fn a_mask_of_low_quality_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
-    // The stand-in's quality is what the mask leaves free of the region: 80 % with the box whole.
-    let options = |presence_quality| SessionOptions {
-        presence_quality,
+fn low_presence_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
+    // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.86.
+    let options = |least_presence| SessionOptions {
+        least_presence,
         whole_slice: true,
         window: Some((0.0, 255.0)),
         ..SessionOptions::default()
     };
-    let slices = |presence_quality, annotated: &[usize]| -> Vec<usize> {
-        let (mut s, _) = session_with(options(presence_quality));
+    let slices = |least_presence, annotated: &[usize]| -> Vec<usize> {
+        let (mut s, _) = session_with(options(least_presence));
         for &k in annotated {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
         }

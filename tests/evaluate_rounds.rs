@@ -240,7 +240,7 @@ fn networks_with_random_weights_run_through() {
         ..protocol()
     };
     // Random estimates of quality say nothing about the end of the target.
-    let options = SessionOptions { presence_quality: 0.0, ..SessionOptions::default() };
+    let options = SessionOptions { least_presence: 0.0, ..SessionOptions::default() };
     let result = run(&target, &*model.networks(), &options, &protocol, &mut Quiet).unwrap();
     assert_eq!(result.runs.len(), 4);
     for r in result.runs.iter().flat_map(|r| &r.rounds) {

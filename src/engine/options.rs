@@ -26,9 +26,9 @@ pub struct SessionOptions {
     pub presence_probability: f64,
     /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. Default 0.02.
     pub presence_area_fraction: f64,
-    /// A slice whose estimated quality is below this holds no target, unless an annotated slice with the target lies ahead: what
-    /// the mask was carried to is something else. Default 0.35; 0 for no such test.
-    pub presence_quality: f64,
+    /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an annotated
+    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.5; 0 for no such test.
+    pub least_presence: f64,
     /// Masks with fewer pixels than this are taken as empty. Default 4.
     pub min_area: usize,
     /// Work on the whole slice, as in the paper, instead of a region of interest. Default false.
@@ -53,7 +53,7 @@ impl Default for SessionOptions {
             stop_after_empty: 3,
             presence_probability: 0.5,
             presence_area_fraction: 0.02,
-            presence_quality: 0.35,
+            least_presence: 0.5,
             min_area: 4,
             whole_slice: false,
             roi_scale: 1.6,
@@ -75,7 +75,7 @@ impl SessionOptions {
         };
         fraction("presence_probability", self.presence_probability)?;
         fraction("presence_area_fraction", self.presence_area_fraction)?;
-        fraction("presence_quality", self.presence_quality)?;
+        fraction("least_presence", self.least_presence)?;
         if !(1.0..=10.0).contains(&self.roi_scale) {
             return Err(Error::argument(format!("roi_scale is {}; use 1 to 10", self.roi_scale)));
         }

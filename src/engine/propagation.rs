@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Expected, ImageFeatures, Memory};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// A correction of a mask given by the host fades into it over this many slices.
 const START_MASK_REACH: usize = 10;
@@ -57,6 +57,8 @@ struct Chain {
     left: usize,
     bank: MemoryBank,
     roi: Roi,
+    /// The annotated slice and its mask, through the region of interest there.
+    annotated: [Tensor; 2],
     /// The last slice with the target and its mask; most often the one before the next.
     before: (usize, Plane),
     /// Largest area of the segment on an annotated slice, pixels: a chain may start where the target has tapered off already.
@@ -253,7 +255,7 @@ fn start_chains(
         let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
         let wanted: Vec<(usize, Roi)> =
             masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
-        let memories = memorize_masks(context, axis, &wanted, &masks, &grid);
+        let (memories, looks) = memorize_masks(context, axis, &wanted, &masks, &grid);
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
             let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
             let up = interval.lower.filter(|_| options.direction != Direction::Down);
@@ -277,6 +279,7 @@ fn start_chains(
                         MemoryBank::new(read.map(|(k, m)| (*k, m)), context.options.max_memory_slices)
                     },
                     roi,
+                    annotated: looks[&start].each_ref().map(Tensor::shallow_clone),
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
                     annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
@@ -292,17 +295,18 @@ fn start_chains(
     chains
 }
 
-/// Keys and values of the annotated slices.
+/// Keys and values of the annotated slices; the slices and their masks as the networks see them, each `[1, 1, H, W]`.
 fn memorize_masks(
     context: &mut Context,
     axis: SliceAxis,
     wanted: &[(usize, Roi)],
     masks: &[(usize, Vec<u8>)],
     grid: &SliceGrid,
-) -> Vec<(usize, Memory)> {
+) -> (Vec<(usize, Memory)>, BTreeMap<usize, [Tensor; 2]>) {
     let size = context.size();
     let device = context.networks.device();
     let mut memories = Vec::new();
+    let mut looks = BTreeMap::new();
     for (wanted, masks) in wanted.chunks(MAX_BATCH).zip(masks.chunks(MAX_BATCH)) {
         let features = context.features(axis, wanted);
         let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
@@ -316,8 +320,12 @@ fn memorize_masks(
         let inputs = Tensor::cat(&inputs, 0).to_device(device);
         let encoded = context.networks.memorize(&features, &inputs);
         memories.extend(wanted.iter().map(|(k, _)| *k).zip(encoded));
+        let middle = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
+        for (n, (k, _)) in wanted.iter().enumerate() {
+            looks.insert(*k, [&middle, &inputs].map(|t| t.narrow(0, n as i64, 1).copy()));
+        }
     }
-    memories
+    (memories, looks)
 }
 
 /// Segments the next slice of every chain of the batch.
@@ -331,25 +339,28 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
     let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
     let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
-    let [shape, before_mask, before_slice, annotated_area] = expected;
-    let expected = Expected { shape, before_mask, before_slice, annotated_area };
+    let [shape, before_mask, before_slice, annotated_area, annotated_mask, annotated_slice, steps, distance] = expected;
+    let expected =
+        Expected { shape, before_mask, before_slice, annotated_area, annotated_mask, annotated_slice, steps, distance };
     let segmented = context.networks.segment(&features, &memory, &expected);
-    let quality = context.networks.quality(&features, &segmented, &expected).to_kind(Kind::Double);
+    let judged = context.networks.quality(&features, &segmented, &expected);
+    let [qualities, presences] =
+        [judged.quality, judged.presence].map(|t| -> Vec<f32> { Vec::try_from(t).expect("one number a slice") });
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);
         let mut dense = chain.roi.paste(&probability, grid.rows, grid.cols);
-        let quality = quality.double_value(&[n as i64]).clamp(0.0, 1.0);
+        let (quality, presence) = (qualities[n].clamp(0.0, 1.0), presences[n].clamp(0.0, 1.0));
         let seen = is_present(&dense, chain.area, context.options);
         // Towards an annotated slice that holds the target, a bad mask is a bad mask; towards the open end, it has left the
         // target, and that it is empty instead is right as surely as the mask was wrong.
-        let gone = seen && !chain.leads_to_target() && quality < context.options.presence_quality;
+        let gone = seen && !chain.leads_to_target() && f64::from(presence) < context.options.least_presence;
         if gone {
-            let estimate = Estimate { plane: Plane::from_dense(&dense, grid.cols), quality: quality as f32 };
+            let estimate = Estimate { plane: Plane::from_dense(&dense, grid.cols), quality };
             chain.doubtful.push((chain.next, estimate));
         }
-        let quality = if gone { 1.0 - quality } else { quality } as f32;
         let present = seen && !gone;
+        let quality = if present { quality } else { 1.0 - presence };
         if !present {
             dense.fill(0);
         }
@@ -390,8 +401,8 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     }
 }
 
-/// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before, annotated area.
-fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 4] {
+/// What is expected of each chain's next slice, as the networks take it: the fields of [`Expected`] in their order.
+fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 8] {
     let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
@@ -400,7 +411,10 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
         super::roi::resize(&part, size, size).contiguous()
     };
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
-    let (mut shapes, mut masks, mut slices, mut areas) = (vec![], vec![], vec![], vec![]);
+    let (mut shapes, mut masks, mut slices) = (vec![], vec![], vec![]);
+    let (mut areas, mut steps, mut distances) = (vec![], vec![], vec![]);
+    let thickness = context.volume.geometry().spacing_mm[axis.index()];
+    let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
     for (n, chain) in batch.iter().enumerate() {
         let (before, mask) = (chain.before.0, seen(&chain.before.1, chain.roi));
         let after = chain.after.as_ref().map(|(k, plane)| (values(&seen(plane, chain.roi)), k.abs_diff(chain.next)));
@@ -415,10 +429,15 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
             _ => context.input(axis, before, chain.roi).narrow(1, last / 2, 1),
         });
         let pixels = f64::from(chain.roi.rows) * f64::from(chain.roi.cols);
-        let area = (chain.annotated_area as f64 / pixels) as f32;
-        areas.push(Tensor::from_slice(&[area]).view([1, 1]).to_device(context.networks.device()));
+        areas.push(number(chain.annotated_area as f64 / pixels));
+        let walked = chain.next.abs_diff(chain.start) as f64;
+        steps.push(number(walked));
+        distances.push(number(walked * thickness / (pixels * grid.row_mm * grid.col_mm).sqrt()));
     }
-    [shapes, masks, slices, areas].map(|parts| Tensor::cat(&parts, 0))
+    let annotated = [1, 0].map(|i: usize| batch.iter().map(|c| c.annotated[i].shallow_clone()).collect());
+    let [annotated_masks, annotated_slices]: [Vec<Tensor>; 2] = annotated;
+    [shapes, masks, slices, areas, annotated_masks, annotated_slices, steps, distances]
+        .map(|parts| Tensor::cat(&parts, 0))
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.

@@ -99,9 +99,9 @@ pub struct mem3d_session_options {
     pub undo_depth: i32,
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
-    /// A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.35,
-    /// -1 for no such test.
-    pub presence_quality: f64,
+    /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
+    /// annotated slice with the target lies ahead. 0 for 0.5, -1 for no such test.
+    pub least_presence: f64,
 }
 
 // SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 bytes without padding, all numbers.
@@ -130,7 +130,7 @@ impl mem3d_session_options {
                 d.presence_area_fraction,
                 "presence_area_fraction",
             )?,
-            presence_quality: fraction(self.presence_quality, d.presence_quality, "presence_quality")?,
+            least_presence: fraction(self.least_presence, d.least_presence, "least_presence")?,
             roi_scale: if self.roi_scale == 0.0 { d.roi_scale } else { self.roi_scale },
             whole_slice: flag(self.whole_slice, "whole_slice")?,
             undo_depth: count(self.undo_depth, d.undo_depth, "undo_depth")?,

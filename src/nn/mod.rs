@@ -183,6 +183,34 @@ pub struct Expected {
     pub before_slice: Tensor,
     /// Largest area of the target on an annotated slice, over the area of the region of interest: `[N, 1]`, f32.
     pub annotated_area: Tensor,
+    /// Mask of the annotated slice that the masks were carried from, through a region of interest of its own: `[N, 1, H, W]`,
+    /// f32, 0..1.
+    pub annotated_mask: Tensor,
+    /// That slice itself: `[N, 1, H, W]`, 0..1.
+    pub annotated_slice: Tensor,
+    /// Slices from there to the query: `[N, 1]`, f32, at least 1.
+    pub steps: Tensor,
+    /// The same distance over the side of the query's region of interest: `[N, 1]`, f32.
+    pub distance: Tensor,
+}
+
+/// What the quality head says of masks.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Estimated IoU of each mask, `[N]`, f32, 0..1; an absent target counts as 0.
+    pub quality: Tensor,
+    /// Probability that the slice holds the target, `[N]`, f32, 0..1.
+    pub presence: Tensor,
+}
+
+impl Judgement {
+    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (undecided at an IoU of 0.35), a bad empty one for
+    /// one of something.
+    pub fn from_iou(quality: Tensor, probability: &Tensor) -> Judgement {
+        let filled = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
+        let doubt: Tensor = 1.0 - &quality;
+        Judgement { presence: quality.pow_tensor_scalar(2.0 / 3.0).where_self(&filled, &doubt), quality }
+    }
 }
 
 /// Result of segmenting query slices.
@@ -230,11 +258,12 @@ pub trait Networks: Send {
     /// `features`: N slices; `memory`: N entries; `expected`: of N slices / see [`Segmented`].
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented;
 
-    /// Paper §2.3, eq. 8: the estimated IoU of each mask.
+    /// Paper §2.3, eq. 8: the estimated IoU of each mask, and whether there is a target. Networks without an estimate of their
+    /// own of the latter take the IoU for it.
     ///
     /// # Shapes
-    /// N slices, and what was expected of them / quality `[N]`, f32, 0..1.
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Tensor;
+    /// N slices, and what was expected of them / see [`Judgement`].
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Judgement;
 }
 
 /// Runs network code: without gradients, and with libtorch's panics turned into errors.

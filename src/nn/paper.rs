@@ -14,7 +14,8 @@ use super::params::{Params, Weights, channels_last};
 use super::quality_head::{QualityHead, QualityKind};
 use super::query_encoder::normalise;
 use super::{
-    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
+    Segmented,
 };
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -205,9 +206,10 @@ impl Networks for PaperNetworks {
         self.modules.memory.segment(query, memory)
     }
 
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Tensor {
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Judgement {
         let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { &segmented.readout };
-        self.modules.quality.forward(seen, &segmented.probability).to_kind(Kind::Float)
+        let quality = self.modules.quality.forward(seen, &segmented.probability).to_kind(Kind::Float);
+        Judgement::from_iou(quality, &segmented.probability)
     }
 }
 
@@ -236,10 +238,14 @@ mod tests {
                 before_mask: map(0.0),
                 before_slice: map(0.0),
                 annotated_area: Tensor::full([2, 1], 0.1, (Kind::Float, Device::Cpu)),
+                annotated_mask: map(0.0),
+                annotated_slice: map(0.0),
+                steps: Tensor::ones([2, 1], (Kind::Float, Device::Cpu)),
+                distance: Tensor::ones([2, 1], (Kind::Float, Device::Cpu)),
             };
             let segmented = networks.segment(&features, &memory, &expected);
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));
-            let q = networks.quality(&features, &segmented, &expected);
+            let q = networks.quality(&features, &segmented, &expected).quality;
             assert_eq!((q.size(), q.kind()), (vec![2], Kind::Float));
             let input = InteractionInput {
                 slices: map(0.3),

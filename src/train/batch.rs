@@ -10,6 +10,10 @@ pub struct Batch {
     pub images: Tensor,
     /// `[B, T, 1, H, W]`, f32, 0..1.
     pub masks: Tensor,
+    /// Slices from the first to each `[B, T]`, f32.
+    pub steps: Tensor,
+    /// Distance of neighbouring slices over the side of the region `[B, 1]`, f32.
+    pub step: Tensor,
 }
 
 impl Batch {
@@ -24,6 +28,9 @@ impl Batch {
         Batch {
             images: join(clips.iter().map(|c| c.images.as_slice()).collect(), context),
             masks: join(clips.iter().map(|c| c.masks.as_slice()).collect(), 1),
+            steps: Tensor::stack(&clips.iter().map(|c| Tensor::from_slice(&c.steps)).collect::<Vec<_>>(), 0)
+                .to_device(device),
+            step: Tensor::from_slice(&clips.iter().map(|c| c.step).collect::<Vec<_>>()).unsqueeze(1).to_device(device),
         }
     }
 
@@ -35,6 +42,13 @@ impl Batch {
     /// T.
     pub fn length(&self) -> i64 {
         self.images.size()[1]
+    }
+
+    /// Slices from the first to slice `t`, and their distance over the side of the region, each `[B, 1]`.
+    pub fn steps_to(&self, t: i64) -> [Tensor; 2] {
+        let steps = self.steps.narrow(1, t, 1);
+        let distance = &steps * &self.step;
+        [steps, distance]
     }
 
     /// Truth of slice `t` of every clip, `[B, 1, H, W]`.

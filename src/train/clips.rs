@@ -33,6 +33,10 @@ pub struct Clip {
     pub images: Vec<f32>,
     /// `[T, 1, size, size]`, 0..1.
     pub masks: Vec<f32>,
+    /// Slices from the first to each, `[T]`.
+    pub steps: Vec<f32>,
+    /// Distance of neighbouring slices over the side of the region.
+    pub step: f32,
     /// Native pixels a side of the first slice's region.
     pub pixels: usize,
     /// Name of the scene.
@@ -47,6 +51,8 @@ const MOST_PIXELS: f32 = 224.0;
 const LEAST_CONTRAST: f32 = 0.006;
 /// Outlines this many times as long as a circle's about the same area belong to nets and splinters: nine of ten are left out.
 const RAGGED: f32 = 3.5;
+/// Of clips whose slices lie apart: share of those that go on from the first.
+const FROM_START: f64 = 0.5;
 /// Draws until one gives a clip.
 const TRIES: usize = 16;
 
@@ -151,7 +157,8 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
     let (height, width) = (target_box[1] - target_box[0], target_box[3] - target_box[2]);
     let side = height.max(width);
     let wanted = (side * log_uniform(random, 1.2, 3.0)).max(side + 32.0 * uniform(random, 0.4, 1.2));
-    let pixel = (0..3).map(|i| (frame.row[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
+    let length = |d: [f32; 3]| (0..3).map(|i| (d[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
+    let pixel = length(frame.row);
     // No farther than the scene reaches, or it would be mirrored over and over.
     let reach = (0..3).map(|i| scene.shape[i] as f32 * scene.spacing[i]).fold(0.0, f32::max) * 1.1 / pixel;
     let n = wanted.min(reach).clamp(12.0, MOST_PIXELS).round() as usize;
@@ -172,6 +179,8 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
     let mut clip = Clip {
         images: vec![0.0; offsets.len() * options.context * area],
         masks: vec![0.0; offsets.len() * area],
+        steps: offsets.iter().map(|&o| o as f32).collect(),
+        step: length(frame.plane) / (n as f32 * pixel),
         pixels: n,
         scene: scene.name.clone(),
     };
@@ -306,9 +315,13 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
     }
 }
 
-/// The first slice where the origin is, the others from somewhere on: 60 % run past the end.
+/// The first slice where the origin is; the others begin there in half of the clips, in the others somewhere on, and 60 % of
+/// these run past the end.
 fn apart(low: f32, high: f32, n: i32, random: &Random) -> (f32, Vec<i32>) {
     let start = 0f32.clamp(low, high.max(low)).round();
+    if chance(random, FROM_START) {
+        return (start, std::iter::once(0).chain(0..n - 1).collect());
+    }
     let last = (high - start).floor().max(0.0) as i32;
     let second = match chance(random, 0.6) {
         // Of the slices after the second, this many have the target.

@@ -2,6 +2,9 @@
 
 use tch::{Kind, Tensor};
 
+/// Weight of slices without target in the cross-entropy of presence: clips hold fewer of them than volumes do beyond a target.
+const ABSENT: f64 = 3.0;
+
 /// Cross-entropy, plus soft Dice of the slices that hold the target.
 ///
 /// # Shapes
@@ -51,26 +54,44 @@ pub fn dice(probability: &Tensor, truth: &Tensor) -> Tensor {
     &iou * 2.0 / (&iou + 1.0)
 }
 
-/// Cross-entropy of estimated qualities with true IoUs, plus a ranking loss: of two masks of one clip, the better one is to
-/// get the higher estimate.
+/// Cross-entropy of estimated presence with the truth, and of estimated with true IoUs where the target is present, plus a ranking
+/// loss: of two masks of one clip, the better one is to get the higher quality. Without estimates of presence (one output instead
+/// of two) all is quality's. Returns the qualities, too.
 ///
 /// # Shapes
-/// `logits`, `iou`: `[clips, T]` / scalar.
+/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1): `[clips, T]` / scalar, `[clips, T]`.
 ///
 /// # Panics
 /// When the shapes differ: broadcasting would make every estimate learn the batch's mean.
-pub fn quality_loss(logits: &Tensor, iou: &Tensor) -> Tensor {
-    assert_eq!(logits.size(), iou.size(), "estimates and true IoUs must have one shape");
-    assert_eq!(logits.dim(), 2, "one row a clip");
+pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor) -> (Tensor, Tensor) {
+    assert_eq!(iou.dim(), 2, "one row a clip");
+    assert_eq!(logits.size()[..2], iou.size()[..], "estimates and true IoUs must have one shape");
+    assert_eq!(iou.size(), present.size(), "true IoUs and presence must have one shape");
     let none = None::<Tensor>;
-    let fit = logits.binary_cross_entropy_with_logits(iou, none.as_ref(), none.as_ref(), tch::Reduction::Mean);
+    let entropy = |logits: &Tensor, truth: &Tensor, weight: Option<&Tensor>, how| {
+        logits.binary_cross_entropy_with_logits(truth, weight, none.as_ref(), how)
+    };
+    let (fit, quality) = match logits.size()[2] {
+        1 => {
+            let logits = logits.select(2, 0);
+            (entropy(&logits, iou, None, tch::Reduction::Mean), logits.sigmoid())
+        }
+        _ => {
+            let (presence, overlap) = (logits.select(2, 0), logits.select(2, 1));
+            let overlaps = entropy(&overlap, iou, Some(present), tch::Reduction::Sum);
+            let weight = present * (1.0 - ABSENT) + ABSENT;
+            let fit = entropy(&presence, present, Some(&weight), tch::Reduction::Mean)
+                + overlaps / present.sum(Kind::Float).clamp_min(1.0);
+            (fit, presence.sigmoid() * overlap.sigmoid())
+        }
+    };
     let gap = |t: &Tensor| t.unsqueeze(2) - t.unsqueeze(1);
-    let (estimated, true_gap) = (gap(&logits.sigmoid()), gap(iou));
+    let (estimated, true_gap) = (gap(&quality), gap(iou));
     // Pairs whose order is clear; each must be apart by half of the true difference.
     let clear = true_gap.gt(0.05).to_kind(Kind::Float);
     let violation = (&true_gap * 0.5 - estimated).clamp_min(0.0) * &clear;
     let rank = violation.sum(Kind::Float) / clear.sum(Kind::Float).clamp_min(1.0);
-    fit + rank
+    (fit + rank, quality)
 }
 
 #[cfg(test)]
@@ -114,18 +135,33 @@ mod tests {
             let none = None::<Tensor>;
             logits.binary_cross_entropy_with_logits(&truth, none.as_ref(), none.as_ref(), tch::Reduction::Mean)
         };
+        let loss = |logits: &Tensor| quality_loss(&logits.unsqueeze(2), &truth, &row(&[1.0, 1.0])).0;
         // Both at 1/2: apart by 0 instead of 0.4.
         let equal = row(&[0.0, 0.0]);
-        let rank = (quality_loss(&equal, &truth) - fit(&equal)).double_value(&[]);
-        assert!((rank - 0.4).abs() < 1e-6);
+        assert!(((loss(&equal) - fit(&equal)).double_value(&[]) - 0.4).abs() < 1e-6);
         let ordered = row(&[3.0, -3.0]);
-        assert!((quality_loss(&ordered, &truth) - fit(&ordered)).double_value(&[]).abs() < 1e-6);
+        assert!((loss(&ordered) - fit(&ordered)).double_value(&[]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn presence_and_overlap_by_hand() {
+        let row = |v: &[f32]| Tensor::from_slice(v).reshape([1, -1]);
+        // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU is nobody's business.
+        let logits = Tensor::from_slice(&[3f32.ln(), 0.0, -(3f32.ln()), 0.0]).reshape([1, 2, 2]);
+        let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]));
+        // Absence counts three times.
+        let expected = (4f64 / 3.0).ln() * (1.0 + 3.0) / 2.0 + 2f64.ln();
+        // Qualities 3/8 and 1/8 are apart by the half of the true difference that is asked for.
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
+        assert!((quality.double_value(&[0, 0]) - 0.375).abs() < 1e-6);
+        assert!((quality.double_value(&[0, 1]) - 0.125).abs() < 1e-6);
     }
 
     #[test]
     #[should_panic(expected = "one shape")]
     fn shapes_that_would_broadcast_are_refused() {
         let column = Tensor::from_slice(&[0.0f32, 1.0]).reshape([2, 1]);
-        let _ = quality_loss(&column, &Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]));
+        let row = Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]);
+        let _ = quality_loss(&column.unsqueeze(2), &row, &row);
     }
 }

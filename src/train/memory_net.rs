@@ -41,7 +41,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     let mut losses = vec![];
     for i in 1..t {
         let memory = ahead.join(read_from(&memories, b, options.random_memory, random), i);
-        let expected = ahead.expected(&batch.mask(0), &before, &features[i as usize - 1], i);
+        let start = Start { slices: &features[0], masks: &batch.mask(0), steps: &batch.steps_to(i) };
+        let expected = ahead.expected(&start, &before, &features[i as usize - 1], i);
         let (logits, _) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
         losses.push(match options.dice {
@@ -95,17 +96,26 @@ impl Ahead {
         memory.into_iter().zip(&self.memories).map(join).collect()
     }
 
-    /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`; `annotated` as in [`expect`].
-    pub fn expected(&self, annotated: &Tensor, masks: &Tensor, before: &ImageFeatures, i: i64) -> Expected {
+    /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
+    pub fn expected(&self, start: &Start, masks: &Tensor, before: &ImageFeatures, i: i64) -> Expected {
         let ahead = |n: usize| (i < self.last && self.memories[n].is_some()).then(|| self.masks.get(n as i64));
-        expect(annotated, masks, before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
+        expect(start, masks, before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
     }
 }
 
+/// The slices where clips start.
+pub(super) struct Start<'a> {
+    pub slices: &'a ImageFeatures,
+    /// Annotated masks `[B, 1, H, W]`.
+    pub masks: &'a Tensor,
+    /// Slices from there to the query, and their distance over the side of the region, each `[B, 1]`.
+    pub steps: &'a [Tensor; 2],
+}
+
 /// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask and steps that `after` gives for
-/// a clip; `annotated`: masks of the slices where the clips start.
+/// a clip.
 pub(super) fn expect(
-    annotated: &Tensor,
+    start: &Start,
     masks: &Tensor,
     before: &ImageFeatures,
     after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>,
@@ -120,11 +130,16 @@ pub(super) fn expect(
             Tensor::from_slice(&shape).view([1, 1, side, side])
         })
         .collect();
+    let middle = |f: &ImageFeatures| f.slices.narrow(1, f.slices.size()[1] / 2, 1);
     Expected {
         shape: Tensor::cat(&shapes, 0).to_device(masks.device()),
         before_mask: masks,
-        before_slice: before.slices.narrow(1, before.slices.size()[1] / 2, 1),
-        annotated_area: annotated.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        before_slice: middle(before),
+        annotated_area: start.masks.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        annotated_mask: start.masks.shallow_clone(),
+        annotated_slice: middle(start.slices),
+        steps: start.steps[0].shallow_clone(),
+        distance: start.steps[1].shallow_clone(),
     }
 }
 
@@ -176,7 +191,9 @@ fn first_masks(
         tch::no_grad(|| {
             let last = batch.length() - 1;
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
-            let expected = expect(&batch.mask(last), &batch.mask(last), &features[last as usize], &|_| None);
+            let mask = batch.mask(last);
+            let start = Start { slices: &features[last as usize], masks: &mask, steps: &batch.steps_to(last) };
+            let expected = expect(&start, &mask, &features[last as usize], &|_| None);
             trainee.segment(&features[0], &memory, &expected).0.sigmoid()
         })
     });
@@ -238,7 +255,8 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                     }
                 })
                 .collect();
-            let expected = expect(&batch.mask(0), &before, &of_slice(&all, i - 1, b, t), &|_| None);
+            let start = Start { slices: &of_slice(&all, 0, b, t), masks: &batch.mask(0), steps: &batch.steps_to(i) };
+            let expected = expect(&start, &before, &of_slice(&all, i - 1, b, t), &|_| None);
             let probability = trainee.segment(&features, &memory, &expected).0.sigmoid();
             let truth = batch.mask(i);
             let dice = dice(&probability, &truth);

@@ -142,7 +142,7 @@ pub trait Trainee {
     /// Mask logits `[N, 1, H, W]`, f32, and readout.
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor);
 
-    /// Logits of quality `[N]`, f32.
+    /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without the former.
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor;
 
     /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
@@ -256,6 +256,7 @@ impl Trainee for PaperTrainee {
         // A head without parameters has no logit; nothing is trained then.
         head.logit(seen, probability)
             .unwrap_or_else(|| head.forward(seen, probability).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>))
+            .unsqueeze(1)
     }
 
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {

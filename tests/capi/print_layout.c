@@ -65,7 +65,7 @@ int main(void)
     NEXT(mem3d_session_options, whole_slice);
     NEXT(mem3d_session_options, undo_depth);
     NEXT(mem3d_session_options, feature_cache_bytes);
-    NEXT(mem3d_session_options, presence_quality);
+    NEXT(mem3d_session_options, least_presence);
     END(",");
     BEGIN(mem3d_interaction);
     FIRST(mem3d_interaction, struct_size);

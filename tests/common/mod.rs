@@ -7,7 +7,8 @@
 
 use mem3d::engine::{Interaction, Session, SessionOptions, Stroke};
 use mem3d::nn::{
-    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
+    Segmented,
 };
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -144,8 +145,9 @@ impl Networks for StandIn {
     }
 
     /// Falls with the mask's share of the region: large masks look doubtful.
-    fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Tensor {
-        1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
+    fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Judgement {
+        let quality = 1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+        Judgement::from_iou(quality, &segmented.probability)
     }
 }
 

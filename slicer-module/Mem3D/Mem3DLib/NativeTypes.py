@@ -114,7 +114,7 @@ class mem3d_session_options(ctypes.Structure):
         ("whole_slice", ctypes.c_uint32),
         ("undo_depth", ctypes.c_int32),
         ("feature_cache_bytes", ctypes.c_uint64),
-        ("presence_quality", ctypes.c_double),
+        ("least_presence", ctypes.c_double),
     ]
 
 

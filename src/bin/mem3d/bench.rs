@@ -247,6 +247,10 @@ fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec
         before_mask: mask.shallow_clone(),
         before_slice: image(1),
         annotated_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
+        annotated_mask: mask.shallow_clone(),
+        annotated_slice: image(1),
+        steps: Tensor::ones([1, 1], (Kind::Float, device)),
+        distance: Tensor::ones([1, 1], (Kind::Float, device)),
     };
     line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
     let segmented = networks.segment(&features, &[bank.view()], &expected);

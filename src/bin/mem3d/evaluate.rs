@@ -132,9 +132,9 @@ struct EngineArgs {
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
-    /// A slice whose estimated quality is below this holds no target; 0: no such test [default: 0.35].
-    #[arg(long, value_name = "QUALITY")]
-    presence_quality: Option<f64>,
+    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.5].
+    #[arg(long, value_name = "PROBABILITY")]
+    least_presence: Option<f64>,
     /// Side of the region of interest over that of the target [default: 1.6].
     #[arg(long, value_name = "SCALE")]
     roi_scale: Option<f64>,
@@ -189,7 +189,7 @@ impl EngineArgs {
             memorize_previous: !self.no_previous_in_memory,
             memorize_annotated: !self.one_annotated_in_memory,
             stop_after_empty: self.stop_after_empty.unwrap_or(d.stop_after_empty),
-            presence_quality: self.presence_quality.unwrap_or(d.presence_quality),
+            least_presence: self.least_presence.unwrap_or(d.least_presence),
             roi_scale: self.roi_scale.unwrap_or(d.roi_scale),
             ..d
         };

@@ -1,12 +1,12 @@
-//! Signs that a mask still holds what the mask of the slice before held: numbers for the quality head. At the end of a target the
-//! mask is carried on to something else, whose intensities, contrast or outline differ.
+//! Signs that a mask still holds what the masks of the slice before and of the annotated slice held: numbers for the quality head.
+//! At the end of a target the mask is carried on to something else, whose intensities, contrast or outline differ.
 
 use super::super::Expected;
 use super::histogram::{Bins, range};
 use tch::{Kind, Tensor};
 
 /// Numbers a slice.
-pub(super) const EVIDENCE: i64 = 7;
+pub(super) const EVIDENCE: i64 = 11;
 /// Largest logarithm of a ratio of areas.
 const LARGEST: f64 = 4.0;
 /// Side of the ring around a mask, pixels at half resolution, both sides of its border together.
@@ -30,27 +30,54 @@ struct Look {
 
 /// Overlap of the intensities' histograms (0 to 1), mean logarithm of how much more they are like the inside than the surroundings
 /// before, logarithms of the ratios of areas to the slice before and to the annotated one (targets taper off), contrast now and
-/// before, change of the sharpness of the outline (-1 to 1).
+/// before, change of the sharpness of the outline (-1 to 1); overlap and likeness once more, with the annotated slice; logarithms
+/// of the slices from there, and of the distance over the diameter that the target has where it is largest.
 ///
 /// # Shapes
-/// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 7]`, f32.
+/// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 11]`, f32.
 pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Tensor {
     let (now, before) = (Look::new(slice, mask), Look::new(&expected.before_slice, &expected.before_mask));
-    // The bins are those of the slice before: there the mask is as good as it gets.
-    let bins = Bins::new(&now.intensities, &before.range);
-    let bins_before = Bins::new(&before.intensities, &before.range);
-    let (inside, area) = bins.histogram(&now.inside);
-    let inside_before = bins_before.histogram(&before.inside).0;
-    let overlap = inside.minimum(&inside_before).sum_dim_intlist(1, true, Kind::Float);
-    let likeness = bins.look_up(&(inside_before / bins_before.histogram(&before.ring).0).log()) * &now.inside;
-    let likeness = likeness.sum_dim_intlist(1, true, Kind::Float) / area.clamp_min(1.0);
+    let annotated_look = Look::new(&expected.annotated_slice, &expected.annotated_mask);
+    let [overlap, likeness] = now.compare(&before);
+    let [overlap_annotated, likeness_annotated] = now.compare(&annotated_look);
     let ratio = |to: &Tensor| ((&now.area + 1.0) / (to + 1.0)).log().clamp(-LARGEST, LARGEST);
     let annotated = &expected.annotated_area * now.inside.size()[1] as f64;
     let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
-    Tensor::cat(&[overlap, likeness, ratio(&before.area), ratio(&annotated), now.contrast, before.contrast, change], 1)
+    let (of_before, of_annotated) = (ratio(&before.area), ratio(&annotated));
+    let steps = expected.steps.clamp_min(1.0).log();
+    let diameter = (&expected.annotated_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
+    let distance = (&expected.distance / diameter).clamp_min(1e-3).log();
+    Tensor::cat(
+        &[
+            overlap,
+            likeness,
+            of_before,
+            of_annotated,
+            now.contrast,
+            before.contrast,
+            change,
+            overlap_annotated,
+            likeness_annotated,
+            steps,
+            distance,
+        ],
+        1,
+    )
 }
 
 impl Look {
+    /// Overlap of the histograms inside, and likeness to the inside rather than the ring of `other`. The bins are those of
+    /// `other`: there the mask is as good as it gets.
+    fn compare(&self, other: &Look) -> [Tensor; 2] {
+        let bins = Bins::new(&self.intensities, &other.range);
+        let others = Bins::new(&other.intensities, &other.range);
+        let (inside, area) = bins.histogram(&self.inside);
+        let other_inside = others.histogram(&other.inside).0;
+        let overlap = inside.minimum(&other_inside).sum_dim_intlist(1, true, Kind::Float);
+        let likeness = bins.look_up(&(other_inside / others.histogram(&other.ring).0).log()) * &self.inside;
+        [overlap, likeness.sum_dim_intlist(1, true, Kind::Float) / area.clamp_min(1.0)]
+    }
+
     fn new(slice: &Tensor, mask: &Tensor) -> Look {
         let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
         let (x, mask) = (half(slice), half(mask));
@@ -100,11 +127,19 @@ mod tests {
             before_slice: present.shallow_clone(),
             // Of 24 x 24 pixels at half resolution: 127, with one more 128.
             annotated_area: Tensor::from_slice(&[127f32 / 576.0]).view([1, 1]),
+            annotated_mask: mask.shallow_clone(),
+            annotated_slice: gone.shallow_clone(),
+            steps: Tensor::from_slice(&[4f32]).view([1, 1]),
+            distance: Tensor::from_slice(&[0.5f32]).view([1, 1]),
         };
         let same = evidence(&present, &mask, &expected);
         assert_eq!(same.size(), [1, EVIDENCE]);
         assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 2).abs() < 1e-6 && at(&same, 6).abs() < 1e-6);
         assert!(at(&same, 1) > 2.0 && (at(&same, 3) - (65.0f64 / 128.0).ln()).abs() < 1e-5);
+        // The annotated slice, of one grey, has nothing as bright: 64 pixels inside and 132 in the ring say how unlikely that is.
+        assert!(at(&same, 7) < 0.1 && (at(&same, 8) - (132.96f64 / 64.96).ln()).abs() < 1e-2);
+        // Half a side away from a disc of 127 / 576 of the area, which is 0.530 of the side wide.
+        assert!((at(&same, 9) - 4f64.ln()).abs() < 1e-6 && (at(&same, 10) - (0.5f64 / 0.531).ln()).abs() < 1e-3);
         assert!(at(&same, 4) > 1.0 && (at(&same, 4) - at(&same, 5)).abs() < 1e-6);
         let ended = evidence(&gone, &mask, &expected);
         assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 4).abs() < 0.01 && at(&ended, 6) < -0.8);

@@ -34,7 +34,8 @@ use super::layers::f32;
 use super::macs;
 use super::params::{Params, Weights};
 use super::{
-    Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
+    Expected, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
+    Segmented,
 };
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -254,9 +255,11 @@ impl Networks for Compact {
         Segmented { probability: logits.sigmoid(), readout }
     }
 
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Tensor {
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Judgement {
         let head = &self.nets.quality_head;
-        f32(&head.forward(features, &segmented.readout, &segmented.probability, expected)).sigmoid()
+        let sure = f32(&head.forward(features, &segmented.readout, &segmented.probability, expected)).sigmoid();
+        let presence = sure.select(1, 0);
+        Judgement { quality: &presence * sure.select(1, 1), presence }
     }
 }
 
@@ -294,6 +297,10 @@ mod tests {
             before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
             before_slice: noise(shape, 11),
             annotated_area: noise(&[shape[0], 1], 12),
+            annotated_mask: noise(shape, 13).ge(0.5).to_kind(Kind::Float),
+            annotated_slice: noise(shape, 14),
+            steps: noise(&[shape[0], 1], 15) * 9.0 + 1.0,
+            distance: noise(&[shape[0], 1], 16) + 0.1,
         }
     }
 
@@ -304,6 +311,10 @@ mod tests {
             before_mask: one(&all.before_mask),
             before_slice: one(&all.before_slice),
             annotated_area: one(&all.annotated_area),
+            annotated_mask: one(&all.annotated_mask),
+            annotated_slice: one(&all.annotated_slice),
+            steps: one(&all.steps),
+            distance: one(&all.distance),
         }
     }
 
@@ -326,8 +337,9 @@ mod tests {
             let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
             assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 100, 8, 6]));
             let q = c.quality(&f, &s, &expected(&[2, 1, 64, 48]));
-            assert_eq!(q.size(), [2]);
-            assert!(q.min().double_value(&[]) >= 0.0 && q.max().double_value(&[]) <= 1.0);
+            assert_eq!((q.quality.size(), q.presence.size()), (vec![2], vec![2]));
+            assert!(q.quality.min().double_value(&[]) >= 0.0 && q.presence.max().double_value(&[]) <= 1.0);
+            assert!((q.presence - q.quality).min().double_value(&[]) >= 0.0);
         })
         .unwrap();
         let parameters: usize = c.weights.tensors().values().map(|t| t.numel()).sum();
@@ -355,14 +367,14 @@ mod tests {
             assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
             let all = expected(&[2, 1, 32, 32]);
             let s = c.segment(&f, &together, &all);
-            let q = c.quality(&f, &s, &all);
+            let q = c.quality(&f, &s, &all).quality;
             for n in 0..2 {
                 let one = c.encode_image(&x.narrow(0, n, 1));
                 let memory = c.memorize(&one, &masks.narrow(0, n, 1));
                 assert!(close(&memory[0].values, &together[n as usize].values));
                 let alone = c.segment(&one, &memory, &one_of(&all, n));
                 assert!(close(&alone.probability, &s.probability.narrow(0, n, 1)));
-                assert!(close(&c.quality(&one, &alone, &one_of(&all, n)), &q.narrow(0, n, 1)));
+                assert!(close(&c.quality(&one, &alone, &one_of(&all, n)).quality, &q.narrow(0, n, 1)));
             }
             // The mask matters.
             let other = c.memorize(&f, &(1.0 - &masks));

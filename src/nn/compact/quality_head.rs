@@ -1,6 +1,6 @@
-//! Quality head (paper §2.3, eq. 8): features, readout and mask to the mask's expected IoU. Three convolutions, pooling
-//! over the mask and over the whole region, three fully connected layers, which are also told what changed since the slice
-//! before; any input size.
+//! Quality head (paper §2.3, eq. 8): features, readout and mask to whether the slice holds the target, and the mask's expected
+//! IoU if it does. Three convolutions, pooling over the mask and over the whole region, three fully connected layers, which are
+//! also told what changed since the slice before and the annotated one; any input size.
 
 use super::super::layers::{ConvOptions, Linear, resize, size2};
 use super::super::params::Params;
@@ -19,7 +19,10 @@ const RAW: i64 = TOLD + 2;
 /// Smallest weight of the mask's pooling, so that an empty mask pools nothing rather than noise.
 const LEAST_AREA: f64 = 1.0;
 
-/// Features, readout and probability to a logit of quality.
+/// Presence of the target, and IoU where it is present.
+const OUTPUTS: i64 = 2;
+
+/// Features, readout and probability to logits of presence and IoU.
 #[derive(Debug)]
 pub struct QualityHead {
     convs: [ConvNorm; 3],
@@ -41,14 +44,14 @@ impl QualityHead {
             linears: [
                 linear(0, 2 * WIDTH + 2 * RAW + EVIDENCE, WIDTH),
                 linear(1, WIDTH, WIDTH / 2),
-                linear(2, WIDTH / 2, 1),
+                linear(2, WIDTH / 2, OUTPUTS),
             ],
             values: config.value_channels,
         }
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logit `[N]`.
+    /// `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logits `[N, 2]`.
     pub fn forward(
         &self,
         features: &ImageFeatures,
@@ -75,6 +78,6 @@ impl QualityHead {
         let x = Tensor::cat(&[inside, whole, evidence], 1);
         let x = self.linears[0].forward(&x).relu();
         let x = self.linears[1].forward(&x).relu();
-        self.linears[2].forward(&x).squeeze_dim(1)
+        self.linears[2].forward(&x)
     }
 }
