@@ -5,17 +5,17 @@
 //! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted in
 //! proportion to its nearness. All chains advance together, one batch a step.
 
-use super::context::{Context, MAX_BATCH};
+use super::context::Context;
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
 use super::roi::{Roi, SliceGrid};
-use super::shape::expected;
+use super::shape::Shape;
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
-use crate::nn::{Expected, ImageFeatures, Memory};
+use crate::nn::{Expected, ImageFeatures, Memory, Segmented};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -65,6 +65,8 @@ struct Chain {
     annotated_area: usize,
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
+    /// That mask's shape as seen through the region it was last asked for.
+    after_shape: Option<(Roi, Shape)>,
     /// Box of the last mask that was not empty.
     target: PixelBox,
     /// Area of the last mask that was not empty, pixels.
@@ -84,8 +86,8 @@ impl Chain {
 /// New contents of one segment's slices.
 pub(crate) struct Outcome {
     pub segment: u32,
-    /// Slice, probabilities `[rows, cols]`, quality.
-    pub slices: Vec<(usize, Vec<u8>, f32)>,
+    /// Slice, probabilities, quality.
+    pub slices: Vec<(usize, Plane, f32)>,
     pub rois: BTreeMap<usize, Roi>,
     /// Annotated slices and the sides (up, down) to which they were carried.
     pub carried: Vec<(usize, bool, bool)>,
@@ -108,7 +110,7 @@ pub(crate) fn propagate(
     let intervals: Vec<Interval> =
         segments.iter().flat_map(|&s| intervals(s, &state.segments[&s], axis, options, count)).collect();
     let mut rois = Rois::new(context, state, segments, axis);
-    let mut chains = start_chains(context, state, &intervals, axis, options, &mut rois);
+    let mut chains = start_chains(context, state, &intervals, axis, options, &mut rois)?;
 
     let total: usize = chains.iter().map(|c| c.left).sum();
     let mut done = 0;
@@ -117,12 +119,16 @@ pub(crate) fn propagate(
         if active.is_empty() {
             break;
         }
-        for batch in active.chunks_mut(MAX_BATCH) {
+        // Segments on one slice side by side, so that they share what depends on the image.
+        active.sort_by_key(|c| (c.upwards, c.next));
+        let batches = active.len().div_ceil(context.max_batch);
+        let at_once = active.len().div_ceil(batches);
+        for batch in active.chunks_mut(at_once) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let slices: Vec<(usize, u32)> = batch.iter().map(|c| (c.next, c.segment)).collect();
-            step(context, batch, axis, &mut rois);
+            step(context, batch, axis, &mut rois)?;
             for (slice, segment) in slices {
                 done += 1;
                 if !on_slice(Progress { done, total, slice, segment }) {
@@ -237,7 +243,7 @@ fn start_chains(
     axis: SliceAxis,
     options: &PropagateOptions,
     rois: &mut Rois,
-) -> Vec<Chain> {
+) -> Result<Vec<Chain>> {
     let grid = context.grid(axis);
     let mut chains = Vec::new();
     let mut segments: Vec<u32> = intervals.iter().map(|i| i.segment).collect();
@@ -255,7 +261,7 @@ fn start_chains(
         let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
         let wanted: Vec<(usize, Roi)> =
             masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
-        let (memories, looks) = memorize_masks(context, axis, &wanted, &masks, &grid);
+        let (memories, looks) = memorize_masks(context, axis, &wanted, &masks, &grid)?;
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
             let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
             let up = interval.lower.filter(|_| options.direction != Direction::Down);
@@ -283,6 +289,7 @@ fn start_chains(
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
                     annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
+                    after_shape: None,
                     target,
                     area: area(mask(start)),
                     empty_in_a_row: 0,
@@ -292,7 +299,7 @@ fn start_chains(
             }
         }
     }
-    chains
+    Ok(chains)
 }
 
 /// Keys and values of the annotated slices; the slices and their masks as the networks see them, each `[1, 1, H, W]`.
@@ -302,14 +309,14 @@ fn memorize_masks(
     wanted: &[(usize, Roi)],
     masks: &[(usize, Vec<u8>)],
     grid: &SliceGrid,
-) -> (Vec<(usize, Memory)>, BTreeMap<usize, [Tensor; 2]>) {
+) -> Result<(Vec<(usize, Memory)>, BTreeMap<usize, [Tensor; 2]>)> {
     let size = context.size();
     let device = context.networks.device();
     let mut memories = Vec::new();
     let mut looks = BTreeMap::new();
-    for (wanted, masks) in wanted.chunks(MAX_BATCH).zip(masks.chunks(MAX_BATCH)) {
-        let features = context.features(axis, wanted);
-        let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
+    let at_once = context.max_batch;
+    for (wanted, masks) in wanted.chunks(at_once).zip(masks.chunks(at_once)) {
+        let features = context.features(axis, wanted)?;
         let inputs: Vec<Tensor> = wanted
             .iter()
             .zip(masks)
@@ -318,34 +325,58 @@ fn memorize_masks(
             })
             .collect();
         let inputs = Tensor::cat(&inputs, 0).to_device(device);
-        let encoded = context.networks.memorize(&features, &inputs);
+        let encoded = context.memorize(&features, &inputs)?;
         memories.extend(wanted.iter().map(|(k, _)| *k).zip(encoded));
         let middle = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
         for (n, (k, _)) in wanted.iter().enumerate() {
             looks.insert(*k, [&middle, &inputs].map(|t| t.narrow(0, n as i64, 1).copy()));
         }
     }
-    (memories, looks)
+    Ok((memories, looks))
 }
 
-/// Segments the next slice of every chain of the batch.
-fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) {
-    let grid = context.grid(axis);
+/// What the networks say of the next slices of a batch.
+struct Seen {
+    features: ImageFeatures,
+    segmented: Segmented,
+    quality: Vec<f32>,
+    presence: Vec<f32>,
+}
+
+/// Segments the next slice of every chain of the batch; of one half after the other when they do not fit into memory together.
+fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<()> {
+    match look(context, batch, axis, rois) {
+        Ok(seen) => advance(context, batch, axis, seen),
+        Err(error) => {
+            context.make_room(batch.len(), error)?;
+            let (first, second) = batch.split_at_mut(batch.len() / 2);
+            [first, second].into_iter().filter(|b| !b.is_empty()).try_for_each(|b| step(context, b, axis, rois))
+        }
+    }
+}
+
+/// Runs the networks on the next slices of a batch; changes no chain but for its region.
+fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<Seen> {
     for chain in batch.iter_mut() {
         chain.roi = rois.choose(chain.segment, chain.next, chain.target, Some(chain.roi));
     }
     let wanted: Vec<(usize, Roi)> = batch.iter().map(|c| (c.next, c.roi)).collect();
-    let features = context.features(axis, &wanted);
-    let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
-    let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-    let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
-    let [shape, before_mask, before_slice, annotated_area, annotated_mask, annotated_slice, steps, distance] = expected;
-    let expected =
-        Expected { shape, before_mask, before_slice, annotated_area, annotated_mask, annotated_slice, steps, distance };
-    let segmented = context.networks.segment(&features, &memory, &expected);
-    let judged = context.networks.quality(&features, &segmented, &expected);
-    let [qualities, presences] =
-        [judged.quality, judged.presence].map(|t| -> Vec<f32> { Vec::try_from(t).expect("one number a slice") });
+    let features = context.features(axis, &wanted)?;
+    crate::nn::run(|| {
+        let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
+        let expected = expect(context, axis, batch, rois, &features);
+        let segmented = context.networks.segment(&features, &memory, &expected);
+        let judgement = context.networks.quality(&features, &segmented, &expected);
+        let [quality, presence] = [judgement.quality, judgement.presence]
+            .map(|t| -> Vec<f32> { Vec::try_from(t).expect("one number a slice") });
+        Seen { features, segmented, quality, presence }
+    })
+}
+
+/// Takes what was seen of a batch's slices, and memorizes them.
+fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Result<()> {
+    let grid = context.grid(axis);
+    let Seen { features, segmented, quality: qualities, presence: presences } = seen;
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);
@@ -386,7 +417,7 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         }
     }
     if batch.iter().any(|c| c.left > 0) {
-        let memories = context.networks.memorize(&features, &Tensor::cat(&masks, 0));
+        let memories = context.memorize(&features, &Tensor::cat(&masks, 0))?;
         for (chain, memory) in batch.iter_mut().zip(&memories) {
             let every = context.options.memorize_every;
             let steps = chain.next.abs_diff(chain.start);
@@ -399,10 +430,28 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     for chain in batch.iter_mut() {
         chain.next = if chain.upwards { chain.next + 1 } else { chain.next.wrapping_sub(1) };
     }
+    Ok(())
 }
 
-/// What is expected of each chain's next slice, as the networks take it: the fields of [`Expected`] in their order.
-fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 8] {
+/// For each chain the first of the batch that segments the same slice through the same region, after the same slice and with the
+/// same slices in memory.
+fn same_images(batch: &[&mut Chain], rois: &Rois) -> Vec<usize> {
+    let seen = |c: &Chain| -> Vec<(usize, Option<Roi>)> {
+        let of = rois.by_segment.get(&c.segment);
+        c.bank.order().map(|slice| (slice, of.and_then(|m| m.get(&slice)).copied())).collect()
+    };
+    let looks: Vec<_> = batch.iter().map(|c| (c.next, c.roi, c.before.0, seen(c))).collect();
+    looks.iter().map(|look| looks.iter().position(|other| other == look).expect("itself at the latest")).collect()
+}
+
+/// What is expected of each chain's next slice.
+fn expect(
+    context: &Context,
+    axis: SliceAxis,
+    batch: &mut [&mut Chain],
+    rois: &Rois,
+    features: &ImageFeatures,
+) -> Expected {
     let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
@@ -415,11 +464,16 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
     let (mut areas, mut steps, mut distances) = (vec![], vec![], vec![]);
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
     let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
-    for (n, chain) in batch.iter().enumerate() {
+    for (n, chain) in batch.iter_mut().enumerate() {
         let (before, mask) = (chain.before.0, seen(&chain.before.1, chain.roi));
-        let after = chain.after.as_ref().map(|(k, plane)| (values(&seen(plane, chain.roi)), k.abs_diff(chain.next)));
-        let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
-        let shape = expected(&values(&mask), after, size as usize);
+        if let Some((_, plane)) = &chain.after
+            && chain.after_shape.as_ref().is_none_or(|(roi, _)| *roi != chain.roi)
+        {
+            chain.after_shape = Some((chain.roi, Shape::new(&values(&seen(plane, chain.roi)), size as usize)));
+        }
+        let after = chain.after.as_ref().zip(chain.after_shape.as_ref());
+        let after = after.map(|((k, _), (_, shape))| (shape, k.abs_diff(chain.next)));
+        let shape = Shape::new(&values(&mask), size as usize).towards(after);
         shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
         masks.push(mask);
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
@@ -434,10 +488,20 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
         steps.push(number(walked));
         distances.push(number(walked * thickness / (pixels * grid.row_mm * grid.col_mm).sqrt()));
     }
-    let annotated = [1, 0].map(|i: usize| batch.iter().map(|c| c.annotated[i].shallow_clone()).collect());
-    let [annotated_masks, annotated_slices]: [Vec<Tensor>; 2] = annotated;
-    [shapes, masks, slices, areas, annotated_masks, annotated_slices, steps, distances]
-        .map(|parts| Tensor::cat(&parts, 0))
+    let device = context.networks.device();
+    let join = |parts: &[Tensor]| Tensor::cat(parts, 0).to_device(device);
+    let annotated = |i: usize| join(&batch.iter().map(|c| c.annotated[i].shallow_clone()).collect::<Vec<_>>());
+    Expected {
+        shape: join(&shapes),
+        before_mask: join(&masks),
+        before_slice: join(&slices),
+        annotated_area: join(&areas),
+        annotated_mask: annotated(1),
+        annotated_slice: annotated(0),
+        steps: join(&steps),
+        distance: join(&distances),
+        same: same_images(batch, rois),
+    }
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.
@@ -482,7 +546,7 @@ fn compose(
             for slice in interval.first..interval.end {
                 let Some((mut dense, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
                 old.keep_annotated(axis, slice, &mut dense);
-                slices.push((slice, dense, quality));
+                slices.push((slice, Plane::from_dense(&dense, grid.cols), quality));
             }
         }
         outcomes.push(Outcome { segment, slices, rois: rois.by_segment.remove(&segment).unwrap_or_default(), carried });

@@ -121,6 +121,7 @@ pub(super) fn expect(
     after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>,
 ) -> Expected {
     let masks = masks.detach();
+    let same = (0..masks.size()[0] as usize).collect();
     let side = masks.size()[2];
     let shapes: Vec<Tensor> = (0..masks.size()[0])
         .map(|n| {
@@ -140,6 +141,7 @@ pub(super) fn expect(
         annotated_slice: middle(start.slices),
         steps: start.steps[0].shallow_clone(),
         distance: start.steps[1].shallow_clone(),
+        same,
     }
 }
 
