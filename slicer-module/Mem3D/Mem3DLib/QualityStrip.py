@@ -4,6 +4,7 @@ import qt
 
 BAR = (90, 160, 90)
 LOW = (205, 80, 70)
+EMPTY = (112, 118, 126)
 ANNOTATED = (70, 120, 215)
 SUGGESTED = (240, 150, 30)
 CURRENT = (255, 255, 255)
@@ -24,13 +25,19 @@ class _Clicks(qt.QObject):
     def eventFilter(self, watched, event):
         kind = event.type()
         if kind == qt.QEvent.MouseButtonPress or kind == qt.QEvent.MouseMove:
-            # A PythonQt that hands the event over as a plain QEvent knows no position.
-            position = event.pos() if hasattr(event, "pos") else self._label.mapFromGlobal(qt.QCursor.pos())
-            self._onClick(position.x(), self._label.property("width"))
+            self._onClick(self._positionOf(event).x(), self._label.property("width"))
             return True
         if kind == qt.QEvent.Resize:
             self._onResize()
         return False
+
+    def _positionOf(self, event):
+        for name in ("position", "pos"):  # Qt 6, Qt 5
+            position = getattr(event, name, None)
+            if position is not None:
+                return position() if callable(position) else position
+        # A PythonQt that hands the event over as a plain QEvent knows no position.
+        return self._label.mapFromGlobal(qt.QCursor.pos())
 
 
 class QualityStrip:
@@ -43,9 +50,11 @@ class QualityStrip:
         self._clicks = _Clicks(label, self._clicked, self._paint)
         label.installEventFilter(self._clicks)
 
-    def show(self, quality, annotated=(), suggested=None, current=None):
-        """One value 0..1 a slice; None for nothing to show."""
-        shown = (None if quality is None else [float(q) for q in quality], set(annotated), suggested, current)
+    def show(self, quality, annotated=(), suggested=None, current=None, held=None):
+        """One value 0..1 a slice; None for nothing to show. `held`: the slices with something of the mask; the bars of
+        the others are grey."""
+        quality = None if quality is None else [float(q) for q in quality]
+        shown = (quality, set(annotated), suggested, current, None if held is None else set(held))
         if shown != self._shown:
             self._shown = shown
             self._paint()
@@ -72,12 +81,14 @@ class QualityStrip:
         self._label.setPixmap(pixmap)
 
     def _paintBars(self, painter, width, height):
-        quality, annotated, suggested, current = self._shown
+        quality, annotated, suggested, current, held = self._shown
         for number, value in enumerate(quality):
             left = number * width // len(quality)
             right = max((number + 1) * width // len(quality), left + 1)
             gap = 1 if right - left > 3 else 0
-            color = LOW if value < LOW_QUALITY else BAR
+            color = BAR if held is None or number in held else EMPTY
+            if value < LOW_QUALITY:
+                color = LOW
             if number in annotated:
                 color = ANNOTATED
             if number == suggested:
