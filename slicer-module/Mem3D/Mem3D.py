@@ -2,7 +2,6 @@
 
 import os
 
-import qt
 import slicer
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
@@ -37,15 +36,21 @@ class Mem3D(ScriptedLoadableModule):
 
 
 class Mem3DWidget(ScriptedLoadableModuleWidget):
+    panel = None
+
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        label = qt.QLabel("Mem3D is an effect of the Segment Editor. Its settings are at the end of the effect's panel.")
-        label.setWordWrap(True)
-        button = qt.QPushButton("Open the Segment Editor")
-        button.clicked.connect(lambda *_: slicer.util.selectModule("SegmentEditor"))
-        self.layout.addWidget(label)
-        self.layout.addWidget(button)
-        self.layout.addStretch(1)
+        from Mem3DLib.Widget import Widget
+
+        self.panel = Widget(self.layout, slicer.app.userSettings())
+
+    def enter(self):
+        if self.panel:
+            self.panel.enter()
+
+    def cleanup(self):
+        if self.panel:
+            self.panel.close()
 
 
 class Mem3DLogic(ScriptedLoadableModuleLogic):
@@ -53,19 +58,21 @@ class Mem3DLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def open(volumeNode, segmentationNode, segmentID=None, settings=None):
-        from Mem3DLib.Editors import LogicEditor
+        from Mem3DLib.Editors import openEditor
         from Mem3DLib.SessionLogic import SessionLogic
         from Mem3DLib.Settings import Settings
 
-        editor = LogicEditor.create(volumeNode, segmentationNode, segmentID)
+        editor = openEditor(volumeNode, segmentationNode, segmentID)
         return SessionLogic(editor, settings or Settings.load(slicer.app.userSettings()))
 
 
 class Mem3DTest(ScriptedLoadableModuleTest):
     """Reload and Test: the test cases in Testing/Python."""
 
-    def runTest(self):
+    def runTest(self, **kwargs):
+        import slicer.testing
+
         folder = os.path.join(os.path.dirname(__file__), "Testing", "Python")
-        for name in ("Mem3DSegmentsTestCase.py", "Mem3DSessionTestCase.py"):
+        for name in ("Mem3DSegmentsTestCase", "Mem3DSessionTestCase", "Mem3DEffectTestCase"):
             slicer.util.delayDisplay("Running " + name)
-            slicer.testing.runUnitTest([folder], os.path.splitext(name)[0])
+            slicer.testing.runUnitTest([folder], name)

@@ -13,13 +13,14 @@ import os
 import re
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import slicer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
-from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import Error
 from Mem3DLib.Prompts import promptsOf
@@ -80,7 +81,7 @@ def segment(scene, settings, volumePath, prompts, resultPath):
     names = list(dict.fromkeys(name for name, _ in prompts))
     for name in names:
         segmentation.GetSegmentation().AddEmptySegment(name, name)
-    editor = LogicEditor.create(volume, segmentation, names[0])
+    editor = openEditor(volume, segmentation, names[0])
     editor.node().SetOverwriteMode(editor.node().OverwriteNone)
     with SessionLogic(editor, settings) as logic:
         grid = Lattice(editor.sourceImage(), segmentation).grid
@@ -127,7 +128,11 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    code = 1
+    try:
+        code = main(sys.argv[1:])
+    except Exception:  # noqa: BLE001 - Slicer would stay open, waiting for a user
+        traceback.print_exc()
     if hasattr(slicer, "app"):
         slicer.util.exit(code)
     else:

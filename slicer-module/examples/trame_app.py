@@ -24,7 +24,7 @@ from trame_vuetify.widgets.vuetify3 import VBtn, VProgressLinear, VSpacer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
-from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Gesture import Gesture
 from Mem3DLib.Native import SCRIBBLE
@@ -91,7 +91,7 @@ class Mem3DApp(TrameApp):
         self.segmentation.CreateDefaultDisplayNodes()
         self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         self.segmentation.GetSegmentation().AddEmptySegment("segment", "segment", COLOR)
-        self._editor = LogicEditor.create(volume, self.segmentation, "segment")
+        self._editor = openEditor(volume, self.segmentation, "segment")
         self.logic = SessionLogic(self._editor, Settings.fromEnvironment(), Worker())
         self.logic.onChanged = self._changed
         self._preview = Preview()

@@ -175,7 +175,21 @@ class Mouse:
         return self.send("KeyPressEvent", key=name)
 
 
-def processEvents(until, seconds=60):
+def buttons(widget):
+    """The names of all that can be pressed in it, whether seen or not, except for parts of other widgets."""
+    found = widget.findChildren(QtWidgets.QAbstractButton)
+    return [button.objectName() for button in found if button.objectName() and not button.objectName().startswith("qt_")]
+
+
+def pressAll(ui, names):
+    """Presses these in order; gives the names."""
+    for name in names:
+        assert ui[name].isEnabled(), name
+        ui[name].click()
+    return list(names)
+
+
+def processEvents(until, seconds=300):
     """Runs Qt's event loop until something is so; whether it became so."""
     loop, timer = QtCore.QEventLoop(), QtCore.QTimer()
     deadline = QtCore.QDeadlineTimer(int(seconds * 1000))

@@ -1,33 +1,40 @@
-"""The Segment Editor as the logic sees it, over either of Slicer's two doors to it. Main thread only.
+"""The Segment Editor as the logic sees it, over each of Slicer's doors to it. Main thread only.
 
-Both have segmentationNode(), volumeNode(), selectedSegmentID(), sourceImage(), saveStateForUndo() and modify().
+All have node(), segmentationNode(), volumeNode(), selectedSegmentID(), sourceImage(), saveStateForUndo() and modify();
+those for scripts also select(), undo() and redo().
 """
 
 import slicer
 
-from .Errors import UserError
+
+def openEditor(volumeNode, segmentationNode, segmentID=None):
+    """For scripts, on nodes of one scene; the first segment is selected unless `segmentID` is given."""
+    if hasattr(slicer, "vtkSlicerSegmentEditorLogic"):
+        return LogicEditor.create(volumeNode, segmentationNode, segmentID)
+    return WidgetEditor.create(volumeNode, segmentationNode, segmentID)
+
+
+def _addEditorNode(scene):
+    # One of its own, which is not saved with the scene.
+    node = slicer.vtkMRMLSegmentEditorNode()
+    node.SetName("Mem3D segment editor")
+    node.SetSaveWithScene(False)
+    node.SetHideFromEditors(True)
+    return scene.AddNode(node)
 
 
 class LogicEditor:
-    """Over a vtkSlicerSegmentEditorLogic: for scripts, tests and other front ends. Slicer has it from 5.10 on."""
+    """Over a vtkSlicerSegmentEditorLogic, which Slicer has from 5.10 on."""
 
     def __init__(self, logic):
         self.logic = logic
 
     @classmethod
     def create(cls, volumeNode, segmentationNode, segmentID=None):
-        """With a Segment Editor node of its own, which is not saved with the scene."""
-        if not hasattr(slicer, "vtkSlicerSegmentEditorLogic"):
-            raise UserError("Scripts need Slicer 5.10 or newer; in older ones, use the Segment Editor's effect Mem3D.")
         scene = segmentationNode.GetScene()
-        node = slicer.vtkMRMLSegmentEditorNode()
-        node.SetName("Mem3D segment editor")
-        node.SetSaveWithScene(False)
-        node.SetHideFromEditors(True)
-        node = scene.AddNode(node)
         logic = slicer.vtkSlicerSegmentEditorLogic()
         logic.SetMRMLScene(scene)
-        logic.SetSegmentEditorNode(node)
+        logic.SetSegmentEditorNode(_addEditorNode(scene))
         logic.SetSegmentationNode(segmentationNode)
         logic.SetSourceVolumeNode(volumeNode)
         editor = cls(logic)
@@ -56,6 +63,12 @@ class LogicEditor:
 
     def saveStateForUndo(self):
         self.logic.SaveStateForUndo()
+
+    def undo(self):
+        self.logic.Undo()
+
+    def redo(self):
+        self.logic.Redo()
 
     def modify(self, segmentID, image, add):
         mode = self.logic.ModificationModeAdd if add else self.logic.ModificationModeRemove
@@ -93,3 +106,33 @@ class EffectEditor:
         modes = slicer.qSlicerSegmentEditorAbstractEffect
         mode = modes.ModificationModeAdd if add else modes.ModificationModeRemove
         self._effect.modifySegmentByLabelmap(self.segmentationNode(), segmentID, image, mode)
+
+
+class WidgetEditor(EffectEditor):
+    """Over a Segment Editor widget that is not shown: for scripts in a Slicer without the logic."""
+
+    def __init__(self, widget):
+        # Any effect will do: what is asked of it is the same for all.
+        EffectEditor.__init__(self, widget.effectByName("Paint"))
+        self.widget = widget
+
+    @classmethod
+    def create(cls, volumeNode, segmentationNode, segmentID=None):
+        scene = segmentationNode.GetScene()
+        widget = slicer.qMRMLSegmentEditorWidget()
+        widget.setMRMLScene(scene)
+        widget.setMRMLSegmentEditorNode(_addEditorNode(scene))
+        widget.setSegmentationNode(segmentationNode)
+        widget.setSourceVolumeNode(volumeNode)
+        editor = cls(widget)
+        editor.select(segmentID or segmentationNode.GetSegmentation().GetNthSegmentID(0))
+        return editor
+
+    def select(self, segmentID):
+        self.widget.setCurrentSegmentID(segmentID or "")
+
+    def undo(self):
+        self.widget.undo()
+
+    def redo(self):
+        self.widget.redo()

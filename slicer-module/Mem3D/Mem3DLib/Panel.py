@@ -7,9 +7,8 @@ Only setters, `property()` and signals without overloads are used: they mean the
 import os
 
 import qt
-import slicer
 
-from . import Native
+from . import Native, UiFiles
 from .Native import BOTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE, UP
 from .QualityStrip import QualityStrip
 from .SettingsForm import SettingsForm
@@ -20,18 +19,6 @@ KINDS = {
     EXTREME_POINTS: ("extremePointsButton", "ExtremePoints", "Click the structure's four outermost points."),
     CLICK: ("clickButton", "Click", "Click inside the structure in a slice view."),
 }
-RESOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources")
-
-
-def namedChildren(widget):
-    """Every widget of a .ui file by its name."""
-    found = {}
-    for child in widget.children():
-        name = child.property("objectName")
-        if name:
-            found[name] = child
-        found.update(namedChildren(child))
-    return found
 
 
 class Panel:
@@ -41,8 +28,7 @@ class Panel:
 
     def __init__(self, host):
         self._host = host
-        self.widget = slicer.util.loadUI(os.path.join(RESOURCES, "UI", "SegmentEditorMem3D.ui"))
-        self.ui = namedChildren(self.widget)
+        self.widget, self.ui = UiFiles.load("SegmentEditorMem3D")
         self.kind = SCRIBBLE
         self._updating = False
         self._busy = False
@@ -51,12 +37,21 @@ class Panel:
         self._group.setExclusive(True)
         for kind, (name, icon, _) in KINDS.items():
             button = self.ui[name]
-            button.setIcon(qt.QIcon(os.path.join(RESOURCES, "Icons", icon + ".png")))
+            button.setIcon(qt.QIcon(os.path.join(UiFiles.RESOURCES, "Icons", icon + ".png")))
+            button.setIconSize(qt.QSize(24, 24))
+            button.setToolButtonStyle(qt.Qt.ToolButtonTextUnderIcon)
+            button.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
             self._group.addButton(button)
             button.clicked.connect(lambda *_, kind=kind: self._chooseKind(kind))
         self.ui["scribbleButton"].setChecked(True)
         self.strip = QualityStrip(self.ui["qualityStrip"], self._stripClicked)
-        self.settings = SettingsForm(self.ui, host.chooseSettings)
+        self.settings = SettingsForm(host.chooseSettings)
+        self.widget.layout().addWidget(self.settings.widget)
+        self.ui.update(self.settings.ui)
+        for name in ("progressBar", "cancelButton"):  # nothing below them moves when they come and go
+            policy = self.ui[name].property("sizePolicy")
+            policy.setRetainSizeWhenHidden(True)
+            self.ui[name].setSizePolicy(policy)
         self._wire()
         self.showBusy(False)
         self.say(KINDS[SCRIBBLE][2])
@@ -67,7 +62,7 @@ class Panel:
         ui["radiusBox"].editingFinished.connect(
             lambda: self._option("radiusMm", ui["radiusBox"].property("value"))
         )
-        for name in ("autoPropagate", "autoApply"):
+        for name in ("autoPropagate", "autoApply", "takeFromOthers"):
             ui[name + "CheckBox"].toggled.connect(lambda on, name=name: self._option(name, bool(on)))
         ui["rangeCheckBox"].toggled.connect(lambda *_: self._enable())
         for name, direction in (("propagateButton", BOTH), ("propagateUpButton", UP), ("propagateDownButton", DOWN)):
@@ -109,7 +104,7 @@ class Panel:
 
     # ---- what there is to show ----
 
-    def showOptions(self, kind, negative, radiusMm, autoPropagate, autoApply):
+    def showOptions(self, kind, negative, radiusMm, autoPropagate, autoApply, takeFromOthers):
         """The options as they are kept with the scene."""
         self._updating = True
         try:
@@ -120,11 +115,13 @@ class Panel:
             self.ui["radiusBox"].setValue(radiusMm)
             self.ui["autoPropagateCheckBox"].setChecked(autoPropagate)
             self.ui["autoApplyCheckBox"].setChecked(autoApply)
+            self.ui["takeFromOthersCheckBox"].setChecked(takeFromOthers)
         finally:
             self._updating = False
 
-    def showState(self, state, shape, currentSlice, info=None, seconds=None):
-        """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took."""
+    def showState(self, state, shape, currentSlice, info=None, seconds=(None, None)):
+        """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took, and
+        the last propagation."""
         ui = self.ui
         quality = state.quality.get(state.axis) if state is not None else None
         annotated = state.markedSlices() if state is not None else ()
@@ -156,14 +153,14 @@ class Panel:
         self._known = state is not None
         self._drawn = len(annotated) > 0 or (state is not None and not state.engineMask.isEmpty())
         self._suggested = suggestion is not None
-        self._pending = state is not None and state.pending
+        self._differs = state is not None and state.differs
         self._enable()
         if info is not None:
-            self.settings.showInfo(info, seconds)
+            self.settings.showInfo(info, *seconds)
             for kind, (name, _, _) in KINDS.items():
                 ui[name].setEnabled(kind in info["interactionKinds"])
 
-    _known = _drawn = _suggested = _pending = False
+    _known = _drawn = _suggested = _differs = False
 
     def showBusy(self, busy):
         """Whether the engine is at work: then there is nothing to do but to wait or to cancel."""
@@ -201,7 +198,7 @@ class Panel:
         for names, on in (
             (("propagateButton", "propagateUpButton", "propagateDownButton", "acceptButton"), idle and self._drawn),
             (("nextSliceButton",), idle and self._suggested),
-            (("applyButton",), idle and self._pending),
+            (("applyButton",), idle and self._differs),
             (("undoButton", "redoButton", "resetButton"), idle and self._known),
             (("settingsApplyButton",), idle),
             (("firstSliceBox", "lastSliceBox"), bool(self.ui["rangeCheckBox"].property("checked"))),
@@ -211,4 +208,3 @@ class Panel:
 
     def close(self):
         self.strip.close()
-        self.settings.close()

@@ -8,13 +8,13 @@ import slicer
 import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
-from . import SliceViews
+from . import SliceViews, UiFiles
 from .Editors import EffectEditor
 from .Errors import UserError
-from .Gesture import Gesture
+from .Gesture import EXTREME_COUNT, Gesture
 from .Native import BOTH, SCRIBBLE
 from .Native import Error as EngineError
-from .Panel import RESOURCES, Panel
+from .Panel import Panel
 from .Preview import Preview
 from .SessionLogic import SessionLogic
 from .Settings import Settings
@@ -22,7 +22,7 @@ from .StrokeFeedback import StrokeFeedback, xyToRas
 from .Worker import Worker
 
 POLL_MS = 20
-DEFAULTS = {"kind": SCRIBBLE, "negative": 0, "radiusMm": 0.0, "autoPropagate": 0, "autoApply": 0}
+DEFAULTS = {"kind": SCRIBBLE, "negative": 0, "radiusMm": 0.0, "autoPropagate": 0, "autoApply": 0, "takeFromOthers": 0}
 
 
 class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
@@ -53,7 +53,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         return cloned
 
     def icon(self):
-        return qt.QIcon(os.path.join(RESOURCES, "Icons", "Mem3D.png"))
+        return qt.QIcon(os.path.join(UiFiles.RESOURCES, "Icons", "Mem3D.png"))
 
     def helpText(self):
         return (
@@ -83,6 +83,10 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def activate(self):
         self._active = True
+        settings = self.loadSettings()
+        if settings != self.logic.settings:  # chosen in the module Mem3D meanwhile
+            self.logic.useSettings(settings)
+            self.panel.settings.show(settings)
         self.refresh()
 
     def deactivate(self):
@@ -114,8 +118,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         if self.logic is None:
             return
         options = self.options()
-        self.gesture.setKind(options["kind"])
-        self.logic.autoApply = options["autoApply"]
+        self._useOptions(options)
         self.panel.showOptions(**options)
         self.refresh()
 
@@ -132,6 +135,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             return False
         if eventId == vtk.vtkCommand.KeyPressEvent:
             return self._keyPressed(callerInteractor.GetKeySym())
+        if eventId == vtk.vtkCommand.LeftButtonDoubleClickEvent:
+            return True  # two quick clicks are drawn; they must not make the view fill the window
         node = viewWidget.sliceLogic().GetSliceNode()
         xy = callerInteractor.GetEventPosition()
         if eventId == vtk.vtkCommand.LeftButtonPressEvent:
@@ -153,6 +158,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             points = self.gesture.release(xy, xyToRas(node, xy))
             if points:
                 self.prompt(points, SliceViews.sliceToRas(node))
+            elif self.gesture.points:
+                self._sayPoints()
         else:
             return False
         self.feedback.show(viewWidget, self.gesture.kind, self.gesture.points, self.options()["negative"])
@@ -162,6 +169,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         if key == "n":
             self.panel.toggleNegative()
         elif key == "x" and self.gesture.removeLast():
+            self._sayPoints()
             view = self.gesture.view
             self.feedback.show(view, self.gesture.kind, self.gesture.points, self.options()["negative"])
         elif key == "Return":
@@ -169,6 +177,9 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         else:
             return False
         return True
+
+    def _sayPoints(self):
+        self.panel.say("%d of %d outermost points. Key x takes the last one back." % (len(self.gesture.points), EXTREME_COUNT))
 
     # ---- what the panel asks for ----
 
@@ -181,13 +192,18 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             "radiusMm": effect.doubleParameter("radiusMm"),
             "autoPropagate": effect.integerParameter("autoPropagate") != 0,
             "autoApply": effect.integerParameter("autoApply") != 0,
+            "takeFromOthers": effect.integerParameter("takeFromOthers") != 0,
         }
 
     def setOption(self, name, value):
         self.scriptedEffect.setParameter(name, str(value) if isinstance(value, float) else str(int(value)))
-        self.gesture.setKind(self.options()["kind"])
         self.feedback.clear()
-        self.logic.autoApply = self.options()["autoApply"]
+        self._useOptions(self.options())
+
+    def _useOptions(self, options):
+        self.gesture.setKind(options["kind"])
+        self.logic.autoApply = options["autoApply"]
+        self.logic.takeFromOthers = options["takeFromOthers"]
 
     def prompt(self, points, sliceToRas):
         """Draws what was drawn."""
@@ -206,6 +222,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             negative=options["negative"],
             radiusMm=options["radiusMm"],
             onDone=drawn,
+            doing="Segmenting the slice...",
         )
 
     def propagate(self, direction, first, last):
@@ -215,11 +232,18 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         def done(count):
             self.panel.say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
 
-        self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress)
+        doing = "Propagating through the volume. Cancel stops within one slice and changes nothing."
+        self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress, doing=doing)
 
     def apply(self):
         def done(changed):
-            self.panel.say("Written into the segment." if changed else "The segment holds that already.")
+            text = "Written into the segment." if changed else "The segment holds that already."
+            if self.logic.state().differs:
+                text = (
+                    "Written as far as allowed. What is left out belongs to other segments or lies outside of the editable "
+                    "area or intensity range; change what is allowed, then apply again."
+                )
+            self.panel.say(text)
 
         self._try(self.logic.apply, onDone=done)
 
@@ -278,10 +302,12 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     # ---- how ----
 
-    def _try(self, action, *arguments, **named):
-        """Calls into the logic; what it refuses is said in the panel."""
+    def _try(self, action, *arguments, doing=None, **named):
+        """Calls into the logic; what it refuses is said in the panel, and else what it is `doing`."""
         try:
             action(*arguments, onError=self._failed, **named)
+            if doing:
+                self.panel.say(doing)
         except UserError as error:
             self.panel.sayError(error)
 
@@ -337,4 +363,5 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         state = self.logic.state() if current else None
         shape = self.logic.lattice.shape if current else None
         number = self.currentSlice() if current else None
-        self.panel.showState(state, shape, number, self.logic.info, self.logic.lastSeconds)
+        seconds = self.logic.lastSeconds, self.logic.lastRoundSeconds
+        self.panel.showState(state, shape, number, self.logic.info, seconds)

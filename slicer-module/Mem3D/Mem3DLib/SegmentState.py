@@ -34,14 +34,25 @@ class SegmentState:
         self.suggestion = None
         self._checkpoints = {}
         self._compared = None
+        self._applied = None
+
+    @property
+    def differs(self):
+        """Whether the engine's mask is not what the segment holds."""
+        return self.started and self._compare()[2]
 
     @property
     def pending(self):
-        """Whether the engine's mask is not what the segment holds."""
+        """Whether there is something to show and to write: the engine's mask differs, and was not written already as
+        far as masking and other segments allow."""
+        return self.differs and self._compare()[3]
+
+    def _compare(self):
         if self._compared is None or self._compared[:2] != (self.engineMask, self.written):
             differs = self.engineMask.changesTo(self.written) is not None
-            self._compared = (self.engineMask, self.written, differs)  # regions never change: compare once
-        return self.started and self._compared[2]
+            new = differs and self._applied != (self.engineMask.checksum(), self.written.checksum())
+            self._compared = (self.engineMask, self.written, differs, new)  # regions never change: compare once
+        return self._compared
 
     def markedSlices(self):
         """Slices along the axis drawn on that the user drew on or accepted."""
@@ -54,7 +65,9 @@ class SegmentState:
         """The segment holds `written` now, for the engine's present mask."""
         self.written = written
         self.fingerprint = fingerprint
-        self._checkpoints[written.checksum()] = self.engineMask.checksum()
+        self._applied = (self.engineMask.checksum(), written.checksum())
+        self._checkpoints[self._applied[1]] = self._applied[0]
+        self._compared = None
 
     def catchUp(self, content, fingerprint):
         """What has to be told to the engine, now that the segment holds `content`: a CatchUp. Changes nothing yet."""

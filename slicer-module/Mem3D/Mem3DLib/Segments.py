@@ -92,16 +92,39 @@ class Lattice:
         image.GetPointData().SetScalars(scalars)
         return image
 
-    def regionOf(self, image, labelValue):
-        """What is `labelValue` in a labelmap of any geometry."""
-        array = imageArray(image)
-        if array is None:
-            return Region(self.shape)
+    def _offsetOf(self, image):
+        """Where the image's first voxel lies, when its voxels are those of the lattice; else None."""
         step = np.linalg.inv(self._localMatrix) @ imageMatrix(image)
         shift = np.round(step[:3, 3])
-        if np.allclose(step[:3, :3], np.eye(3), atol=1e-4) and np.allclose(step[:3, 3], shift, atol=1e-3):
-            offset = np.array(image.GetExtent()[::2]) + shift - self.local.extent[::2]
-            return Region.fromMask(array == labelValue, [int(o) for o in offset[::-1]], self.shape)
+        if not np.allclose(step[:3, :3], np.eye(3), atol=1e-4) or not np.allclose(step[:3, 3], shift, atol=1e-3):
+            return None
+        return [int(o) for o in (np.array(image.GetExtent()[::2]) + shift - self.local.extent[::2])[::-1]]
+
+    def heldIn(self, box, image, labelValues):
+        """Where, inside the box, a labelmap of any geometry holds one of these values."""
+        held = np.zeros([b - a for a, b in box], bool)
+        array, offset = imageArray(image), self._offsetOf(image)
+        if array is None:
+            return held
+        if offset is None:
+            for value in labelValues:
+                held |= self.regionOf(image, value).crop(box) != 0
+            return held
+        common = [(max(a, o), min(b, o + n)) for (a, b), o, n in zip(box, offset, array.shape)]
+        if all(a < b for a, b in common):
+            part = array[tuple(slice(a - o, b - o) for (a, b), o in zip(common, offset))]
+            into = held[tuple(slice(a - c, b - c) for (a, b), (c, _) in zip(common, box))]
+            for value in labelValues:
+                into |= part == value
+        return held
+
+    def regionOf(self, image, labelValue):
+        """What is `labelValue` in a labelmap of any geometry."""
+        array, offset = imageArray(image), self._offsetOf(image)
+        if array is None:
+            return Region(self.shape)
+        if offset is not None:
+            return Region.fromMask(array == labelValue, offset, self.shape)
         alone = slicer.vtkOrientedImageData()
         alone.DeepCopy(image)
         view = imageArray(alone)
@@ -149,13 +172,40 @@ def fingerprint(segmentationNode, segmentID):
     return (image.__this__, image.GetMTime(), value) if image else (None, 0, value)
 
 
-def writeSegment(editor, segmentID, lattice, before, after):
+def othersIn(box, editor, segmentID, lattice):
+    """What other segments hold inside the box, of those that an edit of this one would take voxels from."""
+    modes, mode = slicer.vtkMRMLSegmentEditorNode, editor.node().GetOverwriteMode()
+    held = np.zeros([b - a for a, b in box], bool)
+    if mode == modes.OverwriteNone:  # segments may overlap: none loses anything
+        return held
+    node = editor.segmentationNode()
+    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    layers = {}  # several segments may share a labelmap
+    for number in range(segmentation.GetNumberOfSegments()):
+        other = segmentation.GetNthSegmentID(number)
+        hidden = display is not None and not display.GetSegmentVisibility(other)
+        if other == segmentID or (mode == modes.OverwriteVisibleSegments and hidden):
+            continue
+        image = labelmapOf(node, other)
+        if image is not None:
+            layers.setdefault(image.__this__, (image, []))[1].append(segmentation.GetSegment(other).GetLabelValue())
+    for image, values in layers.values():
+        held |= lattice.heldIn(box, image, values)
+    return held
+
+
+def writeSegment(editor, segmentID, lattice, before, after, takeFromOthers=True):
     """Turns the segment, which holds `before`, into `after` as far as the editor's settings allow; whether anything
-    had to change. The state before can be had back by Slicer's Undo."""
+    had to change. What other segments hold is left out unless it may be taken from them. The state before can be had
+    back by Slicer's Undo."""
     changes = before.changesTo(after)
     if changes is None:
         return False
     box, added, removed = changes
+    if not takeFromOthers:
+        added[othersIn(box, editor, segmentID, lattice)] = 0
+        if not added.any() and not removed.any():
+            return False
     editor.saveStateForUndo()
     for array, add in ((removed, False), (added, True)):
         region = Region.fromMask(array)

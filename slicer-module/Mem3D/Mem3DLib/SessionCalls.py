@@ -57,6 +57,8 @@ def _mask(keeper, number, known):
 def _rewind(keeper, number, checksum, content, others):
     """Brings the engine back (or forward again) to where the segment's mask had `checksum`. Where that would change
     other segments, or the engine has forgotten, `content` becomes the segment's start instead."""
+    if _has(keeper, number, checksum):
+        return
     for there, back in (("undo", "redo"), ("redo", "undo")):
         steps = 0
         while steps < MAX_REWIND and keeper.call(there):

@@ -1,6 +1,6 @@
 """Segmentation with mem3d on MRML nodes, usable from a script without any widget.
 
-    editor = LogicEditor.create(volumeNode, segmentationNode)
+    editor = openEditor(volumeNode, segmentationNode)
     with SessionLogic(editor) as logic:
         logic.interact(SCRIBBLE, pointsRas)
         logic.propagate()
@@ -34,8 +34,10 @@ class SessionLogic:
         self.editor = editor
         self.worker = worker or InlineWorker()
         self.autoApply = False
+        self.takeFromOthers = False  # whether apply() may take voxels from other segments
         self.onChanged = None  # called after every step, without arguments
         self.lastSeconds = None  # how long the last step took, from the call to its result
+        self.lastRoundSeconds = None  # the last propagation
         self.lattice = None
         self._keeper = SessionKeeper(settings or Settings.fromEnvironment(), makeEngine)
         self._key = None
@@ -104,7 +106,13 @@ class SessionLogic:
                 "propagate", state.number, axis, direction, first, count, onSlice=lambda progress: job.report(progress)
             )
 
-        return self._run(segmentID, state, catchUp, final, onDone, onError, onProgress)
+        def done(slices):
+            self.lastRoundSeconds = self.lastSeconds
+            self._changed()
+            if onDone:
+                onDone(slices)
+
+        return self._run(segmentID, state, catchUp, final, done, onError, onProgress)
 
     def undoStep(self, onDone=None, onError=None):
         """Takes back the engine's last step (a stroke, a propagation) that is not in the segment yet."""
@@ -127,8 +135,8 @@ class SessionLogic:
         return self._run(segmentID, fresh, None, final, onDone, onError, newMask=False)
 
     def apply(self, onDone=None, onError=None):
-        """Writes the engine's mask into the selected segment, as far as the editable area, the intensity range and the
-        overwrite settings allow. `onDone(whether anything changed)`."""
+        """Writes the engine's mask into the selected segment, as far as the editable area, the intensity range, the
+        overwrite settings and `takeFromOthers` allow. `onDone(whether anything changed)`."""
         self._prepare()
         segmentID, state, catchUp = self._current()
 
@@ -306,7 +314,9 @@ class SessionLogic:
 
     def _write(self, segmentID, state):
         segmentation = self.editor.segmentationNode()
-        changed = Segments.writeSegment(self.editor, segmentID, self.lattice, state.written, state.engineMask)
+        changed = Segments.writeSegment(
+            self.editor, segmentID, self.lattice, state.written, state.engineMask, self.takeFromOthers
+        )
         state.noteWritten(
             Segments.readSegment(segmentation, segmentID, self.lattice), Segments.fingerprint(segmentation, segmentID)
         )

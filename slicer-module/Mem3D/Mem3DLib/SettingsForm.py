@@ -1,7 +1,8 @@
-"""The settings part of the panel: from and to a Settings. Qt, no MRML."""
+"""The settings, as the effect's panel and the module show them: from and to a Settings. Qt, no MRML."""
 
 import qt
 
+from . import UiFiles
 from .Engine import installedTorchVersion, mayRunInProcess
 from .Settings import Settings
 
@@ -9,38 +10,37 @@ MODE_TEXTS = (("auto", "automatic"), ("inProcess", "in Slicer"), ("helper", "in 
 
 
 class SettingsForm:
-    """`ui`: the widgets by name; `onChosen(settings)` when the user takes what is entered into use."""
+    """`widget`: to be put somewhere; `ui`: what is in it by name; `onChosen(settings)` when the user takes what is
+    entered into use."""
 
-    def __init__(self, ui, onChosen):
-        self._ui = ui
+    def __init__(self, onChosen):
+        self.widget, self.ui = UiFiles.load("Mem3DSettings")
+        ui = self.ui
         self._onChosen = onChosen
-        ui["settingsBox"].setFlat(True)
         ui["settingsContent"].setVisible(False)
-        ui["settingsApplyButton"].setVisible(False)
         for device in ("auto", "cpu", "cuda:0"):
             ui["deviceBox"].addItem(device)
         for _, text in MODE_TEXTS:
             ui["modeBox"].addItem(text)
-        ui["settingsBox"].toggled.connect(self._toggled)
+        ui["settingsButton"].toggled.connect(self._toggled)
         ui["modelBrowseButton"].clicked.connect(lambda *_: self._browse())
         ui["settingsApplyButton"].clicked.connect(lambda *_: self._onChosen(self.settings()))
 
     def _toggled(self, shown):
-        self._ui["settingsBox"].setFlat(not shown)
-        self._ui["settingsContent"].setVisible(bool(shown))
-        self._ui["settingsApplyButton"].setVisible(bool(shown))
+        self.ui["settingsButton"].setArrowType(qt.Qt.DownArrow if shown else qt.Qt.RightArrow)
+        self.ui["settingsContent"].setVisible(bool(shown))
 
     def _browse(self):
         path = qt.QFileDialog.getOpenFileName(
-            self._ui["settingsBox"], "Choose a mem3d model", "", "mem3d models (*.safetensors)"
+            self.widget, "Choose a mem3d model", "", "mem3d models (*.safetensors)"
         )
         if isinstance(path, tuple):  # PySide gives the filter, too
             path = path[0]
         if path:
-            self._ui["modelEdit"].setText(path)
+            self.ui["modelEdit"].setText(path)
 
     def show(self, settings):
-        ui = self._ui
+        ui = self.ui
         self._libraryPath = settings.libraryPath
         ui["modelEdit"].setText(settings.modelPath)
         ui["deviceBox"].setEditText(settings.device)
@@ -51,7 +51,7 @@ class SettingsForm:
 
     def settings(self):
         """What is entered."""
-        ui = self._ui
+        ui = self.ui
         return Settings(
             modelPath=ui["modelEdit"].property("text").strip(),
             libraryPath=self._libraryPath,
@@ -63,8 +63,8 @@ class SettingsForm:
 
     _libraryPath = ""
 
-    def showInfo(self, info, seconds=None):
-        """What is loaded, on which hardware, and how long the last step took."""
+    def showInfo(self, info, stepSeconds=None, roundSeconds=None):
+        """What is loaded, on which hardware, and how long the last step and the last propagation took."""
         device = next((d for d in info["devices"] if d[0] == info["device"]), (info["device"], "", 0, 0))
         lines = [
             "Model %s on %s (%s), %s, %s." % (
@@ -76,12 +76,11 @@ class SettingsForm:
             ),
             "mem3d %s, libtorch %s. Weights: %s." % (info["version"], info["libtorch"], info["licence"] or "no licence named"),
         ]
-        if seconds is not None:
-            lines.append("The last step took %.1f s." % seconds)
-        self._ui["infoLabel"].setText("\n".join(lines))
-
-    def close(self):
-        pass
+        if stepSeconds is not None:
+            lines.append("The last step took %.1f s." % stepSeconds)
+        if roundSeconds is not None:
+            lines[-1] += " The last propagation took %.1f s." % roundSeconds
+        self.ui["infoLabel"].setText("\n".join(lines))
 
 
 def _placeText(settings):

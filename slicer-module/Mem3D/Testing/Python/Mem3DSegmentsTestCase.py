@@ -10,7 +10,7 @@ import slicer
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from Mem3DLib import Segments
-from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Regions import Region
 from Mem3DTesting import addSegmentation, addTransform, addVolume, ijkToRas, rotation, setVoxels, voxels
@@ -32,7 +32,7 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
         array = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE) if array is None else array
         self.volume = addVolume(array, ijkToRas() if matrix is None else matrix, transform=volumeTransform)
         self.segmentation = addSegmentation(self.volume, segments, transform)
-        self.editor = LogicEditor.create(self.volume, self.segmentation, segments[0])
+        self.editor = openEditor(self.volume, self.segmentation, segments[0])
         self.lattice = Segments.Lattice(self.editor.sourceImage(), self.segmentation)
         return array
 
@@ -156,12 +156,12 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
         first, second = box((3, 6), (4, 9), (10, 20)), box((5, 9), (1, 8), (12, 16))
         self.write("a", first)
         self.write("a", second)
-        self.editor.logic.Undo()
+        self.editor.undo()
         self.assertTrue((self.read("a") == first).all())
-        self.editor.logic.Undo()
+        self.editor.undo()
         self.assertFalse(self.read("a").any())
-        self.editor.logic.Redo()
-        self.editor.logic.Redo()
+        self.editor.redo()
+        self.editor.redo()
         self.assertTrue((self.read("a") == second).all())
 
     def test_otherSegmentsByOverwriteMode(self):
@@ -180,6 +180,41 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
             self.write("a", mine)
             self.assertTrue((self.read("a") == mine).all())
             self.assertTrue((self.read("b") == expected).all(), mode)
+
+    def test_whatOthersHoldIsLeftToThem(self):
+        mine, seen, hidden = box((2, 6), (0, 9), (0, 20)), box((4, 8), (0, 20), (0, 15)), box((2, 4), (0, 5), (0, 30))
+        modes = slicer.vtkMRMLSegmentEditorNode
+        for mode, expected in (
+            (modes.OverwriteAllSegments, mine & ~seen & ~hidden & 1),
+            (modes.OverwriteVisibleSegments, mine & ~seen & 1),  # c is hidden below, and may be overlapped
+            (modes.OverwriteNone, mine),
+        ):
+            slicer.mrmlScene.Clear()
+            self.open(segments=("a", "b", "c"))
+            self.write("b", seen)
+            self.write("c", hidden)
+            self.segmentation.GetDisplayNode().SetSegmentVisibility("c", False)
+            self.editor.node().SetOverwriteMode(mode)
+            self.editor.select("a")
+            empty = Region(SHAPE)
+            for _ in range(2):  # the second time nothing is left to do
+                before = Segments.readSegment(self.segmentation, "a", self.lattice)
+                wrote = Segments.writeSegment(
+                    self.editor, "a", self.lattice, before, Region.fromMask(mine), takeFromOthers=False
+                )
+                self.assertEqual(wrote, before.changesTo(empty) is None)
+            self.assertTrue((self.read("a") == expected).all(), mode)
+            self.assertTrue((self.read("b") == seen).all() and (self.read("c") == hidden).all(), mode)
+
+    def test_whatOthersHoldOnAnotherGrid(self):
+        self.open()
+        coarse = addVolume(np.zeros((5, 10, 15), np.int16), ijkToRas((2, 2, 2)), "coarse")
+        mask = np.zeros((5, 10, 15))
+        mask[1:3, 2:5, 3:6] = 1
+        setVoxels(self.segmentation, "b", coarse, mask)
+        held = Segments.othersIn(((2, 6), (3, 9), (0, 30)), self.editor, "a", self.lattice)
+        self.assertTrue((held == self.read("b")[2:6, 3:9]).all())
+        self.assertTrue(held.any())
 
     def test_editableArea(self):
         self.open()

@@ -12,7 +12,7 @@ import slicer
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from Mem3DLib import Native, Segments
-from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE
 from Mem3DLib.Regions import Region
@@ -39,7 +39,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         self.array = ball() if array is None else array
         self.volume = addVolume(self.array, ijkToRas(SPACING) if matrix is None else matrix, transform=transform)
         self.segmentation = addSegmentation(self.volume, segments, transform)
-        self.editor = LogicEditor.create(self.volume, self.segmentation, segments[0])
+        self.editor = openEditor(self.volume, self.segmentation, segments[0])
         self.logic = SessionLogic(self.editor, randomSettings(self.mode))
         return self.logic
 
@@ -116,7 +116,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         self.volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "ct")
         self.assertTrue(storage.ReadData(self.volume))
         self.segmentation = addSegmentation(self.volume)
-        self.editor = LogicEditor.create(self.volume, self.segmentation)
+        self.editor = openEditor(self.volume, self.segmentation)
         self.logic = SessionLogic(self.editor, randomSettings(self.mode))
         array = slicer.util.arrayFromVolume(self.volume)
         settings = randomSettings()
@@ -205,12 +205,12 @@ class Mem3DSessionTestCase(unittest.TestCase):
         logic.apply()
         second = self.held()
         self.assertFalse((first == second).all())
-        self.editor.logic.Undo()
+        self.editor.undo()
         self.assertTrue((self.held() == first).all())
         logic.apply()  # brings the engine up to date; there is nothing to write
         self.assertTrue((self.held() == first).all())
         self.assertTrue((logic.state().engineMask.full() == first).all())
-        self.editor.logic.Redo()
+        self.editor.redo()
         logic.apply()
         self.assertTrue((self.held() == second).all())
         self.assertTrue((logic.state().engineMask.full() == second).all())
@@ -226,13 +226,13 @@ class Mem3DSessionTestCase(unittest.TestCase):
         logic.apply()
         b = self.held("b")
         self.assertTrue((self.held("a") == a).all())
-        self.editor.logic.Undo()  # of b's
-        self.editor.logic.Undo()  # of a's
+        self.editor.undo()  # of b's
+        self.editor.undo()  # of a's
         self.editor.select("a")
         logic.apply()
         self.assertFalse(self.held("a").any())
-        self.editor.logic.Redo()
-        self.editor.logic.Redo()
+        self.editor.redo()
+        self.editor.redo()
         logic.apply()
         self.assertTrue((self.held("a") == a).all())
         self.editor.select("b")
@@ -250,7 +250,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         setVoxels(self.segmentation, "b", self.volume, other)  # touches the labelmap that a may share
         logic.apply()
         self.assertFalse((self.held() == first).all())
-        self.editor.logic.Undo()
+        self.editor.undo()
         logic.apply()
         self.assertTrue((self.held() == first).all())
         self.assertTrue((logic.state().engineMask.full() == first).all())
@@ -296,13 +296,30 @@ class Mem3DSessionTestCase(unittest.TestCase):
 
     def test_otherSegmentsAreLeftAloneUnlessAllowed(self):
         logic = self.open()
-        other = np.ones(self.array.shape, bool)
+        node = self.editor.node()
+        other = np.zeros(self.array.shape, bool)
+        other[:, :, :20] = True
         setVoxels(self.segmentation, "b", self.volume, other)
-        self.editor.node().SetOverwriteMode(self.editor.node().OverwriteNone)
+        self.assertEqual(node.GetOverwriteMode(), node.OverwriteAllSegments)  # Slicer's default
         logic.interact(SCRIBBLE, self.ras(STROKE))
         logic.propagate()
+        mask = logic.state().engineMask.full() != 0
+        self.assertTrue((mask & other).any())
         logic.apply()
-        self.assertTrue(self.held("b").all())
+        self.assertTrue((self.held("b") == other).all())
+        self.assertTrue((self.held("a") == (mask & ~other)).all())
+        # There is a rest that could be written, but nothing that was not written as far as allowed.
+        self.assertTrue(logic.state().differs)
+        self.assertFalse(logic.state().pending)
+        node.SetOverwriteMode(node.OverwriteNone)
+        logic.apply()
+        self.assertTrue((self.held("b") == other).all() and (self.held("a") == mask).all())
+        self.editor.undo()
+        node.SetOverwriteMode(node.OverwriteAllSegments)
+        logic.takeFromOthers = True
+        logic.apply()
+        self.assertTrue((self.held("b") == (other & ~mask)).all() and (self.held("a") == mask).all())
+        self.assertFalse(logic.state().differs)
 
     def test_cancelChangesNothing(self):
         logic = self.open()
@@ -368,7 +385,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
             other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
             self.assertTrue(storage.ReadData(other))
         self.assertTrue((voxels(other, "a", self.volume) == held).all())
-        editor = LogicEditor.create(self.volume, other, "a")
+        editor = openEditor(self.volume, other, "a")
         with SessionLogic(editor, randomSettings(self.mode)) as resumed:
             resumed.accept(AXIS_DEPTH, 6)
             self.assertTrue((resumed.state().engineMask.full() == held).all())

@@ -1,6 +1,7 @@
 """Nodes for the tests, in the present scene: of Slicer itself, or of slicer-core's parts."""
 
 import os
+import time
 
 import numpy as np
 import slicer
@@ -83,3 +84,12 @@ def randomSettings(mode="auto"):
 
     library = os.environ.get("MEM3D_LIBRARY", "")
     return Settings(modelPath="random:1", libraryPath=library, device="cpu", threads=1, mode=mode)
+
+
+def waitFor(condition, seconds=120):
+    """Lets Slicer go on until something is so; whether it became so."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        slicer.app.processEvents()
+        time.sleep(0.002)
+    return condition()

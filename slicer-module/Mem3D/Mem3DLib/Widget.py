@@ -1,0 +1,76 @@
+"""The panel of the module "Mem3D": where things are, the engine's settings, and a try of the installation."""
+
+import logging
+
+import qt
+import slicer
+
+from . import UiFiles
+from .Errors import UserError
+from .Native import Error as EngineError
+from .Registration import sampleVolume, tutorial
+from .SelfTest import sentence, tryEngine
+from .Settings import Settings
+from .SettingsForm import SettingsForm
+from .Worker import Worker
+
+POLL_MS = 50
+
+
+class Widget:
+    """Into `layout`; settings are kept in `store`, a QSettings."""
+
+    def __init__(self, layout, store):
+        self._store = store
+        self.widget, self.ui = UiFiles.load("Mem3D")
+        self.settings = SettingsForm(self._chosen)
+        self.ui["engineBox"].layout().insertWidget(0, self.settings.widget)
+        self.ui.update(self.settings.ui)
+        self.ui["tutorialLabel"].setText("Tutorial: %s. Everything runs on this computer." % tutorial())
+        self.ui["sampleButton"].setEnabled(sampleVolume() is not None)
+        self.ui["openButton"].clicked.connect(lambda *_: slicer.util.selectModule("SegmentEditor"))
+        self.ui["sampleButton"].clicked.connect(lambda *_: slicer.util.loadVolume(sampleVolume()))
+        self.ui["testButton"].clicked.connect(lambda *_: self._try())
+        self.worker = Worker()
+        self.worker.onBusyChanged = self._busyChanged
+        self._timer = qt.QTimer(self.widget)
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.worker.poll)
+        layout.addWidget(self.widget)
+        self.enter()
+
+    def enter(self):
+        """The settings may have been changed in the effect's panel."""
+        self.settings.show(Settings.load(self._store))
+
+    def close(self):
+        """Ends what would outlive the panel; may be called more than once."""
+        self._timer.stop()
+        self.worker.onBusyChanged = None
+        self.worker.close()
+
+    def _chosen(self, settings):
+        settings.save(self._store)
+        self.settings.show(settings)
+        self.ui["testLabel"].setText("Kept. The effect uses these settings from its next start on.")
+
+    def _try(self):
+        settings = self.settings.settings()
+        self.ui["testLabel"].setText("Loading library and model, and segmenting a small volume...")
+        self.worker.run(lambda job: tryEngine(settings), self._tried, self._failed)
+
+    def _tried(self, result):
+        self.settings.showInfo(result.info)
+        self.ui["testLabel"].setText(sentence(result))
+
+    def _failed(self, error):
+        if not isinstance(error, (UserError, EngineError)):  # a bug: the user sees what, the log says where
+            logging.error("Mem3D: %s", error, exc_info=error)
+        self.ui["testLabel"].setText("It does not work: %s" % error)
+
+    def _busyChanged(self, busy):
+        self.ui["testButton"].setEnabled(not busy)
+        if busy:
+            self._timer.start()
+        else:
+            self._timer.stop()

@@ -1,0 +1,43 @@
+"""A program that takes Slicer's command line and runs a script, on slicer-core's parts and the stand-ins beside this file:
+
+    python slicer_program.py --testing --no-splash --additional-module-paths FOLDER --python-script SCRIPT [ARGUMENT ...]
+
+It loads the module Mem3D as Slicer does at its start, when its folder is among the module paths.
+"""
+
+import argparse
+import os
+import runpy
+import sys
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path[:0] = [str(Path(__file__).parents[2] / "slicer-module" / "Mem3D"), str(Path(__file__).parent)]
+
+import headless  # noqa: E402
+
+headless.start()
+
+import slicer  # noqa: E402
+import slicer_editor  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for flag in ("--testing", "--no-splash", "--no-main-window"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("--additional-module-paths", type=Path)
+    parser.add_argument("--python-script", type=Path, required=True)
+    options, rest = parser.parse_known_args()
+    Mem3D = slicer_editor.complete()
+    if options.additional_module_paths:
+        assert Path(Mem3D.__file__).parent == options.additional_module_paths
+        Mem3D.Mem3D(slicer_editor.Parent())
+        slicer_editor.startUp()
+    slicer.util.exit = sys.exit
+    sys.argv = [str(options.python_script), *rest]
+    runpy.run_path(str(options.python_script), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

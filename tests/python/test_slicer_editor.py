@@ -1,0 +1,43 @@
+"""The effect's own test cases (slicer-module/Mem3D/Testing/Python) on slicer-core's logics, PySide6 and the stand-ins of
+slicer_editor.py; in Slicer they run on the real Segment Editor."""
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
+
+import headless  # noqa: E402
+import slicer  # noqa: E402
+
+headless.start()
+
+import slicer_editor  # noqa: E402
+from Mem3DEffectTestCase import Mem3DEffectTestCase  # noqa: E402, F401
+from Mem3DLib.Editors import WidgetEditor  # noqa: E402
+from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE  # noqa: E402
+from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
+from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    slicer_editor.complete()
+
+
+def test_scripts_of_a_slicer_without_the_segment_editors_logic(monkeypatch):
+    # Slicer 5.8: what is asked of the editor's widget is all that there is.
+    slicer.mrmlScene.Clear()
+    volume = addVolume(ball(), ijkToRas((1, 1, 3)))
+    segmentation = addSegmentation(volume, ("a", "b"))
+    editor = WidgetEditor.create(volume, segmentation)
+    assert editor.selectedSegmentID() == "a"
+    editor.select("b")
+    with SessionLogic(editor, randomSettings()) as logic:
+        logic.interact(SCRIBBLE, [(-14, -18, 18), (-20, -24, 18), (-26, -30, 18)], axis=AXIS_DEPTH)
+        logic.apply()
+        mask = logic.state().engineMask.full() != 0
+    assert mask.any() and (voxels(segmentation, "b", volume) == mask).all()
+    editor.undo()
+    assert not voxels(segmentation, "b", volume).any()
+    editor.redo()
+    assert (voxels(segmentation, "b", volume) == mask).all()

@@ -1,0 +1,206 @@
+"""What goes wrong around the effect: cancelling, prompts while it is at work, nodes that go away or are switched in the
+middle, views that are turned, a helper process that dies."""
+
+import os
+import threading
+
+import pytest
+
+pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
+
+import headless  # noqa: E402
+import slicer  # noqa: E402
+
+headless.start()
+
+import slicer_app  # noqa: E402
+from effect_bench import CENTER, SPACING, STROKE, Bench  # noqa: E402
+from Mem3DLib.Native import AXIS_DEPTH  # noqa: E402
+from Mem3DTesting import addVolume, ball, ijkToRas  # noqa: E402
+
+
+@pytest.fixture
+def bench():
+    bench = Bench("inProcess")
+    yield bench
+    bench.effect.cleanup()
+
+
+class SlowEngine:
+    """An engine whose propagation waits at each slice until it is allowed to go on."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.atSlice = threading.Semaphore(0)
+        self.mayGoOn = threading.Semaphore(0)
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def call(self, name, *arguments, onSlice=None, **named):
+        if name == "propagate":
+            told = onSlice
+
+            def onSlice(progress):
+                self.atSlice.release()
+                self.mayGoOn.acquire()
+                return told(progress)
+
+        return self._engine.call(name, *arguments, onSlice=onSlice, **named)
+
+
+@pytest.fixture
+def slow(bench):
+    bench.draw()
+    keeper = bench.effect.logic._keeper
+    keeper._engine = engine = SlowEngine(keeper._engine)
+    yield bench, engine
+    engine.mayGoOn.release(1000)
+
+
+def test_cancel_answers_within_one_slice(slow):
+    bench, engine = slow
+    before = bench.state().engineMask.full()
+    bench.press("propagateButton")
+    for _ in range(4):
+        assert engine.atSlice.acquire(timeout=60)
+        engine.mayGoOn.release()
+    assert engine.atSlice.acquire(timeout=60)
+    assert slicer_app.processEvents(lambda: bench.ui["progressBar"].value() == 4)
+    assert bench.ui["progressBar"].text() == "4 of 11 slices" and "Propagating" in bench.status()
+    bench.screenshot("propagating")
+    bench.press("cancelButton")
+    engine.mayGoOn.release()
+    bench.wait()
+    assert not engine.atSlice.acquire(timeout=0.2)  # it did not get to another slice
+    assert "Cancelled" in bench.status()
+    assert (bench.state().engineMask.full() == before).all()
+    assert bench.ui["propagateButton"].isEnabled()
+
+
+def test_a_stroke_while_busy_is_refused(slow):
+    bench, engine = slow
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    assert all(bench.mouse.drag(STROKE)[:1])
+    assert "at work" in bench.status()
+    engine.mayGoOn.release(100)
+    bench.wait()
+    assert "segmented" in bench.status()
+
+
+@pytest.mark.parametrize("what", ["close scene", "delete segmentation", "delete volume", "delete segment"])
+def test_nodes_that_go_away_in_the_middle(slow, what):
+    bench, engine = slow
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    if what == "close scene":
+        slicer.mrmlScene.Clear()
+    elif what == "delete segmentation":
+        slicer.mrmlScene.RemoveNode(bench.segmentation)
+    elif what == "delete volume":
+        slicer.mrmlScene.RemoveNode(bench.volume)
+    else:
+        bench.segmentation.GetSegmentation().RemoveSegment("a")
+    if slicer.mrmlScene.IsNodePresent(bench.editor.node()):
+        bench.effect.updateGUIFromMRML()
+    engine.mayGoOn.release(100)
+    bench.wait()
+    assert not bench.ui["cancelButton"].isVisible()
+    bench.effect.deactivate()
+
+
+def test_the_segment_is_switched_in_the_middle(slow):
+    bench, engine = slow
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    bench.editor.select("b")
+    bench.effect.updateGUIFromMRML()
+    engine.mayGoOn.release(100)
+    bench.wait()
+    assert bench.state() is None and not bench.held("b").any()
+    assert not bench.effect.preview.node.GetDisplayNode().GetVisibility()
+    bench.editor.select("a")
+    bench.effect.updateGUIFromMRML()
+    assert bench.state().pending and bench.effect.preview.node.GetDisplayNode().GetVisibility()
+
+
+def test_the_volume_is_switched_in_the_middle(slow):
+    bench, engine = slow
+    other = addVolume(ball()[::-1].copy(), ijkToRas(SPACING), "other")
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    bench.editor.node().SetAndObserveSourceVolumeNode(other)
+    bench.effect.sourceVolumeNodeChanged()
+    engine.mayGoOn.release(100)
+    bench.wait()
+    assert not bench.effect.preview.node.GetDisplayNode().GetVisibility()
+    bench.draw()
+    assert bench.state().drawn == (AXIS_DEPTH, 6)
+
+
+def test_oblique_views_are_refused_in_words(bench):
+    bench.view.node.SetOrientation("Axial")
+    import vtk
+
+    turn = vtk.vtkTransform()
+    turn.RotateX(20)
+    matrix = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Multiply4x4(turn.GetMatrix(), bench.view.node.GetSliceToRAS(), matrix)
+    bench.view.node.GetSliceToRAS().DeepCopy(matrix)
+    bench.view.node.UpdateMatrices()
+    bench.mouse.drag([CENTER, CENTER])
+    assert "20.0 degrees" in bench.status() and "Rotate to volume plane" in bench.status()
+    bench.screenshot("error")
+    assert not bench.effect.logic.worker.busy
+
+
+def test_hidden_segments_are_asked_about(bench):
+    bench.scripted.confirmation = bench.scripted.NotConfirmed
+    assert bench.mouse.drag(STROKE)[0]
+    assert not bench.effect.logic.worker.busy and bench.state() is None
+
+
+def test_events_of_others_pass(bench):
+    assert not bench.mouse.send("MouseMoveEvent")
+    assert not bench.mouse.send("LeftButtonPressEvent", shift=1)
+    assert not bench.mouse.send("RightButtonPressEvent")
+
+
+def test_a_helper_that_dies_is_started_again_with_the_session():
+    bench = Bench("helper")
+    try:
+        bench.draw()
+        mask = bench.state().engineMask.full()
+        os.kill(bench.effect.logic._keeper._engine.processId, 9)
+        bench.press("propagateButton")
+        bench.wait()
+        assert "helper process ended" in bench.status() and "kept" in bench.status()
+        bench.screenshot("helper-died")
+        assert (bench.state().engineMask.full() == mask).all()
+        bench.press("propagateButton")
+        bench.wait()
+        assert "segmented" in bench.status()
+        after = bench.state().engineMask.full()
+    finally:
+        bench.effect.cleanup()
+    calm = Bench("inProcess")
+    try:
+        calm.draw()
+        calm.press("propagateButton")
+        calm.wait()
+        assert (calm.state().engineMask.full() == after).all()
+    finally:
+        calm.effect.cleanup()
+
+
+def test_cleanup_while_at_work_ends_everything(slow):
+    bench, engine = slow
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    engine.mayGoOn.release(100)
+    slicer.app.aboutToQuit.emit()
+    assert bench.effect.logic is None and bench.effect.preview.node is None
+    bench.effect.poll()
+    bench.effect.updateGUIFromMRML()
