@@ -1,7 +1,8 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests peers build demo test test-rust test-c test-python test-browser lint picture doc clean
+.PHONY: help setup setup-tests setup-browser try-browser peers build demo browser test test-rust test-c test-python \
+	test-browser lint picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -19,10 +20,19 @@ build: setup ## library and command, optimised, in target/release
 demo: setup ## segments the bundled CT through the C interface; results in out/demo
 	@tools/demo.sh
 
-test: setup-tests test-rust test-c test-python ## every test
+browser: build setup-browser ## the example in a browser, on 127.0.0.1:8080; VOLUME=FILE for another volume than the bundled CT
+	.venv-browser/bin/python slicer-module/examples/trame_app.py $(or $(VOLUME),examples/demo/data/sts_ct_012.nii.gz)
+
+test: setup-tests try-browser test-rust test-c test-python ## every test
 
 setup-tests:
 	@tools/setup.sh --python-tests
+
+setup-browser: setup-tests .venv-browser/mem3d.installed
+	@.venv-browser/bin/python tests/python/browser_user.py --chromium || .venv-browser/bin/python -m playwright install chromium
+
+try-browser:
+	@$(MAKE) --no-print-directory setup-browser || echo "There is no .venv-browser or no Chromium: the test in a browser will be skipped."
 
 peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
 	.venv/bin/python -m venv .venv-peers # apart: ITK imports any PyTorch beside it, and .venv's has no CUDA libraries
@@ -38,8 +48,7 @@ test-c: ## C and C++ tests of the built library, by CTest, then once more with A
 test-python: ## tests of the Python binding and of the written files
 	.venv/bin/python -m pytest tests/python
 
-test-browser: setup-tests .venv-browser/mem3d.installed ## the browser example in Chromium; gets .venv-browser, and Chromium if there is none
-	.venv-browser/bin/python tests/python/browser_user.py --chromium || .venv-browser/bin/python -m playwright install chromium
+test-browser: setup-browser ## the browser example in Chromium; gets .venv-browser, and Chromium if there is none
 	.venv/bin/python -m pytest -rs tests/python/test_slicer_browser.py
 
 .venv-browser/mem3d.installed: tests/python/requirements-browser.txt

@@ -24,6 +24,8 @@ from playwright.sync_api import sync_playwright
 # All is drawn without a graphics card, maybe on a busy computer: a first picture can take a minute.
 PATIENCE_SECONDS = 300
 POLL_SECONDS = 0.3
+# Pictures without a change before all views are taken to be drawn: they come one after the other.
+STILL = 4
 
 
 def chromium(playwright):
@@ -65,10 +67,11 @@ class User:
     def look(self, step, before):
         """Keeps a picture once it is another one than `before` and moves no more."""
         end = time.monotonic() + PATIENCE_SECONDS
-        last = before
+        last, same = before, 0
         while True:
             now = self._views()
-            if not np.array_equal(now, before) and np.array_equal(now, last):
+            same = same + 1 if np.array_equal(now, last) else 0
+            if not np.array_equal(now, before) and same == STILL:
                 break
             if time.monotonic() > end:
                 self._page.screenshot(path=self._folder / "late.png")

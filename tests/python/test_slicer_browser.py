@@ -127,7 +127,8 @@ def test_a_stroke_in_a_browser_propagated_and_applied(browser, address):
     # Across the slices: one line of the view before the propagation, a surface after it.
     assert not coloured(view("opened", CORONAL)).any()
     heights = {s: int(coloured(view(s, CORONAL)).any(axis=1).sum()) for s in ("drawn", "propagated", "applied")}
-    assert heights["propagated"] > 3 * heights["drawn"] > 0 and heights["applied"] == heights["propagated"]
+    assert heights["propagated"] > 3 * heights["drawn"] > 0
+    assert abs(heights["applied"] - heights["propagated"]) <= 2  # rows of pixels at its ends, half covered, that count or not
     # Slicer fills segments more densely than the preview is filled: what is seen now is the segment.
     strength = {step: colourfulness(underTheStroke(step)).mean() for step in ("propagated", "applied")}
     assert strength["applied"] > 1.2 * strength["propagated"]
