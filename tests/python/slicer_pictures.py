@@ -1,10 +1,9 @@
-"""Makes the pictures of docs/slicer.md: the panel, and slice and 3D views with a result, on the bundled CT.
+"""Makes the pictures of docs/slicer.md: three rounds on the bundled CT, its recorded extreme points clicked with the mouse
+in a slice view, with the shipped model or another one. Needs pillow.
 
-    python tests/python/slicer_pictures.py MODEL.safetensors
-    python tests/python/slicer_pictures.py --reference
+    python tests/python/slicer_pictures.py [MODEL.safetensors]
 
-With a model, the bundled prompts are drawn and propagated; with --reference, the bundled reference mask is the result
-(resumed, so that the panel and the views show how things look, not how well a model does). Needs pillow.
+Corrections are slices of the reference. Prints how the segment compares with the reference.
 """
 
 import json
@@ -27,18 +26,47 @@ os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
 import numpy as np  # noqa: E402
 import slicer  # noqa: E402
 import slicer_app  # noqa: E402
+import vtk  # noqa: E402
 
 slicer_app.completeApplication()
 
-from Mem3DLib import Native, Segments  # noqa: E402
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
+from Mem3DLib.Editors import openEditor  # noqa: E402
 from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
 from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, setVoxels  # noqa: E402
+from Mem3DTesting import addSegmentation, setVoxels, voxels  # noqa: E402
 from PIL import Image  # noqa: E402
 from slicer_views import SliceView, ThreeDView  # noqa: E402
 
-KINDS = {"scribble": Native.SCRIBBLE, "box": Native.BOX, "extreme_points": Native.EXTREME_POINTS, "click": Native.CLICK}
+SIDE = 400
+COLOR = (0.95, 0.55, 0.15)
+
+
+class View(SliceView):
+    """A slice view that can be drawn in: what the effect asks of qMRMLSliceWidget."""
+
+    def className(self):
+        return "qMRMLSliceWidget"
+
+    def sliceLogic(self):
+        return self.logic
+
+    def sliceView(self):
+        return self
+
+    def scheduleRender(self):
+        pass
+
+    def xy(self, ras):
+        toXY = np.linalg.inv(slicer.util.arrayFromVTKMatrix(self.node.GetXYToRAS()))
+        return [int(round(v)) for v in (toXY @ (*ras, 1.0))[:2]]
+
+
+class Host(slicer_app.ScriptedEffect):
+    def addActor2D(self, view, actor):
+        view.renderer.AddViewProp(actor)
+
+    def removeActor2D(self, view, actor):
+        view.renderer.RemoveViewProp(actor)
 
 
 def read(name):
@@ -51,59 +79,103 @@ def read(name):
     return node
 
 
+def save(name, pictures):
+    """Side by side."""
+    white = np.full((SIDE, 6, 3), 255, np.uint8)
+    row = [part for picture in pictures for part in (picture, white)][:-1]
+    Image.fromarray(np.concatenate(row, axis=1)).save(IMAGES / name, quality=85, optimize=True)
+
+
 def main(model):
     volume = read("sts_ct_012.nii.gz")
     display = volume.GetDisplayNode()
     display.AutoWindowLevelOff()
     display.SetWindowLevel(400, 40)
+    reference = slicer.util.arrayFromVolume(read("sts_ct_012_label.nii.gz")) != 0
     segmentation = addSegmentation(volume, ("tumour",))
-    segmentation.GetSegmentation().GetSegment("tumour").SetColor(0.95, 0.55, 0.15)
-    editor = LogicEditor.create(volume, segmentation, "tumour")
-    Settings(modelPath=model or "random:1", device="cpu").save(slicer.app.userSettings())
-    host = slicer_app.ScriptedEffect(editor)
+    segmentation.GetSegmentation().GetSegment("tumour").SetColor(*COLOR)
+    editor = openEditor(volume, segmentation, "tumour")
+    Settings(modelPath=model, device="cpu").save(slicer.app.userSettings())
+    host = Host(editor)
     effect = SegmentEditorMem3DEffect(host)
     effect.setMRMLDefaults()
     effect.setupOptionsFrame()
     effect.activate()
     effect.updateGUIFromMRML()
-    logic = effect.logic
-    drawn = json.loads((DATA / "prompts.json").read_text())["interactions"][0]
-    axis, number = drawn["axis"], drawn["slice"]
-    if model is None:
-        setVoxels(segmentation, "tumour", volume, slicer.util.arrayFromVolume(read("sts_ct_012_label.nii.gz")) != 0)
-        logic.accept(axis, number)
-    else:
-        logic.start()
-        logic.worker.wait()
-        grid = Segments.Lattice(editor.sourceImage(), segmentation).grid
-        points = grid.indexToRas(drawn["points"])
-        logic.interact(KINDS[drawn["kind"]], points, axis=axis)
-    logic.worker.wait()
-    effect.propagate(Native.BOTH, None, None)
-    logic.worker.wait()
-    center = logic.sliceCenterRas(axis, number)
-    application = slicer.app.applicationLogic()
-    slices = [SliceView(application, volume, o, (420, 420)) for o in ("Axial", "Coronal")]
-    for view in slices:
-        view.node.JumpSliceByCentering(*center)
-    host.frame.resize(430, 600)
+    logic, ui = effect.logic, effect.panel.ui
+    host.frame.resize(430, 640)
     host.frame.show()
-    effect.showState()
-    slicer_app.application.processEvents()
-    IMAGES.mkdir(exist_ok=True)
-    host.frame.grab().save(str(IMAGES / "slicer-panel.png"))
-    if model is None:  # what random weights made of it was only for the strip
-        logic.undoStep()
-        logic.worker.wait()
-    logic.apply()
-    logic.worker.wait()
+    application = slicer.app.applicationLogic()
+    axial, coronal, sagittal = (View(application, volume, o, (SIDE, SIDE)) for o in ("Axial", "Coronal", "Sagittal"))
+
+    def wait():
+        if not slicer_app.processEvents(lambda: not logic.worker.busy, 600):
+            raise SystemExit("the engine did not end")
+        slicer_app.application.processEvents()
+
+    def press(name):
+        ui[name].click()
+        wait()
+
+    def panel(name):
+        slicer_app.application.processEvents()
+        host.frame.grab().save(str(IMAGES / name))
+
+    def compare(what):
+        mask = voxels(segmentation, "tumour", volume)
+        both = np.count_nonzero(mask & reference)
+        print("%s: DSC %.2f" % (what, 2 * both / (np.count_nonzero(mask) + np.count_nonzero(reference))))
+
+    # The first round. The grid is the volume's: its matrix turns voxels into positions.
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    (prompt,) = json.loads((DATA / "prompts.json").read_text())["interactions"]
+    points = [(slicer.util.arrayFromVTKMatrix(matrix) @ (w, h, d, 1))[:3] for d, h, w in prompt["points"]]
+    middle = np.mean(points, axis=0)
+    for view in (axial, coronal, sagittal):
+        view.node.JumpSliceByCentering(*middle)
+    ui["extremePointsButton"].click()
+    mouse = slicer_app.Mouse(effect, axial)
+    for point in points[:3]:
+        mouse.send("LeftButtonPressEvent", axial.xy(point))
+        mouse.send("LeftButtonReleaseEvent", axial.xy(point))
+    clicked = axial.image()
+    mouse.send("LeftButtonPressEvent", axial.xy(points[3]))
+    mouse.send("LeftButtonReleaseEvent", axial.xy(points[3]))
+    wait()
+    preview = axial.image()
+    press("propagateButton")
+    save("slicer-prompt.jpg", [clicked, preview, coronal.image()])
+    panel("slicer-panel.png")
+    press("applyButton")
+    compare("round 1")
+
+    # The others: the slice that is suggested, painted as the reference has it.
+    for round_ in (2, 3):
+        press("nextSliceButton")
+        number = logic.state().suggestion.slice
+        before = axial.image()
+        painted = voxels(segmentation, "tumour", volume)
+        painted[number] = reference[number]
+        setVoxels(segmentation, "tumour", volume, painted)
+        after = axial.image()
+        press("propagateButton")
+        press("applyButton")
+        coronal.node.JumpSliceByCentering(*middle)
+        save("slicer-correct.jpg", [before, after, coronal.image()])
+        compare("round %d, slice %d corrected" % (round_, number))
+
     editor.logic.ToggleSegmentationSurfaceRepresentation(True)
-    views = [view.image() for view in slices] + [ThreeDView(application, slicer.mrmlScene, (420, 420)).image()]
-    Image.fromarray(np.concatenate(views, axis=1)).save(IMAGES / "slicer-views.jpg", quality=85, optimize=True)
+    for view in (axial, coronal, sagittal):
+        view.node.JumpSliceByCentering(*middle)
+    views = [view.image() for view in (axial, coronal, sagittal)]
+    save("slicer-views.jpg", views + [ThreeDView(application, slicer.mrmlScene, (SIDE, SIDE)).image()])
+    ui["settingsButton"].setChecked(True)
+    panel("slicer-settings.png")
     effect.cleanup()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) > 2:
         sys.exit(__doc__)
-    main(None if sys.argv[1] == "--reference" else sys.argv[1])
+    main(sys.argv[1] if len(sys.argv) == 2 else "")  # empty: the shipped one

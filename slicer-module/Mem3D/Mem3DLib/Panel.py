@@ -129,7 +129,8 @@ class Panel:
             quality = [0.0] * len(quality)  # nothing was propagated: there is nothing to judge but what was drawn
         suggestion = state.suggestion if state is not None else None
         suggested = suggestion.slice if suggestion is not None and suggestion.axis == state.axis else None
-        self.strip.show(quality, annotated, suggested, currentSlice)
+        held = state.engineMask.slicesHeld(state.axis) if state is not None else None
+        self.strip.show(quality, annotated, suggested, currentSlice, held)
         if quality is None:
             text = "Draw on a slice, then propagate."
         elif not any(quality):

@@ -4,6 +4,7 @@ import qt
 
 BAR = (90, 160, 90)
 LOW = (205, 80, 70)
+EMPTY = (112, 118, 126)
 ANNOTATED = (70, 120, 215)
 SUGGESTED = (240, 150, 30)
 CURRENT = (255, 255, 255)
@@ -43,9 +44,11 @@ class QualityStrip:
         self._clicks = _Clicks(label, self._clicked, self._paint)
         label.installEventFilter(self._clicks)
 
-    def show(self, quality, annotated=(), suggested=None, current=None):
-        """One value 0..1 a slice; None for nothing to show."""
-        shown = (None if quality is None else [float(q) for q in quality], set(annotated), suggested, current)
+    def show(self, quality, annotated=(), suggested=None, current=None, held=None):
+        """One value 0..1 a slice; None for nothing to show. `held`: the slices with something of the mask; the bars of
+        the others are grey."""
+        quality = None if quality is None else [float(q) for q in quality]
+        shown = (quality, set(annotated), suggested, current, None if held is None else set(held))
         if shown != self._shown:
             self._shown = shown
             self._paint()
@@ -72,12 +75,14 @@ class QualityStrip:
         self._label.setPixmap(pixmap)
 
     def _paintBars(self, painter, width, height):
-        quality, annotated, suggested, current = self._shown
+        quality, annotated, suggested, current, held = self._shown
         for number, value in enumerate(quality):
             left = number * width // len(quality)
             right = max((number + 1) * width // len(quality), left + 1)
             gap = 1 if right - left > 3 else 0
-            color = LOW if value < LOW_QUALITY else BAR
+            color = BAR if held is None or number in held else EMPTY
+            if value < LOW_QUALITY:
+                color = LOW
             if number in annotated:
                 color = ANNOTATED
             if number == suggested:

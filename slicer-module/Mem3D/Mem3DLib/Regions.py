@@ -74,6 +74,13 @@ class Region:
         box[axis] = (number, number + 1)
         return self.crop(box).squeeze(axis)
 
+    def slicesHeld(self, axis):
+        """The numbers of the slices that are not empty."""
+        if self.box is None:
+            return []
+        held = self.array.any(axis=tuple(a for a in range(3) if a != axis))
+        return [int(n) + self.box[axis][0] for n in np.flatnonzero(held)]
+
     def withSlice(self, axis, number, mask):
         """This mask with one slice replaced."""
         plane = np.expand_dims(np.asarray(mask), axis)
