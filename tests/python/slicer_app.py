@@ -58,6 +58,8 @@ def completeApplication():
     slicer.app.userSettings = lambda: slicer.app.settings_
     slicer.app.object_ = _Application()
     slicer.app.aboutToQuit = slicer.app.object_.aboutToQuit
+    slicer.app.statusMessages = []
+    slicer.util.showStatusMessage = lambda text, duration=0: slicer.app.statusMessages.append(text)
 
 
 class ScriptedEffect:

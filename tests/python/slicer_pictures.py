@@ -26,6 +26,7 @@ os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
 import numpy as np  # noqa: E402
 import slicer  # noqa: E402
 import slicer_app  # noqa: E402
+import slicer_editor  # noqa: E402
 import vtk  # noqa: E402
 
 slicer_app.completeApplication()
@@ -173,6 +174,24 @@ def main(model):
     ui["settingsButton"].setChecked(True)
     panel("slicer-settings.png")
     effect.cleanup()
+    modulePicture(model)
+
+
+def modulePicture(model):
+    module = slicer_editor.complete()
+    Settings(modelPath=model, device="cpu").save(slicer.app.userSettings())
+    widget = module.Mem3DWidget()
+    widget.setup()
+    panel = widget.panel
+    panel.ui["settingsButton"].click()
+    panel.ui["testButton"].click()
+    if not slicer_app.processEvents(lambda: not panel.worker.busy, 600):
+        raise SystemExit("the try did not end")
+    panel.widget.resize(430, 480)
+    panel.widget.show()
+    slicer_app.application.processEvents()
+    panel.widget.grab().save(str(IMAGES / "slicer-module.png"))
+    widget.cleanup()
 
 
 if __name__ == "__main__":

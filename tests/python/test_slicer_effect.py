@@ -253,6 +253,22 @@ def test_other_segments_keep_their_voxels_until_the_box_is_checked(bench):
     assert "Written into the segment." == bench.status() and not bench.ui["applyButton"].isEnabled()
 
 
+def test_a_preview_that_is_left_behind_is_told(bench):
+    bench.effect.deactivate()
+    assert not slicer.app.statusMessages
+    bench.effect.activate()
+    bench.draw()
+    bench.effect.deactivate()
+    assert "press Apply" in slicer.app.statusMessages[-1]
+    assert not bench.effect.preview.node.GetDisplayNode().GetVisibility()
+    bench.effect.activate()
+    assert bench.effect.preview.node.GetDisplayNode().GetVisibility()
+    bench.press("applyButton")
+    bench.wait()
+    bench.effect.deactivate()
+    assert len(slicer.app.statusMessages) == 1
+
+
 def test_a_double_click_is_not_the_views(bench):
     assert bench.mouse.send("LeftButtonDoubleClickEvent")
 

@@ -43,6 +43,36 @@ def test_it_runs_on_python_3_9(library, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+TRY = """
+import sys
+sys.path.insert(0, %r)
+from Mem3DLib.SelfTest import tryEngine
+from Mem3DLib.Settings import Settings
+if __name__ == "__main__":
+    for mode in ("inProcess", "helper"):
+        assert tryEngine(Settings("", %r, "cpu", threads=1, mode=mode)).dice > 0.8
+"""
+
+
+def test_it_works_without_a_network_and_asks_for_none(library, tmp_path):
+    """Both engines with the shipped model, where there is no network: not even a socket is opened, but between processes."""
+    script = tmp_path / "try.py"
+    script.write_text(TRY % (str(MODULE), str(library.path)))
+    alone = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("a process without a network cannot be made here")
+    watched, log = [], tmp_path / "calls"
+    if shutil.which("strace"):
+        watched = ["strace", "--follow-forks", "--seccomp-bpf", "--trace=socket,connect", "--output=%s" % log]
+        if subprocess.run([*alone, *watched, "true"], capture_output=True, check=False).returncode != 0:
+            watched = []
+    done = subprocess.run([*alone, *watched, sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = log.read_text().splitlines() if watched else []
+    asked = [call for call in calls if ("socket(" in call or "connect(" in call) and "AF_UNIX" not in call]
+    assert not asked, asked
+
+
 def test_only_what_slicer_has_is_imported_at_file_scope():
     allowed = {"slicer", "vtk", "qt", "numpy", "SegmentEditorEffects", "Mem3DLib", "Mem3DTesting"}
     for path in sorted(MODULE.rglob("*.py")):

@@ -73,14 +73,13 @@ class Library:
         candidates = libraryCandidates(path)
         found = next((c for c in candidates if os.path.exists(c)), None)
         if found is None:
-            raise LibraryNotFoundError(
-                "libmem3d was not found. Build it (make), or set MEM3D_LIBRARY to its path. Looked for: "
-                + ", ".join(candidates)
-            )
+            remedy = "Build it (make build), or set MEM3D_LIBRARY to its path. Looked for: "
+            raise LibraryNotFoundError("libmem3d was not found. " + remedy + ", ".join(candidates))
         try:
             self._c = ctypes.CDLL(found)  # not PyDLL: that would hold the interpreter lock during a propagation
         except OSError as error:
-            raise LibraryNotFoundError("%s cannot be loaded: %s" % (found, error)) from error
+            remedy = "Build it again on this computer (make build), or name another one by MEM3D_LIBRARY"
+            raise LibraryNotFoundError("%s cannot be loaded: %s. %s." % (found, error, remedy)) from error
         self.path = found
         self._logFunction = None
         for name, arguments in c.FUNCTIONS.items():

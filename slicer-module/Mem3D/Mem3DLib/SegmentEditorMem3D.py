@@ -90,6 +90,9 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.refresh()
 
     def deactivate(self):
+        state = self.logic.state() if self.logic is not None and self.logic.isCurrent() else None
+        if self._active and state is not None and state.pending:  # Paint and Erase would not find it
+            slicer.util.showStatusMessage("Mem3D: the preview is not in the segment yet; go back and press Apply.", 8000)
         self._active = False
         self.gesture.clear()
         self.feedback.close()
