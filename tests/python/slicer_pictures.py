@@ -96,7 +96,7 @@ def main(model):
     segmentation = addSegmentation(volume, ("tumour",))
     segmentation.GetSegmentation().GetSegment("tumour").SetColor(*COLOR)
     editor = openEditor(volume, segmentation, "tumour")
-    Settings(modelPath=model, device="cpu").save(slicer.app.userSettings())
+    Settings(modelPath=model, device="cpu", threads=1).save(slicer.app.userSettings())
     host = Host(editor)
     effect = SegmentEditorMem3DEffect(host)
     effect.setMRMLDefaults()
@@ -179,7 +179,7 @@ def main(model):
 
 def modulePicture(model):
     module = slicer_editor.complete()
-    Settings(modelPath=model, device="cpu").save(slicer.app.userSettings())
+    Settings(modelPath=model, device="cpu", threads=1).save(slicer.app.userSettings())
     widget = module.Mem3DWidget()
     widget.setup()
     panel = widget.panel

@@ -10,6 +10,18 @@ from vtk.util import numpy_support
 _numbers = itertools.count()
 
 
+def savePng(image, path):
+    """An array as image() gives it."""
+    rows, columns = image.shape[:2]
+    data = vtk.vtkImageData()
+    data.SetDimensions(columns, rows, 1)
+    data.GetPointData().SetScalars(numpy_support.numpy_to_vtk(image[::-1].reshape(-1, 3).copy(), deep=True))
+    writer = vtk.vtkPNGWriter()
+    writer.SetFileName(str(path))
+    writer.SetInputData(data)
+    writer.Write()
+
+
 class _View:
     def __init__(self, size):
         self.renderer = vtk.vtkRenderer()

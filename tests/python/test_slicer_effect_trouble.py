@@ -50,13 +50,15 @@ class SlowEngine:
         return self._engine.call(name, *arguments, onSlice=onSlice, **named)
 
 
-@pytest.fixture
-def slow(bench):
+@pytest.fixture(params=["inProcess", "helper"])
+def slow(request):
+    bench = Bench(request.param)
     bench.draw()
     keeper = bench.effect.logic._keeper
     keeper._engine = engine = SlowEngine(keeper._engine)
     yield bench, engine
     engine.mayGoOn.release(1000)
+    bench.effect.cleanup()
 
 
 def test_cancel_answers_within_one_slice(slow):

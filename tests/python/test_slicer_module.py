@@ -124,7 +124,7 @@ def test_the_installation_is_tried(panel, mode):
 def test_the_shipped_model_segments_the_made_up_ball():
     from Mem3DLib.SelfTest import tryEngine
 
-    result = tryEngine(Settings(device="cpu", mode="inProcess"))
+    result = tryEngine(Settings(device="cpu", threads=1, mode="inProcess"))
     assert result.info["model"] == "compact" and result.slices > 5
     assert result.dice > 0.8  # a plain ball: less means that loading or the model is broken
 

@@ -1,6 +1,6 @@
-"""What a user sees: preview and result in slice views and in 3D, drawn off-screen by Slicer's own displayable managers."""
+"""What a user sees: preview and result in slice views and in 3D, drawn off-screen by Slicer's own displayable managers. The
+pictures are left in out/slicer."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +18,15 @@ from Mem3DLib.Native import SCRIBBLE  # noqa: E402
 from Mem3DLib.Preview import Preview  # noqa: E402
 from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels  # noqa: E402
-from slicer_views import SliceView, ThreeDView  # noqa: E402
+from slicer_views import SliceView, ThreeDView, savePng  # noqa: E402
 
 SPACING = (1, 1, 3)
-SCREENSHOTS = os.environ.get("MEM3D_SCREENSHOTS")
+PICTURES = Path(__file__).parents[2] / "out" / "slicer"
 
 
 def save(image, name):
-    if SCREENSHOTS:
-        from PIL import Image
-
-        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(Path(SCREENSHOTS) / (name + ".png"))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    savePng(image, PICTURES / ("view-%s.png" % name))
 
 
 def coloured(image):

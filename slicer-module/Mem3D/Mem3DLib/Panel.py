@@ -50,8 +50,9 @@ class Panel:
         self.ui.update(self.settings.ui)
         for name in ("progressBar", "cancelButton"):  # nothing below them moves when they come and go
             policy = self.ui[name].property("sizePolicy")
-            policy.setRetainSizeWhenHidden(True)
-            self.ui[name].setSizePolicy(policy)
+            if hasattr(policy, "setRetainSizeWhenHidden"):  # not in every PythonQt
+                policy.setRetainSizeWhenHidden(True)
+                self.ui[name].setSizePolicy(policy)
         self._wire()
         self.showBusy(False)
         self.say(KINDS[SCRIBBLE][2])
