@@ -29,10 +29,14 @@ setup-tests:
 	@tools/setup.sh --python-tests
 
 setup-browser: setup-tests .venv-browser/mem3d.installed
-	@.venv-browser/bin/python tests/python/browser_user.py --chromium || .venv-browser/bin/python -m playwright install chromium
+	@.venv-browser/bin/python tests/python/browser_user.py --chromium || \
+	  PLAYWRIGHT_BROWSERS_PATH=0 .venv-browser/bin/python -m playwright install chromium
 
-try-browser:
-	@$(MAKE) --no-print-directory setup-browser || echo "There is no .venv-browser or no Chromium: the test in a browser will be skipped."
+# Where the system has a Chromium, the test in a browser is part of make test; only make test-browser downloads one.
+try-browser: setup-tests
+	@if command -v chromium chromium-browser google-chrome >/dev/null || [ -e .venv-browser/mem3d.installed ]; then \
+	  $(MAKE) --no-print-directory .venv-browser/mem3d.installed || echo "no .venv-browser: the test in a browser will be skipped"; \
+	else echo "no Chromium: the test in a browser will be skipped; make test-browser gets one"; fi
 
 peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
 	.venv/bin/python -m venv .venv-peers # apart: ITK imports any PyTorch beside it, and .venv's has no CUDA libraries
