@@ -28,6 +28,10 @@ POLL_SECONDS = 0.3
 STILL = 4
 
 
+# What make test-browser downloads stays in .venv-browser.
+os.environ.setdefault("PLAYWRIGHT_BROWSERS_PATH", "0")
+
+
 def chromium(playwright):
     """The system's Chromium, or the one that `playwright install chromium` brought; None without either."""
     own = playwright.chromium.executable_path
