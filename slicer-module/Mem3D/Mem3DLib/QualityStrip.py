@@ -25,13 +25,19 @@ class _Clicks(qt.QObject):
     def eventFilter(self, watched, event):
         kind = event.type()
         if kind == qt.QEvent.MouseButtonPress or kind == qt.QEvent.MouseMove:
-            # A PythonQt that hands the event over as a plain QEvent knows no position.
-            position = event.pos() if hasattr(event, "pos") else self._label.mapFromGlobal(qt.QCursor.pos())
-            self._onClick(position.x(), self._label.property("width"))
+            self._onClick(self._positionOf(event).x(), self._label.property("width"))
             return True
         if kind == qt.QEvent.Resize:
             self._onResize()
         return False
+
+    def _positionOf(self, event):
+        for name in ("position", "pos"):  # Qt 6, Qt 5
+            position = getattr(event, name, None)
+            if position is not None:
+                return position() if callable(position) else position
+        # A PythonQt that hands the event over as a plain QEvent knows no position.
+        return self._label.mapFromGlobal(qt.QCursor.pos())
 
 
 class QualityStrip:
