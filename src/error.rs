@@ -84,6 +84,15 @@ pub(crate) fn torch_error(text: &str) -> Error {
         Error::OutOfMemory(format!(
             "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \"cpu\""
         ))
+    } else if ["cuda error", "cublas_status", "cudnn_status", "device-side assert"]
+        .iter()
+        .any(|word| lower.contains(word))
+    {
+        // libtorch cannot use a device again in this process after it has failed.
+        Error::Torch(format!(
+            "the CUDA device failed: {first}. Nothing was changed: masks can be read and the session saved; then start the program \
+             again, or load the model on the device \"cpu\""
+        ))
     } else {
         Error::Torch(first.to_string())
     }
@@ -97,6 +106,9 @@ mod tests {
     fn out_of_memory_is_told_from_other_torch_errors() {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
+        // A device that fell off the bus.
+        let lost = torch_error("CUDA error: unspecified launch failure\nException raised from x");
+        assert!(matches!(&lost, Error::Torch(text) if text.contains("launch failure. Nothing was changed")), "{lost}");
         match torch_error("size mismatch\nException raised from x at y") {
             Error::Torch(text) => assert_eq!(text, "size mismatch"),
             other => panic!("{other:?}"),

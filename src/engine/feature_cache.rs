@@ -48,10 +48,25 @@ impl FeatureCache {
             self.bytes -= old.bytes;
         }
         self.bytes += bytes;
+        self.keep_budget();
+    }
+
+    fn keep_budget(&mut self) {
         while self.bytes > self.budget {
             let oldest = self.entries.iter().min_by_key(|(_, e)| e.used).map(|(k, _)| *k).expect("over budget");
             self.bytes -= self.entries.remove(&oldest).expect("just found").bytes;
         }
+    }
+
+    /// Most bytes that are kept.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Keeps at most `budget` bytes from now on.
+    pub fn set_budget(&mut self, budget: usize) {
+        self.budget = budget;
+        self.keep_budget();
     }
 
     /// Memory taken, bytes.
@@ -86,6 +101,8 @@ mod tests {
         cache.put(key(3), features());
         assert_eq!(cache.bytes(), 600);
         assert!(cache.get(&(SliceAxis::Height, 1, roi)).is_none());
+        cache.set_budget(350);
+        assert!(cache.bytes() == 300 && cache.get(&key(3)).is_some());
         let mut none = FeatureCache::new(10);
         none.put(key(1), features());
         assert!(none.get(&key(1)).is_none());

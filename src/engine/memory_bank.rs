@@ -100,6 +100,11 @@ impl MemoryBank {
         Memory { keys: self.keys.narrow(0, 0, n), values: self.values.narrow(0, 0, n) }
     }
 
+    /// The memorized slices in the order of [`MemoryBank::view`].
+    pub fn order(&self) -> impl Iterator<Item = usize> {
+        self.slots.iter().map(|s| s.slice)
+    }
+
     /// The memorized slices, ascending.
     pub fn slices(&self) -> Vec<usize> {
         let mut slices: Vec<usize> = self.slots.iter().map(|s| s.slice).collect();

@@ -93,6 +93,12 @@ impl Plane {
         }
     }
 
+    /// Whether row `r` lies within the plane's box.
+    fn has_row(&self, r: usize) -> bool {
+        let top = self.top as usize;
+        !self.is_empty() && (top..top + self.data.len() / self.cols as usize).contains(&r)
+    }
+
     /// Copies row `r` over zeros into `out`.
     fn write_row(&self, r: usize, out: &mut [u8]) {
         out.fill(0);
@@ -169,27 +175,32 @@ impl Field {
         dense
     }
 
-    /// Replaces the probabilities of the given slices.
+    /// Replaces the probabilities of the given slices, each `[rows, cols]`.
     pub fn set_slices(&mut self, axis: SliceAxis, slices: &[(usize, Vec<u8>)]) {
-        let [_, height, width] = self.shape;
+        let (_, cols) = axis.slice_shape(self.shape);
+        self.set_planes(axis, slices.iter().map(|(slice, dense)| (*slice, Plane::from_dense(dense, cols))).collect());
+    }
+
+    /// Replaces the probabilities of the given slices.
+    pub fn set_planes(&mut self, axis: SliceAxis, slices: Vec<(usize, Plane)>) {
         if axis == SliceAxis::Depth {
-            for (slice, dense) in slices {
-                self.planes[*slice] = Arc::new(Plane::from_dense(dense, width));
+            for (slice, plane) in slices {
+                self.planes[slice] = Arc::new(plane);
             }
             return;
         }
+        let [_, height, width] = self.shape;
         let (_, cols) = axis.slice_shape(self.shape);
-        let mut dense = vec![0; height * width];
+        let (mut dense, mut row) = (vec![0; height * width], vec![0; cols]);
         for (d, plane) in self.planes.iter_mut().enumerate() {
-            let row_of = |new: &'_ Vec<u8>| d * cols..(d + 1) * cols.min(new.len());
-            if plane.is_empty() && slices.iter().all(|(_, new)| new[row_of(new)].iter().all(|&v| v < FLOOR)) {
+            if plane.is_empty() && slices.iter().all(|(_, new)| !new.has_row(d)) {
                 continue;
             }
             plane.write_dense(&mut dense, width);
-            for (slice, new) in slices {
-                let row = &new[row_of(new)];
+            for (slice, new) in &slices {
+                new.write_row(d, &mut row);
                 match axis {
-                    SliceAxis::Height => dense[slice * width..(slice + 1) * width].copy_from_slice(row),
+                    SliceAxis::Height => dense[slice * width..(slice + 1) * width].copy_from_slice(&row),
                     _ => row.iter().enumerate().for_each(|(r, &v)| dense[r * width + slice] = v),
                 }
             }

@@ -5,17 +5,17 @@
 //! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted in
 //! proportion to its nearness. All chains advance together, one batch a step.
 
-use super::context::{Context, MAX_BATCH};
+use super::context::Context;
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
 use super::roi::{Roi, SliceGrid};
-use super::shape::expected;
+use super::shape::Shape;
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
-use crate::nn::{Expected, ImageFeatures, Memory};
+use crate::nn::{Expected, ImageFeatures, Memory, Segmented};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -63,6 +63,8 @@ struct Chain {
     annotated_area: usize,
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
+    /// That mask's shape as seen through the region it was last asked for.
+    after_shape: Option<(Roi, Shape)>,
     /// Box of the last mask that was not empty.
     target: PixelBox,
     /// Area of the last mask that was not empty, pixels.
@@ -82,8 +84,8 @@ impl Chain {
 /// New contents of one segment's slices.
 pub(crate) struct Outcome {
     pub segment: u32,
-    /// Slice, probabilities `[rows, cols]`, quality.
-    pub slices: Vec<(usize, Vec<u8>, f32)>,
+    /// Slice, probabilities, quality.
+    pub slices: Vec<(usize, Plane, f32)>,
     pub rois: BTreeMap<usize, Roi>,
     /// Annotated slices and the sides (up, down) to which they were carried.
     pub carried: Vec<(usize, bool, bool)>,
@@ -106,7 +108,7 @@ pub(crate) fn propagate(
     let intervals: Vec<Interval> =
         segments.iter().flat_map(|&s| intervals(s, &state.segments[&s], axis, options, count)).collect();
     let mut rois = Rois::new(context, state, segments, axis);
-    let mut chains = start_chains(context, state, &intervals, axis, options, &mut rois);
+    let mut chains = start_chains(context, state, &intervals, axis, options, &mut rois)?;
 
     let total: usize = chains.iter().map(|c| c.left).sum();
     let mut done = 0;
@@ -115,12 +117,16 @@ pub(crate) fn propagate(
         if active.is_empty() {
             break;
         }
-        for batch in active.chunks_mut(MAX_BATCH) {
+        // Segments on one slice side by side, so that they share what depends on the image.
+        active.sort_by_key(|c| (c.upwards, c.next));
+        let batches = active.len().div_ceil(context.max_batch);
+        let at_once = active.len().div_ceil(batches);
+        for batch in active.chunks_mut(at_once) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let slices: Vec<(usize, u32)> = batch.iter().map(|c| (c.next, c.segment)).collect();
-            step(context, batch, axis, &mut rois);
+            step(context, batch, axis, &mut rois)?;
             for (slice, segment) in slices {
                 done += 1;
                 if !on_slice(Progress { done, total, slice, segment }) {
@@ -235,7 +241,7 @@ fn start_chains(
     axis: SliceAxis,
     options: &PropagateOptions,
     rois: &mut Rois,
-) -> Vec<Chain> {
+) -> Result<Vec<Chain>> {
     let grid = context.grid(axis);
     let mut chains = Vec::new();
     let mut segments: Vec<u32> = intervals.iter().map(|i| i.segment).collect();
@@ -253,7 +259,7 @@ fn start_chains(
         let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
         let wanted: Vec<(usize, Roi)> =
             masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
-        let memories = memorize_masks(context, axis, &wanted, &masks, &grid);
+        let memories = memorize_masks(context, axis, &wanted, &masks, &grid)?;
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
             let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
             let up = interval.lower.filter(|_| options.direction != Direction::Down);
@@ -280,6 +286,7 @@ fn start_chains(
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
                     annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
+                    after_shape: None,
                     target,
                     area: area(mask(start)),
                     empty_in_a_row: 0,
@@ -289,7 +296,7 @@ fn start_chains(
             }
         }
     }
-    chains
+    Ok(chains)
 }
 
 /// Keys and values of the annotated slices.
@@ -299,13 +306,13 @@ fn memorize_masks(
     wanted: &[(usize, Roi)],
     masks: &[(usize, Vec<u8>)],
     grid: &SliceGrid,
-) -> Vec<(usize, Memory)> {
+) -> Result<Vec<(usize, Memory)>> {
     let size = context.size();
     let device = context.networks.device();
     let mut memories = Vec::new();
-    for (wanted, masks) in wanted.chunks(MAX_BATCH).zip(masks.chunks(MAX_BATCH)) {
-        let features = context.features(axis, wanted);
-        let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
+    let at_once = context.max_batch;
+    for (wanted, masks) in wanted.chunks(at_once).zip(masks.chunks(at_once)) {
+        let features = context.features(axis, wanted)?;
         let inputs: Vec<Tensor> = wanted
             .iter()
             .zip(masks)
@@ -314,27 +321,55 @@ fn memorize_masks(
             })
             .collect();
         let inputs = Tensor::cat(&inputs, 0).to_device(device);
-        let encoded = context.networks.memorize(&features, &inputs);
+        let encoded = context.memorize(&features, &inputs)?;
         memories.extend(wanted.iter().map(|(k, _)| *k).zip(encoded));
     }
-    memories
+    Ok(memories)
 }
 
-/// Segments the next slice of every chain of the batch.
-fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) {
-    let grid = context.grid(axis);
+/// What the networks say of the next slices of a batch.
+struct Seen {
+    features: ImageFeatures,
+    segmented: Segmented,
+    /// `[N]`, f64.
+    quality: Tensor,
+}
+
+/// Segments the next slice of every chain of the batch; of one half after the other when they do not fit into memory together.
+fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<()> {
+    match look(context, batch, axis, rois) {
+        Ok(seen) => advance(context, batch, axis, seen),
+        Err(error) => {
+            context.make_room(batch.len(), error)?;
+            let (first, second) = batch.split_at_mut(batch.len() / 2);
+            [first, second].into_iter().filter(|b| !b.is_empty()).try_for_each(|b| step(context, b, axis, rois))
+        }
+    }
+}
+
+/// Runs the networks on the next slices of a batch; changes no chain but for its region.
+fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<Seen> {
     for chain in batch.iter_mut() {
         chain.roi = rois.choose(chain.segment, chain.next, chain.target, Some(chain.roi));
     }
     let wanted: Vec<(usize, Roi)> = batch.iter().map(|c| (c.next, c.roi)).collect();
-    let features = context.features(axis, &wanted);
-    let features = ImageFeatures::cat(&features.iter().collect::<Vec<_>>());
-    let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-    let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
-    let [shape, before_mask, before_slice, annotated_area] = expected;
-    let expected = Expected { shape, before_mask, before_slice, annotated_area };
-    let segmented = context.networks.segment(&features, &memory, &expected);
-    let quality = context.networks.quality(&features, &segmented, &expected).to_kind(Kind::Double);
+    let features = context.features(axis, &wanted)?;
+    crate::nn::run(|| {
+        let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
+        let expected = expect(context, axis, batch, &features).map(|t| t.to_device(context.networks.device()));
+        let [shape, before_mask, before_slice, annotated_area] = expected;
+        let same = same_images(batch, rois);
+        let expected = Expected { shape, before_mask, before_slice, annotated_area, same };
+        let segmented = context.networks.segment(&features, &memory, &expected);
+        let quality = context.networks.quality(&features, &segmented, &expected).to_kind(Kind::Double);
+        Seen { features, segmented, quality }
+    })
+}
+
+/// Takes what was seen of a batch's slices, and memorizes them.
+fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Result<()> {
+    let grid = context.grid(axis);
+    let Seen { features, segmented, quality } = seen;
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);
@@ -375,7 +410,7 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         }
     }
     if batch.iter().any(|c| c.left > 0) {
-        let memories = context.networks.memorize(&features, &Tensor::cat(&masks, 0));
+        let memories = context.memorize(&features, &Tensor::cat(&masks, 0))?;
         for (chain, memory) in batch.iter_mut().zip(&memories) {
             let every = context.options.memorize_every;
             let steps = chain.next.abs_diff(chain.start);
@@ -388,10 +423,22 @@ fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     for chain in batch.iter_mut() {
         chain.next = if chain.upwards { chain.next + 1 } else { chain.next.wrapping_sub(1) };
     }
+    Ok(())
+}
+
+/// For each chain the first of the batch that segments the same slice through the same region, after the same slice and with the
+/// same slices in memory.
+fn same_images(batch: &[&mut Chain], rois: &Rois) -> Vec<usize> {
+    let seen = |c: &Chain| -> Vec<(usize, Option<Roi>)> {
+        let of = rois.by_segment.get(&c.segment);
+        c.bank.order().map(|slice| (slice, of.and_then(|m| m.get(&slice)).copied())).collect()
+    };
+    let looks: Vec<_> = batch.iter().map(|c| (c.next, c.roi, c.before.0, seen(c))).collect();
+    looks.iter().map(|look| looks.iter().position(|other| other == look).expect("itself at the latest")).collect()
 }
 
 /// What is expected of each chain's next slice, as the networks take it: shape, mask before, slice before, annotated area.
-fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &ImageFeatures) -> [Tensor; 4] {
+fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features: &ImageFeatures) -> [Tensor; 4] {
     let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
@@ -401,11 +448,16 @@ fn expect(context: &Context, axis: SliceAxis, batch: &[&mut Chain], features: &I
     };
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
     let (mut shapes, mut masks, mut slices, mut areas) = (vec![], vec![], vec![], vec![]);
-    for (n, chain) in batch.iter().enumerate() {
+    for (n, chain) in batch.iter_mut().enumerate() {
         let (before, mask) = (chain.before.0, seen(&chain.before.1, chain.roi));
-        let after = chain.after.as_ref().map(|(k, plane)| (values(&seen(plane, chain.roi)), k.abs_diff(chain.next)));
-        let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
-        let shape = expected(&values(&mask), after, size as usize);
+        if let Some((_, plane)) = &chain.after
+            && chain.after_shape.as_ref().is_none_or(|(roi, _)| *roi != chain.roi)
+        {
+            chain.after_shape = Some((chain.roi, Shape::new(&values(&seen(plane, chain.roi)), size as usize)));
+        }
+        let after = chain.after.as_ref().zip(chain.after_shape.as_ref());
+        let after = after.map(|((k, _), (_, shape))| (shape, k.abs_diff(chain.next)));
+        let shape = Shape::new(&values(&mask), size as usize).towards(after);
         shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
         masks.push(mask);
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
@@ -463,7 +515,7 @@ fn compose(
             for slice in interval.first..interval.end {
                 let Some((mut dense, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
                 old.keep_annotated(axis, slice, &mut dense);
-                slices.push((slice, dense, quality));
+                slices.push((slice, Plane::from_dense(&dense, grid.cols), quality));
             }
         }
         outcomes.push(Outcome { segment, slices, rois: rois.by_segment.remove(&segment).unwrap_or_default(), carried });

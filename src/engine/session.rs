@@ -1,6 +1,6 @@
 //! A session: one volume, its segments, and the rounds of one user. The engine's only entry.
 
-use super::context::Context;
+use super::context::{Context, MAX_BATCH};
 use super::draw;
 use super::feature_cache::FeatureCache;
 use super::history::{History, SavedHistory};
@@ -268,16 +268,16 @@ impl Session {
             of_axis.rois = outcome.rois;
             of_axis.quality.resize(count, 0.0);
             let mut slices = Vec::with_capacity(outcome.slices.len());
-            for (slice, dense, quality) in outcome.slices {
+            for (slice, plane, quality) in outcome.slices {
                 of_axis.quality[slice] = quality;
-                slices.push((slice, dense));
+                slices.push((slice, plane));
             }
             for (slice, up, down) in outcome.carried {
                 let annotated = of_axis.slices.get_mut(&slice).expect("annotated");
                 annotated.dirty_up &= !up;
                 annotated.dirty_down &= !down;
             }
-            state.field.set_slices(axis, &slices);
+            state.field.set_planes(axis, slices);
         }
         self.history.commit(next);
         Ok(replaced)
@@ -490,6 +490,17 @@ impl Session {
             networks: &*self.networks,
             cache: &mut self.cache,
             options: &self.options,
+            max_batch: if self.options.plain { 1 } else { MAX_BATCH },
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Gives the memory that the session took on a CUDA device back to it, not only to libtorch's own stock.
+    fn drop(&mut self) {
+        if let tch::Device::Cuda(_) = self.networks.device() {
+            self.cache.set_budget(0);
+            nn::torch_ext::empty_cuda_cache();
         }
     }
 }

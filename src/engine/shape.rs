@@ -17,18 +17,38 @@ const REACH: f32 = 0.125;
 /// # Shapes
 /// Probabilities `[side, side]` / expected shape `[side, side]`.
 pub fn expected(before: &[f32], after: Option<(&[f32], usize)>, side: usize) -> Vec<f32> {
-    let mut distance = signed_distance(before, side);
-    if let Some((after, steps)) = after
-        && let (Some(from), Some(to)) = (centre(before, side), centre(after, side))
-    {
+    let after = after.map(|(mask, steps)| (Shape::new(mask, side), steps));
+    Shape::new(before, side).towards(after.as_ref().map(|(shape, steps)| (shape, *steps)))
+}
+
+/// What is needed of one mask; the annotated slice's ahead serves every slice of a chain.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    distance: Vec<f32>,
+    centre: Option<[f32; 2]>,
+    side: usize,
+}
+
+impl Shape {
+    /// The shape of probabilities `[side, side]`.
+    pub fn new(mask: &[f32], side: usize) -> Shape {
+        Shape { distance: signed_distance(mask, side), centre: centre(mask, side), side }
+    }
+
+    /// As [`expected`], from this shape.
+    pub fn towards(&self, after: Option<(&Shape, usize)>) -> Vec<f32> {
+        let reach = REACH * self.side as f32;
+        let scaled = |d: &f32| (d / reach).clamp(-1.0, 1.0);
+        let (Some((after, steps)), Some(from)) = (after, self.centre) else {
+            return self.distance.iter().map(scaled).collect();
+        };
+        let Some(to) = after.centre else { return self.distance.iter().map(scaled).collect() };
         let weight = 1.0 / (steps + 1) as f32;
         let at = [0, 1].map(|i| from[i] + weight * (to[i] - from[i]));
-        let near = moved(&distance, side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
-        let far = moved(&signed_distance(after, side), side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
-        distance = near.iter().zip(&far).map(|(n, f)| n + weight * (f - n)).collect();
+        let near = moved(&self.distance, self.side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
+        let far = moved(&after.distance, self.side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
+        near.iter().zip(&far).map(|(n, f)| scaled(&(n + weight * (f - n)))).collect()
     }
-    let reach = REACH * side as f32;
-    distance.iter().map(|d| (d / reach).clamp(-1.0, 1.0)).collect()
 }
 
 /// Pixels to the border of the mask, positive inside; -side everywhere when it is empty, side when it is full.

@@ -139,6 +139,7 @@ impl mem3d_session_options {
                 bytes => bytes as usize,
             },
             // For experiments only: not in the interface.
+            plain: d.plain,
             memorize_previous: d.memorize_previous,
             memorize_annotated: d.memorize_annotated,
         })

@@ -32,7 +32,7 @@ pub mod weights;
 
 use crate::error::{Error, Result, torch_error};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// What a user can draw. Each kind may have its own interaction network (paper §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,6 +133,17 @@ impl ImageFeatures {
         }
     }
 
+    /// Those of `len` slices from `from` on; shares memory.
+    pub fn narrow(&self, from: i64, len: i64) -> ImageFeatures {
+        let part = |t: &Tensor| t.narrow(0, from, len);
+        ImageFeatures {
+            slices: part(&self.slices),
+            key: part(&self.key),
+            value: self.value.as_ref().map(part),
+            skips: self.skips.iter().map(part).collect(),
+        }
+    }
+
     /// The features of slice `n` alone, in memory of their own.
     pub fn get(&self, n: i64) -> ImageFeatures {
         let part = |t: &Tensor| if t.size()[0] == 1 { t.shallow_clone() } else { t.narrow(0, n, 1).copy() };
@@ -141,6 +152,26 @@ impl ImageFeatures {
             key: part(&self.key),
             value: self.value.as_ref().map(part),
             skips: self.skips.iter().map(part).collect(),
+        }
+    }
+
+    /// The same with slices and skips in 16 bits, to be kept at half the memory; keys stay as they are, since affinities are
+    /// taken of their differences.
+    pub fn packed(&self) -> ImageFeatures {
+        self.with_kind(if self.key.kind() == Kind::Float { Kind::Half } else { self.key.kind() })
+    }
+
+    /// [`ImageFeatures::packed`] features as networks take them.
+    pub fn unpacked(&self) -> ImageFeatures {
+        self.with_kind(self.key.kind())
+    }
+
+    fn with_kind(&self, kind: Kind) -> ImageFeatures {
+        ImageFeatures {
+            slices: self.slices.to_kind(kind),
+            key: self.key.shallow_clone(),
+            value: self.value.as_ref().map(|v| v.to_kind(kind)),
+            skips: self.skips.iter().map(|s| s.to_kind(kind)).collect(),
         }
     }
 
@@ -183,6 +214,9 @@ pub struct Expected {
     pub before_slice: Tensor,
     /// Largest area of the target on an annotated slice, over the area of the region of interest: `[N, 1]`, f32.
     pub annotated_area: Tensor,
+    /// For each of the N slices the first of the batch that has the same image, the same slice before and the same keys in memory
+    /// (other segments on one slice); itself when it is the first. Networks may do once what depends on these alone.
+    pub same: Vec<usize>,
 }
 
 /// Result of segmenting query slices.

@@ -236,6 +236,7 @@ mod tests {
                 before_mask: map(0.0),
                 before_slice: map(0.0),
                 annotated_area: Tensor::full([2, 1], 0.1, (Kind::Float, Device::Cpu)),
+                same: vec![0, 1],
             };
             let segmented = networks.segment(&features, &memory, &expected);
             assert_eq!((segmented.probability.size(), segmented.probability.kind()), (vec![2, 1, 48, 32], Kind::Float));

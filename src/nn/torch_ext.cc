@@ -31,6 +31,14 @@ void open_cuda() {
   }
 }
 
+int32_t cuda_driver_version() {
+  void *driver = dlopen("libcuda.so.1", RTLD_NOW);
+  if (driver == nullptr) return 0;
+  const auto get = reinterpret_cast<int (*)(int *)>(dlsym(driver, "cuDriverGetVersion"));
+  int version = 0;
+  return get != nullptr && get(&version) == 0 ? version : 0;
+}
+
 rust::String cuda_device_name(int32_t index) {
   void *driver = dlopen("libcuda.so.1", RTLD_NOW);
   if (driver == nullptr) throw std::runtime_error("the NVIDIA driver (libcuda.so.1) is not installed");
@@ -52,6 +60,7 @@ rust::String cuda_device_name(int32_t index) {
 #else
 
 void open_cuda() { throw std::runtime_error("CUDA is supported on Linux only"); }
+int32_t cuda_driver_version() { return 0; }
 rust::String cuda_device_name(int32_t) { throw std::runtime_error("CUDA is supported on Linux only"); }
 
 #endif

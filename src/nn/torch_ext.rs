@@ -14,6 +14,7 @@ mod bridge {
 
         fn libtorch_version() -> String;
         fn open_cuda() -> Result<()>;
+        fn cuda_driver_version() -> i32;
         fn cuda_device_name(index: i32) -> Result<String>;
         fn cuda_memory_free(index: i32) -> Result<u64>;
         fn cuda_memory_total(index: i32) -> Result<u64>;
@@ -33,10 +34,28 @@ pub(super) fn cuda_device_count() -> std::result::Result<usize, String> {
         bridge::open_cuda().map_err(|e| e.what().to_string())?;
         match tch::Cuda::device_count() {
             n if n > 0 => Ok(n as usize),
-            _ => Err("no CUDA device answers; is the NVIDIA driver installed and new enough for CUDA 13?".into()),
+            _ => Err(why_no_device(bridge::cuda_driver_version())),
         }
     };
     CUDA.get_or_init(open).clone()
+}
+
+/// CUDA version that libtorch 2.11 as PyPI has it is built for, as the driver counts: 1000 times the major number.
+const CUDA_WANTED: i32 = 13_000;
+
+/// Why libtorch finds no device with an NVIDIA driver for CUDA `driver` (0: no driver).
+fn why_no_device(driver: i32) -> String {
+    match driver {
+        0 => "no CUDA device answers: the NVIDIA driver is not installed".into(),
+        old if old < CUDA_WANTED => format!(
+            "no CUDA device answers: the NVIDIA driver is for CUDA {}.{}, too old for CUDA {}; install a newer driver (580 or later)",
+            old / 1000,
+            old % 1000 / 10,
+            CUDA_WANTED / 1000
+        ),
+        _ => "no CUDA device answers, though the NVIDIA driver is new enough; is one visible (nvidia-smi, CUDA_VISIBLE_DEVICES)?"
+            .into(),
+    }
 }
 
 /// Name, memory in all and memory free (bytes) of a CUDA device that [`cuda_device_count`] counted.
@@ -68,6 +87,13 @@ mod tests {
     #[test]
     fn libtorch_is_the_version_that_tch_goes_with() {
         assert!(libtorch_version().starts_with("2.11."), "{}", libtorch_version());
+    }
+
+    #[test]
+    fn a_driver_that_is_too_old_is_told() {
+        assert!(why_no_device(0).contains("not installed"));
+        assert!(why_no_device(12_020).contains("CUDA 12.2, too old for CUDA 13"));
+        assert!(why_no_device(13_000).contains("CUDA_VISIBLE_DEVICES"));
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub(super) fn expect(
     after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>,
 ) -> Expected {
     let masks = masks.detach();
+    let same = (0..masks.size()[0] as usize).collect();
     let side = masks.size()[2];
     let shapes: Vec<Tensor> = (0..masks.size()[0])
         .map(|n| {
@@ -125,6 +126,7 @@ pub(super) fn expect(
         before_mask: masks,
         before_slice: before.slices.narrow(1, before.slices.size()[1] / 2, 1),
         annotated_area: annotated.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        same,
     }
 }
 

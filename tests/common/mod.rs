@@ -23,6 +23,10 @@ pub struct Calls {
     /// The n-th call of `segment` fails, from 1 on; 0 never.
     pub fail_at: AtomicUsize,
     pub segment_calls: AtomicUsize,
+    /// More slices than this together are too much for the memory; 0 for no such limit.
+    pub most_together: AtomicUsize,
+    /// Not even one slice fits into memory.
+    pub nothing_fits: AtomicBool,
     /// `segment` answers with the expected shape, whatever the image.
     pub follow: AtomicBool,
     /// Slices in the memory of each slice segmented.
@@ -66,6 +70,16 @@ impl StandIn {
     }
 }
 
+impl Calls {
+    /// Fails as libtorch does when memory runs out.
+    fn take_memory(&self, slices: i64) {
+        let most = self.most_together.load(Ordering::Relaxed);
+        if self.nothing_fits.load(Ordering::Relaxed) || (most > 0 && slices as usize > most) {
+            panic!("{:?}", tch::TchError::Torch("CUDA out of memory. Tried to allocate 2.00 GiB".into()));
+        }
+    }
+}
+
 /// 1 where `a` and `b` differ by less than 0.1, falling off steeply around it.
 fn alike(a: &Tensor, b: &Tensor) -> Tensor {
     let distance: Tensor = (a - b).abs();
@@ -97,6 +111,7 @@ impl Networks for StandIn {
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
         let n = slices.size()[0];
+        self.calls.take_memory(n);
         self.calls.encoded.fetch_add(n as usize, Ordering::Relaxed);
         ImageFeatures {
             slices: slices.shallow_clone(),
@@ -109,6 +124,7 @@ impl Networks for StandIn {
     /// One position: the mean brightness under the mask, negative when the mask is empty.
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
         let n = masks.size()[0];
+        self.calls.take_memory(n);
         self.calls.memorized.fetch_add(n as usize, Ordering::Relaxed);
         (0..n)
             .map(|i| {
@@ -126,6 +142,7 @@ impl Networks for StandIn {
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
+        self.calls.take_memory(memory.len() as i64);
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
         let brightest = (0..memory.len()).map(|n| expected.before_slice.get(n as i64).max().double_value(&[]));

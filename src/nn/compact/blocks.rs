@@ -22,7 +22,7 @@ impl ConvNorm {
     /// # Shapes
     /// As the convolution.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.linear(x).relu()
+        self.linear(x).relu_()
     }
 
     fn linear(&self, x: &Tensor) -> Tensor {
@@ -53,10 +53,11 @@ impl Block {
     /// # Shapes
     /// `[N, inputs, H, W]` / `[N, outputs, H / stride, W / stride]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let y = self.second.linear(&self.first.forward(x));
+        let mut y = self.second.linear(&self.first.forward(x));
         match &self.shortcut {
-            Some(shortcut) => (y + shortcut.linear(x)).relu(),
-            None => (y + x).relu(),
+            Some(shortcut) => y += shortcut.linear(x),
+            None => y += x,
         }
+        y.relu_()
     }
 }

@@ -6,17 +6,20 @@
 //! carries the mask on.
 
 use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
-use super::super::params::{Init, Params};
+use super::super::params::{Init, Params, channels_last};
 use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
 use super::appearance::appearance;
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
-use super::matched::matched;
+use super::matched::Matches;
+use super::same::Same;
 use tch::Tensor;
 
 /// Channels at full resolution.
 const FINE: i64 = 16;
+/// Slices decoded together at full resolution on the CPU.
+const FINE_BATCH: i64 = 2;
 /// Channels of the guide: expected shape, appearance, matched label.
 const GUIDE: i64 = 3;
 /// Channels that the quality head is told: the guide and newness.
@@ -48,8 +51,9 @@ impl Up {
     }
 
     fn forward(&self, coarse: &Tensor, skip: &Tensor) -> Tensor {
-        let coarse = resize(&self.narrow.forward(coarse), size2(skip));
-        self.mix.forward(&(coarse + self.skip.forward(skip)).relu())
+        let mut x = resize(&self.narrow.forward(coarse), size2(skip));
+        x += self.skip.forward(skip);
+        self.mix.forward(&x.relu_())
     }
 }
 
@@ -96,7 +100,10 @@ impl Decoder {
     /// appearance, matched label, newness) `[N, 4, H/8, W/8]`.
     pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Expected) -> (Tensor, Tensor) {
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        let (matched, new) = matched(&slice, &expected.before_slice, &expected.before_mask);
+        let same = Same::new(&expected.same);
+        let matches = Matches::new(&same.once(&slice), &same.once(&expected.before_slice));
+        let matched = matches.label(&expected.before_mask, &same);
+        let new = same.spread(&matches.new);
         let expected = &expected.shape;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
@@ -114,7 +121,7 @@ impl Decoder {
         let slices = (&features.slices - MEAN) / SPREAD;
         let full = |t: &Tensor| resize(t, size2(expected));
         let [shape, seen, label] = [expected, &full(&appearance), &full(&matched)].map(|t| t.to_kind(kind));
-        let fine = Tensor::cat(&[slices, shape, seen, label], 1);
+        let fine = channels_last(&Tensor::cat(&[slices, shape, seen, label], 1));
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
         let gain = self.expected.as_ref().expect("a memory network's decoder");
         let [_, _, guide] = guides;
@@ -130,7 +137,10 @@ impl Decoder {
         let x = self.f8.forward(&self.fuse.forward(&joined));
         let x = self.f4.forward(&x, f4);
         let x = self.f2.forward(&x, f2);
-        let x = self.f1.forward(&x, fine);
-        f32(&self.logits.forward(&x))
+        // A few slices at a time at full resolution, so that what is computed stays in the processor's cache.
+        let at_once = if x.device().is_cuda() { x.size()[0] } else { FINE_BATCH };
+        let finest = |(x, fine): (&Tensor, &Tensor)| f32(&self.logits.forward(&self.f1.forward(x, fine)));
+        let parts: Vec<Tensor> = x.split(at_once, 0).iter().zip(&fine.split(at_once, 0)).map(finest).collect();
+        Tensor::cat(&parts, 0)
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::Expected;
 use super::histogram::{Bins, range};
+use super::windows::{largest, smallest};
 use tch::{Kind, Tensor};
 
 /// Numbers a slice.
@@ -54,12 +55,9 @@ impl Look {
     fn new(slice: &Tensor, mask: &Tensor) -> Look {
         let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
         let (x, mask) = (half(slice), half(mask));
-        // In two goes, which is faster than in one.
-        let along = |t: &Tensor, kernel: [i64; 2]| t.max_pool2d(kernel, [1, 1], kernel.map(|n| n / 2), [1, 1], false);
-        let most = |t: &Tensor, side: i64| along(&along(t, [side, 1]), [1, side]);
-        let ring = most(&mask, RING) - &mask;
-        let border = most(&mask, BORDER) + most(&-&mask, BORDER);
-        let neighbours = most(&x, BORDER) + most(&-&x, BORDER);
+        let ring = largest(&mask, RING) - &mask;
+        let border = largest(&mask, BORDER) - smallest(&mask, BORDER);
+        let neighbours = largest(&x, BORDER) - smallest(&x, BORDER);
         let flat = |t: &Tensor| t.flatten(1, -1);
         let sum = |t: &Tensor| flat(t).sum_dim_intlist(1, true, Kind::Float);
         let mean = |t: &Tensor, weight: &Tensor| sum(&(t * weight)) / (sum(weight) + 1e-3);
@@ -100,6 +98,7 @@ mod tests {
             before_slice: present.shallow_clone(),
             // Of 24 x 24 pixels at half resolution: 127, with one more 128.
             annotated_area: Tensor::from_slice(&[127f32 / 576.0]).view([1, 1]),
+            same: vec![0],
         };
         let same = evidence(&present, &mask, &expected);
         assert_eq!(same.size(), [1, EVIDENCE]);

@@ -4,57 +4,91 @@
 //! range and fine resolution; the networks get it as one more channel.
 
 use super::super::layers::size2;
+use super::same::Same;
+use super::windows::mean3;
 use tch::{Kind, Tensor};
 
 /// Patches up to this many pixels away are compared, at half resolution.
 const RADIUS: i64 = 4;
 /// Standard deviation of the preference for near ones, pixels at half resolution.
 const NEAR: f64 = 2.5;
-/// Side of a patch, pixels at half resolution.
-const PATCH: i64 = 3;
 /// Least difference of intensities that counts as one, as a variance.
 const NOISE: f64 = 1e-4;
 /// Difference of the best match, over the noise, that counts as entirely new.
 const NEW: f64 = 8.0;
 
-/// Label of the matching patches, -1 (outside) to 1 (inside), and how new each pixel is: 0 (its like was there before) to 1.
-///
-/// # Shapes
-/// `slice`, `before_slice`: intensities; `before_mask`: 0..1; all `[N, 1, H, W]` / both `[N, 1, H / 2, W / 2]`, f32.
-pub(super) fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
-    let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
-    let (slice, before_slice, before_mask) = (half(slice), half(before_slice), half(before_mask));
-    let [height, width] = size2(&slice);
-    let displacements: Vec<(i64, i64)> = (-RADIUS..=RADIUS)
-        .flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)))
-        .filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
-        .collect();
-    // [N, displacements, H, W]: what lies at each displacement.
-    let around = |t: &Tensor| {
-        let padded = t.replication_pad2d([RADIUS; 4]);
-        let moved = |(r, c): &(i64, i64)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
-        Tensor::cat(&displacements.iter().map(moved).collect::<Vec<_>>(), 1)
-    };
-    let difference = (around(&before_slice) - &slice).square_();
-    let pad = PATCH / 2;
-    let difference = difference.avg_pool2d([PATCH, PATCH], [1, 1], [pad, pad], false, false, None::<i64>);
-    // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
-    let best = difference.amin([1i64].as_slice(), true);
-    let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
-    let new = (best / &noise / NEW).clamp(0.0, 1.0);
-    let displacement: Vec<f32> =
-        displacements.iter().map(|&(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
-    let displacement = Tensor::from_slice(&displacement).view([1, -1, 1, 1]).to_device(slice.device());
-    let sharpness: Tensor = -0.5 / noise;
-    let weights = (difference * sharpness - displacement).softmax(1, Kind::Float);
-    let label = (weights * around(&before_mask)).sum_dim_intlist(1, true, Kind::Float);
-    (label * 2.0 - 1.0, new)
+/// How alike the patches of two slices are: depends on the images alone, so that all masks of a slice share it.
+pub(super) struct Matches {
+    /// Weight of each displacement `[G, displacements, H / 2, W / 2]`; they add up to 1.
+    weights: Tensor,
+    /// How new each pixel is, 0 (its like was there before) to 1: `[G, 1, H / 2, W / 2]`.
+    pub new: Tensor,
+}
+
+/// Rows and columns from a pixel to those that it is compared with.
+fn displacements() -> impl Iterator<Item = (i64, i64)> {
+    let square = (-RADIUS..=RADIUS).flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)));
+    square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
+}
+
+fn half(t: &Tensor) -> Tensor {
+    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
+}
+
+impl Matches {
+    /// Compares the patches of each slice with those of the slice before.
+    ///
+    /// # Shapes
+    /// Intensities `[G, 1, H, W]`.
+    pub fn new(slice: &Tensor, before_slice: &Tensor) -> Matches {
+        let slice = half(slice);
+        let [height, width] = size2(&slice);
+        let padded = half(before_slice).replication_pad2d([RADIUS; 4]);
+        let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
+        let difference = Tensor::cat(&displacements().map(moved).collect::<Vec<_>>(), 1).square_();
+        let mut difference = mean3(&difference);
+        // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
+        let best = difference.amin([1i64].as_slice(), true);
+        let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
+        let new = (best / &noise / NEW).clamp(0.0, 1.0);
+        let near: Vec<f32> =
+            displacements().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
+        let near = Tensor::from_slice(&near).view([1, -1, 1, 1]).to_device(slice.device());
+        let sharpness: Tensor = -0.5 / noise;
+        difference *= sharpness;
+        difference -= near;
+        let weights = difference.softmax(1, Kind::Float);
+        Matches { weights, new }
+    }
+
+    /// Label of the matching patches, -1 (outside) to 1 (inside). `same` says which of the slices each mask belongs to.
+    ///
+    /// # Shapes
+    /// Masks of the slices before `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
+    pub fn label(&self, before_mask: &Tensor, same: &Same) -> Tensor {
+        let mask = half(before_mask);
+        let [height, width] = size2(&mask);
+        let padded = mask.replication_pad2d([RADIUS; 4]);
+        same.join(&self.weights, &padded, |weights, padded| {
+            let mut label = Tensor::full([padded.size()[0], 1, height, width], -0.5, (Kind::Float, padded.device()));
+            for (i, (r, c)) in displacements().enumerate() {
+                let moved = padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
+                let _ = label.addcmul_(&moved, &weights.narrow(1, i as i64, 1));
+            }
+            label * 2.0
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tch::Device;
+
+    fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
+        let matches = Matches::new(slice, before_slice);
+        (matches.label(before_mask, &Same::new(&[0])), matches.new)
+    }
 
     /// A bright square of 12 pixels on a dark ground whose left edge lies at `left`, 32 x 32.
     fn square(left: i64) -> Tensor {

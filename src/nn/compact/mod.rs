@@ -23,6 +23,8 @@ mod interaction_net;
 mod matched;
 mod memory_encoder;
 mod quality_head;
+mod same;
+mod windows;
 
 pub use decoder::Decoder;
 pub use image_encoder::{ImageEncoder, Trunk};
@@ -37,6 +39,7 @@ use super::{
     Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, ModelInfo, Networks, Preset, Segmented,
 };
 use crate::error::{Error, Result};
+use same::Same;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -173,29 +176,45 @@ impl CompactNets {
     /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
     /// `[N, CV + 4, H/8, W/8]`.
     pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
-        let parts: Vec<Tensor> =
-            memory.iter().enumerate().map(|(n, m)| read(&features.key.narrow(0, n as i64, 1), m)).collect();
-        let readout = Tensor::cat(&parts, 0);
+        let same = Same::new(&expected.same);
+        let group = |queries: &Vec<i64>| {
+            let values: Vec<&Tensor> = queries.iter().map(|&n| &memory[n as usize].values).collect();
+            read(&features.key.narrow(0, queries[0], 1), &memory[queries[0] as usize].keys, &values)
+        };
+        let readout = same.in_order(&same.groups().iter().map(group).collect::<Vec<_>>());
         let (logits, guide) = self.decoder.forward(&readout, features, expected);
         (logits, Tensor::cat(&[&readout, &guide], 1))
     }
 }
 
-/// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax.
+/// Least logarithm of a weight over the largest: nothing beside it in f32, and well above the numbers near 0 that processors
+/// are slow with.
+const LEAST_LOG_WEIGHT: f64 = -60.0;
+
+/// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax. Memories of one
+/// image with several masks have their keys, and so the affinity, in common.
 ///
 /// # Shapes
-/// `key`: `[1, CK, h, w]` / readout `[1, CV, h, w]`.
-fn read(key: &Tensor, memory: &Memory) -> Tensor {
+/// `key`: `[1, CK, h, w]`; `keys`: `[T*P, CK]`; `values`: one `[T*P, CV]` a mask / readout `[masks, CV, h, w]`.
+fn read(key: &Tensor, keys: &Tensor, values: &[&Tensor]) -> Tensor {
     let size = key.size();
-    let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1);
-    let squared = (&memory.keys * &memory.keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-    let dots = query.matmul(&memory.keys.transpose(0, 1));
+    let scale = 1.0 / (size[1] as f64).sqrt();
+    let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1) * (2.0 * scale);
+    let squared = (keys * keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float) * scale;
+    let dots = query.matmul(&keys.transpose(0, 1));
     macs::add(&dots, size[1]);
-    let affinity: Tensor = f32(&dots) * 2.0 - squared.unsqueeze(0);
-    let weights = (affinity / (size[1] as f64).sqrt()).softmax(1, Kind::Float).to_kind(memory.values.kind());
-    let readout = weights.matmul(&memory.values);
+    let mut weights: Tensor = f32(&dots) - squared.unsqueeze(0);
+    // A softmax whose sum is divided by at the end, where there is less to divide.
+    weights -= weights.detach().amax([1i64].as_slice(), true);
+    let weights = weights.clamp_min_(LEAST_LOG_WEIGHT).exp_();
+    let sum = weights.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    let masks = values.len() as i64;
+    let values = if masks == 1 { values[0].shallow_clone() } else { Tensor::cat(values, 1) };
+    let weights = weights.to_kind(values.kind());
+    let readout = weights.matmul(&values);
     macs::add(&readout, weights.size()[1]);
-    readout.transpose(0, 1).reshape([1, -1, size[2], size[3]])
+    let readout = (f32(&readout) / sum).to_kind(key.kind());
+    readout.transpose(0, 1).reshape([masks, -1, size[2], size[3]])
 }
 
 /// The preset as the engine sees it.
@@ -294,6 +313,7 @@ mod tests {
             before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
             before_slice: noise(shape, 11),
             annotated_area: noise(&[shape[0], 1], 12),
+            same: (0..shape[0] as usize).collect(),
         }
     }
 
@@ -304,6 +324,7 @@ mod tests {
             before_mask: one(&all.before_mask),
             before_slice: one(&all.before_slice),
             annotated_area: one(&all.annotated_area),
+            same: vec![0],
         }
     }
 
@@ -339,9 +360,13 @@ mod tests {
         // One query at 0; memory keys 0 and 1 (CK = 1): weights 1 and exp(-1), values 10 and 20.
         let t = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
         let memory = Memory { keys: t(&[0.0, 1.0], &[2, 1]), values: t(&[10.0, 20.0], &[2, 1]) };
-        let out = read(&t(&[0.0], &[1, 1, 1, 1]), &memory).double_value(&[0, 0, 0, 0]);
+        let other = t(&[1.0, 3.0], &[2, 1]);
+        let out = read(&t(&[0.0], &[1, 1, 1, 1]), &memory.keys, &[&memory.values, &other]);
+        assert_eq!(out.size(), [2, 1, 1, 1]);
         let e = (-1.0f64).exp();
-        assert!((out - (10.0 + 20.0 * e) / (1.0 + e)).abs() < 1e-5);
+        for (n, expected) in [(0, (10.0 + 20.0 * e) / (1.0 + e)), (1, (1.0 + 3.0 * e) / (1.0 + e))] {
+            assert!((out.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
+        }
     }
 
     #[test]
@@ -367,6 +392,26 @@ mod tests {
             // The mask matters.
             let other = c.memorize(&f, &(1.0 - &masks));
             assert!(!close(&other[0].values, &together[0].values));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn masks_on_one_image_share_work_and_nothing_else() {
+        let c = compact(small());
+        crate::nn::run(|| {
+            // The first and the third look at one image, with one slice before it and the same slices in memory.
+            let rows = Tensor::from_slice(&[0i64, 1, 0]);
+            let image = noise(&[2, 1, 32, 32], 3).index_select(0, &rows);
+            let f = c.encode_image(&image);
+            let memory = c.memorize(&f, &noise(&[3, 1, 32, 32], 4));
+            let all = expected(&[3, 1, 32, 32]);
+            let before_slice = all.before_slice.index_select(0, &rows);
+            let alone = c.segment(&f, &memory, &Expected { before_slice: before_slice.shallow_clone(), ..all });
+            let all = expected(&[3, 1, 32, 32]);
+            let together = c.segment(&f, &memory, &Expected { before_slice, same: vec![0, 1, 0], ..all });
+            assert!(close(&alone.probability, &together.probability) && close(&alone.readout, &together.readout));
+            assert!(!close(&alone.probability.narrow(0, 0, 1), &alone.probability.narrow(0, 2, 1)));
         })
         .unwrap();
     }

@@ -1,0 +1,65 @@
+//! Memory that runs out in the middle of a propagation: fewer slices together, then an error, and the session as it was.
+
+mod common;
+
+use common::*;
+use mem3d::Error;
+use mem3d::engine::{PropagateOptions, Session, SessionOptions};
+use mem3d::volume::SliceAxis;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Three segments, so that six chains run together.
+fn open() -> (Session, Arc<Calls>) {
+    let (mut session, calls) =
+        session_with(SessionOptions { window: Some((0.0, 255.0)), whole_slice: true, ..SessionOptions::default() });
+    for (segment, mask) in
+        [(1, slice_mask(12..28, 10..34)), (2, slice_mask(32..38, 4..12)), (3, slice_mask(14..20, 12..20))]
+    {
+        session.set_slice_mask(segment, SliceAxis::Depth, 10, &mask).unwrap();
+    }
+    (session, calls)
+}
+
+fn go(session: &mut Session) -> mem3d::Result<usize> {
+    session.propagate(&PropagateOptions::default(), &mut |_| true)
+}
+
+fn masks(session: &Session) -> Vec<Vec<u8>> {
+    let read = |segment| {
+        let mut mask = vec![0; session.volume().data().len()];
+        session.read_mask(segment, &mut mask).unwrap();
+        mask
+    };
+    (1..=3).map(read).collect()
+}
+
+#[test]
+fn with_less_memory_fewer_slices_go_together_and_masks_are_the_same() {
+    let (mut free, _) = open();
+    let replaced = go(&mut free).unwrap();
+    for most in 1..=4 {
+        let (mut tight, calls) = open();
+        calls.most_together.store(most, Ordering::Relaxed);
+        assert_eq!(go(&mut tight).unwrap(), replaced);
+        assert!(masks(&tight) == masks(&free), "at most {most} slices together gave other masks");
+    }
+}
+
+#[test]
+fn when_nothing_fits_the_error_says_so_and_the_session_is_as_it_was() {
+    let (mut session, calls) = open();
+    let before = masks(&session);
+    calls.nothing_fits.store(true, Ordering::Relaxed);
+    match go(&mut session).unwrap_err() {
+        Error::OutOfMemory(text) => assert!(text.contains("not enough memory"), "{text}"),
+        other => panic!("{other}"),
+    }
+    // What can be computed again was given up before giving in.
+    assert_eq!(session.memory_usage().features, 0);
+    assert!(masks(&session) == before && session.undo() && session.redo());
+    calls.nothing_fits.store(false, Ordering::Relaxed);
+    let (mut untroubled, _) = open();
+    assert_eq!(go(&mut session).unwrap(), go(&mut untroubled).unwrap());
+    assert!(masks(&session) == masks(&untroubled));
+}
