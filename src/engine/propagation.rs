@@ -569,7 +569,7 @@ fn blend(
         probability.iter_mut().zip(&before).for_each(|(p, &v)| *p = weight * *p + (1.0 - weight) * f32::from(v));
     }
     let whole = |p: &f32| {
-        let v = p.round() as u8;
+        let v = (p + 0.5) as u8;
         if v < FLOOR { 0 } else { v }
     };
     Some((probability.iter().map(whole).collect(), quality.clamp(0.0, 1.0)))

@@ -42,7 +42,8 @@ pub struct Args {
     /// Threads of libtorch; all cores by default.
     #[arg(long)]
     threads: Option<i32>,
-    /// Draws how a round of the compact preset scales into this folder, instead of the tables: scaling.png.
+    /// Draws how a round of the compact preset scales into this folder, instead of the tables: scaling_volume.png,
+    /// scaling_segments.png and, on a CPU, scaling_threads.png.
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
     /// Says how well masks agree with those of the plain float32 computation on the cases of this folder (as `mem3d evaluate`
