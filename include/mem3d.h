@@ -646,7 +646,7 @@ typedef struct mem3d_session_options {
      */
     int32_t min_area;
     /**
-     * A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
+     * A slice whose largest probability is below this holds no target. 0 for 0.7, -1 for no such test.
      */
     double presence_probability;
     /**
@@ -671,8 +671,8 @@ typedef struct mem3d_session_options {
      */
     uint64_t feature_cache_bytes;
     /**
-     * A slice whose estimated quality is below this holds no target, unless an annotated one lies ahead. 0 for 0.35,
-     * -1 for no such test.
+     * A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
+     * annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
      */
     double least_presence;
 } mem3d_session_options;

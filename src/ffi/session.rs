@@ -86,7 +86,7 @@ pub struct mem3d_session_options {
     pub stop_after_empty: i32,
     /// Masks with fewer pixels than this are taken as empty. 0 for 4, -1 to keep all.
     pub min_area: i32,
-    /// A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
+    /// A slice whose largest probability is below this holds no target. 0 for 0.7, -1 for no such test.
     pub presence_probability: f64,
     /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. 0 for 0.02, -1 for no
     /// such test.
@@ -100,7 +100,7 @@ pub struct mem3d_session_options {
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-    /// annotated slice with the target lies ahead. 0 for 0.5, -1 for no such test.
+    /// annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
     pub least_presence: f64,
 }
 

@@ -238,12 +238,12 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (undecided at an IoU of 0.35), a bad empty one for
-    /// one of something.
+    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (0.7, the engine's default threshold, at an IoU of
+    /// 0.35), a bad empty one for one of something.
     pub fn from_iou(quality: Tensor, probability: &Tensor) -> Judgement {
         let filled = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
         let doubt: Tensor = 1.0 - &quality;
-        Judgement { presence: quality.pow_tensor_scalar(2.0 / 3.0).where_self(&filled, &doubt), quality }
+        Judgement { presence: quality.pow_tensor_scalar(1.0 / 3.0).where_self(&filled, &doubt), quality }
     }
 }
 

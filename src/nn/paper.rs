@@ -262,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn presence_from_iou_alone() {
+        let probability = Tensor::from_slice(&[0.9f32, 0.1, 0.2, 0.3]).view([2, 1, 1, 2]);
+        let judgement = Judgement::from_iou(Tensor::from_slice(&[0.343f32, 0.8]), &probability);
+        // A mask of IoU 0.343 is 0.7 present; an empty one that is 0.8 right is 0.2.
+        let presence = Vec::<f32>::try_from(&judgement.presence).unwrap();
+        assert!((presence[0] - 0.7).abs() < 1e-6 && (presence[1] - 0.2).abs() < 1e-6, "{presence:?}");
+    }
+
+    #[test]
     fn sharing_copies_no_weight() {
         let networks = networks(QualityKind::Convolutional, Kind::Float);
         let map = Tensor::full([1, 1, 32, 32], 0.3, (Kind::Float, Device::Cpu));

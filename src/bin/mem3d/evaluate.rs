@@ -132,7 +132,7 @@ struct EngineArgs {
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
-    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.5].
+    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.7].
     #[arg(long, value_name = "PROBABILITY")]
     least_presence: Option<f64>,
     /// Side of the region of interest over that of the target [default: 1.6].
