@@ -9,12 +9,14 @@ const FARTHEST: usize = 18;
 /// falls with distance, up to the annotated slices on both sides (a correction changes nothing beyond them).
 ///
 /// The expected error of a slice is (1 - quality) times the area that the target should have there: the larger of its
-/// own mask and the mean of its neighbours', so that a missed slice counts too.
+/// own mask and the mean of its neighbours', and on an empty slice that of the nearest mask, so that missed slices count too,
+/// a whole run of them beyond an end that was called too early as well.
 ///
 /// # Shapes
 /// `quality`, `areas` and `fixed` (annotated or being drawn): one entry a slice / gain: one entry a slice, 0 where fixed.
 pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) -> Vec<f64> {
     let n = quality.len();
+    let nearest = nearest_area(areas);
     let error: Vec<f64> = (0..n)
         .map(|k| {
             if fixed[k] {
@@ -22,11 +24,35 @@ pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) ->
             }
             let neighbours = [k.checked_sub(1), Some(k + 1)].into_iter().flatten().filter(|&j| j < n);
             let (sum, count) = neighbours.fold((0, 0), |(s, c), j| (s + areas[j], c + 1));
-            let area = (areas[k] as f64).max(sum as f64 / f64::from(count.max(1)));
+            let own = if areas[k] == 0 { nearest[k] } else { areas[k] };
+            let area = (own as f64).max(sum as f64 / f64::from(count.max(1)));
             (1.0 - f64::from(quality[k])).max(0.0) * area
         })
         .collect();
     gain_of_errors(&error, fixed)
+}
+
+/// Area of the nearest mask that is not empty; of two as near the larger, 0 where there is none.
+fn nearest_area(areas: &[usize]) -> Vec<usize> {
+    let n = areas.len();
+    // Distance to, and area of, the last mask on the way up and down.
+    let mut nearest = vec![(usize::MAX, 0); n];
+    let mut pass = |order: &mut dyn Iterator<Item = usize>| {
+        let mut last: Option<usize> = None;
+        for k in order {
+            last = if areas[k] > 0 { Some(k) } else { last };
+            if let Some(j) = last {
+                let (distance, area) = nearest[k];
+                let (new, own) = (j.abs_diff(k), areas[j]);
+                if new < distance || new == distance && own > area {
+                    nearest[k] = (new, own);
+                }
+            }
+        }
+    };
+    pass(&mut (0..n));
+    pass(&mut (0..n).rev());
+    nearest.into_iter().map(|(_, area)| area).collect()
 }
 
 /// Gain of a correction of each slice, in the unit of `error`: its own error, and the share of its neighbours' that it is
@@ -75,6 +101,15 @@ mod tests {
         // Own error 0.8 * 100, and 80 % of 0.1 * 100 on both sides.
         assert!((gain[1] - 96.0).abs() < 1e-4, "{gain:?}");
         assert!(gain[1] > gain[0]);
+    }
+
+    #[test]
+    fn slices_missed_beyond_an_end_count_with_the_last_area() {
+        assert_eq!(nearest_area(&[0, 0, 0, 30, 0, 50, 0, 0]), [30, 30, 30, 30, 50, 50, 50, 50]);
+        assert_eq!(nearest_area(&[0, 0]), [0, 0]);
+        // Slices 2 to 4 may have been missed: 0.5 * 100 each; slice 3 mends its own error and 80 % of both others'.
+        let gain = expected_gain(&[1.0, 1.0, 0.5, 0.5, 0.5], &[100, 100, 0, 0, 0], &[true, false, false, false, false]);
+        assert!((gain[3] - 130.0).abs() < 1e-6, "{gain:?}");
     }
 
     #[test]
