@@ -261,7 +261,7 @@ fn start_chains(
         let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
         let wanted: Vec<(usize, Roi)> =
             masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
-        let (memories, looks) = memorize_masks(context, axis, &wanted, &masks, &grid)?;
+        let memorized = memorize_masks(context, axis, &wanted, &masks, &grid)?;
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
             let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
             let up = interval.lower.filter(|_| options.direction != Direction::Down);
@@ -281,11 +281,14 @@ fn start_chains(
                     left: length.min(reach),
                     bank: {
                         let all = context.options.memorize_annotated;
-                        let read = memories.iter().filter(|(k, _)| all || *k == start);
-                        MemoryBank::new(read.map(|(k, m)| (*k, m)), context.options.max_memory_slices)
+                        let read = memorized.iter().filter(|m| all || m.slice == start);
+                        MemoryBank::new(read.map(|m| (m.slice, &m.memory)), context.options.max_memory_slices)
                     },
                     roi,
-                    annotated: looks[&start].each_ref().map(Tensor::shallow_clone),
+                    annotated: {
+                        let own = memorized.iter().find(|m| m.slice == start).expect("annotated");
+                        own.look.each_ref().map(Tensor::shallow_clone)
+                    },
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
                     annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
@@ -302,18 +305,25 @@ fn start_chains(
     Ok(chains)
 }
 
-/// Keys and values of the annotated slices; the slices and their masks as the networks see them, each `[1, 1, H, W]`.
+/// An annotated slice as the networks know it.
+struct Memorized {
+    slice: usize,
+    memory: Memory,
+    /// The slice and its mask through its region, each `[1, 1, H, W]`.
+    look: [Tensor; 2],
+}
+
+/// Memorizes the annotated slices.
 fn memorize_masks(
     context: &mut Context,
     axis: SliceAxis,
     wanted: &[(usize, Roi)],
     masks: &[(usize, Vec<u8>)],
     grid: &SliceGrid,
-) -> Result<(Vec<(usize, Memory)>, BTreeMap<usize, [Tensor; 2]>)> {
+) -> Result<Vec<Memorized>> {
     let size = context.size();
     let device = context.networks.device();
-    let mut memories = Vec::new();
-    let mut looks = BTreeMap::new();
+    let mut memorized = Vec::new();
     let at_once = context.max_batch;
     for (wanted, masks) in wanted.chunks(at_once).zip(masks.chunks(at_once)) {
         let features = context.features(axis, wanted)?;
@@ -326,13 +336,13 @@ fn memorize_masks(
             .collect();
         let inputs = Tensor::cat(&inputs, 0).to_device(device);
         let encoded = context.memorize(&features, &inputs)?;
-        memories.extend(wanted.iter().map(|(k, _)| *k).zip(encoded));
         let middle = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        for (n, (k, _)) in wanted.iter().enumerate() {
-            looks.insert(*k, [&middle, &inputs].map(|t| t.narrow(0, n as i64, 1).copy()));
+        for ((n, (slice, _)), memory) in wanted.iter().enumerate().zip(encoded) {
+            let look = [&middle, &inputs].map(|t| t.narrow(0, n as i64, 1).copy());
+            memorized.push(Memorized { slice: *slice, memory, look });
         }
     }
-    Ok((memories, looks))
+    Ok(memorized)
 }
 
 /// What the networks say of the next slices of a batch.
