@@ -217,10 +217,12 @@ pub struct Linear {
 impl Linear {
     /// From `inputs` to `outputs` channels, at `params`.
     pub fn new(params: &Params, inputs: i64, outputs: i64) -> Self {
-        Linear {
-            weight: params.get("weight", &[outputs, inputs], Init::Kaiming),
-            bias: params.get("bias", &[outputs], Init::Zeros),
-        }
+        Linear::with_init(params, inputs, outputs, [Init::Kaiming, Init::Zeros])
+    }
+
+    /// As [`Linear::new`], with weight and bias of one's own before training.
+    pub fn with_init(params: &Params, inputs: i64, outputs: i64, [weight, bias]: [Init; 2]) -> Self {
+        Linear { weight: params.get("weight", &[outputs, inputs], weight), bias: params.get("bias", &[outputs], bias) }
     }
 
     /// # Shapes

@@ -3,7 +3,7 @@
 //! also told what changed since the slice before and the annotated one; any input size.
 
 use super::super::layers::{ConvOptions, Linear, resize, size2};
-use super::super::params::Params;
+use super::super::params::{Init, Params};
 use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
 use super::blocks::ConvNorm;
@@ -21,6 +21,8 @@ const LEAST_AREA: f64 = 1.0;
 
 /// Presence of the target, and IoU where it is present.
 const OUTPUTS: i64 = 2;
+/// Weight and bias of the last layer before training: sure of everything, so that masks are kept.
+const SURE: [Init; 2] = [Init::Normal(0.02), Init::Constant(2.0)];
 
 /// Features, readout and probability to logits of presence and IoU.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl QualityHead {
             linears: [
                 linear(0, 2 * WIDTH + 2 * RAW + EVIDENCE, WIDTH),
                 linear(1, WIDTH, WIDTH / 2),
-                linear(2, WIDTH / 2, OUTPUTS),
+                Linear::with_init(&params.sub("linear.2"), WIDTH / 2, OUTPUTS, SURE),
             ],
             values: config.value_channels,
         }
