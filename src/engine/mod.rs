@@ -15,6 +15,7 @@ pub mod progress;
 mod propagation;
 pub(crate) mod quality;
 pub mod roi;
+mod rois;
 pub mod session;
 pub(crate) mod shape;
 mod state;

@@ -12,6 +12,7 @@ use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
 use super::roi::{Roi, SliceGrid};
+use super::rois::Rois;
 use super::shape::Shape;
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
@@ -22,8 +23,6 @@ use tch::Tensor;
 
 /// A correction of a mask given by the host fades into it over this many slices.
 const START_MASK_REACH: usize = 10;
-/// Segments share regions of interest when their common box is at most this many times the largest of theirs.
-const SHARED_ROI: f64 = 1.6;
 
 /// Slices between two neighbouring annotated ones, or between one and the end of the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +55,8 @@ struct Chain {
     /// Slices left to segment.
     left: usize,
     bank: MemoryBank,
+    /// Regions through which slices were memorized.
+    memorized: BTreeMap<usize, Roi>,
     roi: Roi,
     /// The annotated slice and its mask, through the region of interest there.
     annotated: [Tensor; 2],
@@ -178,63 +179,6 @@ fn intervals(
     if all.iter().any(is_new) { all.into_iter().filter(is_new).collect() } else { all }
 }
 
-/// Regions of interest of the slices along one axis: those of earlier rounds, and those chosen in this one.
-struct Rois {
-    grid: SliceGrid,
-    whole: bool,
-    scale: f64,
-    by_segment: BTreeMap<u32, BTreeMap<usize, Roi>>,
-    /// A region that serves several segments together.
-    shared: BTreeMap<u32, Roi>,
-}
-
-impl Rois {
-    fn new(context: &Context, state: &State, segments: &[u32], axis: SliceAxis) -> Rois {
-        let grid = context.grid(axis);
-        let by_segment = state.segments.iter().map(|(&id, s)| (id, s.axis(axis).rois.clone())).collect();
-        let scale = context.options.roi_scale;
-        let boxes = segments.iter().filter_map(|&id| {
-            let s = &state.segments[&id];
-            let masks = s.axis(axis).annotated().into_iter();
-            masks
-                .filter_map(|k| bounds(&s.field.slice(axis, k), grid.cols, INSIDE))
-                .reduce(PixelBox::union)
-                .map(|b| (id, b))
-        });
-        let side = |b: PixelBox| grid.wanted_side_mm(b, scale);
-        // Greedy: each segment joins the first group that stays small enough.
-        let mut groups: Vec<(Vec<u32>, PixelBox, f64)> = Vec::new();
-        for (id, b) in boxes {
-            match groups.iter_mut().find(|g| side(g.1.union(b)) <= SHARED_ROI * g.2.max(side(b))) {
-                Some(g) => {
-                    g.0.push(id);
-                    (g.1, g.2) = (g.1.union(b), g.2.max(side(b)));
-                }
-                None => groups.push((vec![id], b, side(b))),
-            }
-        }
-        let shared = groups.iter().filter(|g| g.0.len() > 1);
-        let shared = shared.flat_map(|g| g.0.iter().map(|&id| (id, grid.around(g.1, scale)))).collect();
-        Rois { grid, whole: context.options.whole_slice, scale, by_segment, shared }
-    }
-
-    /// The region for `slice`, where the target is expected in `target`: that of an earlier round if it serves, else that
-    /// of another segment, the one used on the slice before, the shared one, or a new one.
-    fn choose(&mut self, segment: u32, slice: usize, target: PixelBox, before: Option<Roi>) -> Roi {
-        if self.whole {
-            return self.grid.whole();
-        }
-        let own = self.by_segment.get(&segment).and_then(|m| m.get(&slice)).copied();
-        let shared = self.shared.get(&segment).copied();
-        let others = self.by_segment.values().filter_map(|m| m.get(&slice)).copied();
-        let serves = |r: &Roi| self.grid.serves(*r, target, self.scale);
-        let candidates = own.into_iter().chain(shared).chain(before).chain(others);
-        let roi = { candidates }.find(serves).unwrap_or_else(|| self.grid.around(target, self.scale));
-        self.by_segment.entry(segment).or_default().insert(slice, roi);
-        roi
-    }
-}
-
 /// Memorizes the annotated slices and starts a chain from each side of them that leads into an interval.
 fn start_chains(
     context: &mut Context,
@@ -284,6 +228,7 @@ fn start_chains(
                         let read = memorized.iter().filter(|m| all || m.slice == start);
                         MemoryBank::new(read.map(|m| (m.slice, &m.memory)), context.options.max_memory_slices)
                     },
+                    memorized: wanted.iter().copied().collect(),
                     roi,
                     annotated: {
                         let own = memorized.iter().find(|m| m.slice == start).expect("annotated");
@@ -374,7 +319,7 @@ fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     let features = context.features(axis, &wanted)?;
     crate::nn::run(|| {
         let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-        let expected = expect(context, axis, batch, rois, &features);
+        let expected = expect(context, axis, batch, &features);
         let segmented = context.networks.segment(&features, &memory, &expected);
         let judgement = context.networks.quality(&features, &segmented, &expected);
         let [quality, presence] = [judgement.quality, judgement.presence]
@@ -434,6 +379,7 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
             let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
             if keep || context.options.memorize_previous {
                 chain.bank.memorize(chain.next, memory, keep);
+                chain.memorized.insert(chain.next, chain.roi);
             }
         }
     }
@@ -445,23 +391,14 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
 
 /// For each chain the first of the batch that segments the same slice through the same region, after the same slice and with the
 /// same slices in memory.
-fn same_images(batch: &[&mut Chain], rois: &Rois) -> Vec<usize> {
-    let seen = |c: &Chain| -> Vec<(usize, Option<Roi>)> {
-        let of = rois.by_segment.get(&c.segment);
-        c.bank.order().map(|slice| (slice, of.and_then(|m| m.get(&slice)).copied())).collect()
-    };
+fn same_images(batch: &[&mut Chain]) -> Vec<usize> {
+    let seen = |c: &Chain| -> Vec<(usize, Roi)> { c.bank.order().map(|slice| (slice, c.memorized[&slice])).collect() };
     let looks: Vec<_> = batch.iter().map(|c| (c.next, c.roi, c.before.0, seen(c))).collect();
     looks.iter().map(|look| looks.iter().position(|other| other == look).expect("itself at the latest")).collect()
 }
 
 /// What is expected of each chain's next slice.
-fn expect(
-    context: &Context,
-    axis: SliceAxis,
-    batch: &mut [&mut Chain],
-    rois: &Rois,
-    features: &ImageFeatures,
-) -> Expected {
+fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features: &ImageFeatures) -> Expected {
     let (grid, size) = (context.grid(axis), context.size());
     let mut dense = vec![0u8; grid.rows * grid.cols];
     let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
@@ -510,7 +447,7 @@ fn expect(
         annotated_slice: annotated(0),
         steps: join(&steps),
         distance: join(&distances),
-        same: same_images(batch, rois),
+        same: same_images(batch),
     }
 }
 

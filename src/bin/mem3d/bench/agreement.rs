@@ -13,7 +13,7 @@ use mem3d::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Targets that are looked at: the defaults of `mem3d evaluate`.
+/// Targets that are looked at: smaller ones than `mem3d evaluate` takes, too.
 const WANTED: Wanted = Wanted { labels: Vec::new(), min_voxels: 100, min_slices: 5 };
 /// Rounds: the largest slice, then one at each quarter of the target.
 const ROUNDS: usize = 3;
