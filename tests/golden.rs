@@ -136,11 +136,8 @@ fn memory_network() {
     assert_close("query key", &key, &golden["query_key"]);
     assert_close("query value", &value, &golden["query_value"]);
 
-    let both = mem3d::nn::Memory {
-        keys: Tensor::cat(&[&memory[0].keys, &memory[1].keys], 0),
-        values: Tensor::cat(&[&memory[0].values, &memory[1].values], 0),
-    };
-    let readout = net.read(&key, &value, &[both]);
+    let both = || mem3d::nn::Memory::join(&[&memory[0]], &[&memory[1]]);
+    let readout = net.read(&key, &value, &[both()]);
     assert_close("readout", &readout, &golden["memory_read"]);
     let pyramid = Aspp::new(&weights.params().sub("decoder").sub("pyramid"), 1024, Branches::All);
     assert_close("pyramid", &pyramid.forward(&readout), &golden["aspp"]);
@@ -148,10 +145,6 @@ fn memory_network() {
 
     let plain = MemoryNetConfig { soft_aggregation: false, ..imported.config.memory.clone() };
     let view = QueryView { key: &key, value: &value, f8: &features.f8, f4: &features.f4 };
-    let both = || mem3d::nn::Memory {
-        keys: Tensor::cat(&[&memory[0].keys, &memory[1].keys], 0),
-        values: Tensor::cat(&[&memory[0].values, &memory[1].values], 0),
-    };
     let probability = MemoryNet::new(&weights.params(), &plain).segment(view, &[both()]).probability;
     assert_close("probability", &probability.squeeze_dim(1), &golden["probability"]);
 

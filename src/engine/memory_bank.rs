@@ -97,7 +97,13 @@ impl MemoryBank {
     /// Everything memorized, for the memory read. Shares the bank's buffer.
     pub fn view(&self) -> Memory {
         let n = self.slots.len() as i64 * self.positions;
-        Memory { keys: self.keys.narrow(0, 0, n), values: self.values.narrow(0, 0, n) }
+        let annotated = self.annotated() as i64 * self.positions;
+        Memory { keys: self.keys.narrow(0, 0, n), values: self.values.narrow(0, 0, n), annotated }
+    }
+
+    /// Annotated slices, the first of [`MemoryBank::order`].
+    pub fn annotated(&self) -> usize {
+        self.slots.iter().filter(|s| s.role == Role::Annotated).count()
     }
 
     /// The memorized slices in the order of [`MemoryBank::view`].
@@ -120,7 +126,7 @@ mod tests {
 
     fn memory(v: f64) -> Memory {
         let t = |n| Tensor::full([2, n], v, (Kind::Float, Device::Cpu));
-        Memory { keys: t(1), values: t(3) }
+        Memory::new(t(1), t(3))
     }
 
     fn walk(bank: &mut MemoryBank, slices: impl Iterator<Item = usize>) {
@@ -137,6 +143,7 @@ mod tests {
         let view = bank.view();
         assert_eq!(view.keys.size(), [10, 1]);
         assert_eq!(view.values.size(), [10, 3]);
+        assert_eq!(view.annotated, 4);
         // Every position of a slot holds its slice's number here.
         let mut keys: Vec<f32> = Vec::try_from(view.keys.view([-1])).unwrap();
         keys.sort_by(f32::total_cmp);

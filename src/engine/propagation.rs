@@ -62,8 +62,9 @@ struct Chain {
     annotated: [Tensor; 2],
     /// The last slice with the target and its mask; most often the one before the next.
     before: (usize, Plane),
-    /// Largest area of the segment on an annotated slice, pixels: a chain may start where the target has tapered off already.
-    annotated_area: usize,
+    /// The annotated slice where the segment is largest, and its area there, pixels: a chain may start where the target has tapered
+    /// off already.
+    largest: (usize, usize),
     /// The annotated slice ahead and its mask, if there is one.
     after: Option<(usize, Plane)>,
     /// That mask's shape as seen through the region it was last asked for.
@@ -235,7 +236,12 @@ fn start_chains(
                         own.look.each_ref().map(Tensor::shallow_clone)
                     },
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
-                    annotated_area: masks.iter().map(|(_, m)| area(m)).max().expect("there is a target"),
+                    largest: {
+                        let areas = masks.iter().map(|(k, m)| (*k, area(m)));
+                        areas
+                            .max_by_key(|&(k, a)| (a, std::cmp::Reverse(k.abs_diff(start))))
+                            .expect("there is a target")
+                    },
                     after: ahead.map(|k| (k, Plane::from_dense(mask(k), grid.cols))),
                     after_shape: None,
                     target,
@@ -295,6 +301,7 @@ struct Seen {
     features: ImageFeatures,
     segmented: Segmented,
     quality: Vec<f32>,
+    empty_quality: Vec<f32>,
     presence: Vec<f32>,
 }
 
@@ -322,31 +329,32 @@ fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         let expected = expect(context, axis, batch, &features);
         let segmented = context.networks.segment(&features, &memory, &expected);
         let judgement = context.networks.quality(&features, &segmented, &expected);
-        let [quality, presence] = [judgement.quality, judgement.presence]
-            .map(|t| -> Vec<f32> { Vec::try_from(t).expect("one number a slice") });
-        Seen { features, segmented, quality, presence }
+        let values = |t: &Tensor| Vec::<f32>::try_from(t.clamp(0.0, 1.0)).expect("one number a slice");
+        let [quality, empty_quality, presence] =
+            [&judgement.quality, &judgement.empty_quality, &judgement.presence].map(values);
+        Seen { features, segmented, quality, empty_quality, presence }
     })
 }
 
 /// Takes what was seen of a batch's slices, and memorizes them.
 fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Result<()> {
     let grid = context.grid(axis);
-    let Seen { features, segmented, quality: qualities, presence: presences } = seen;
+    let Seen { features, segmented, quality: qualities, empty_quality, presence } = seen;
     let mut masks = Vec::with_capacity(batch.len());
     for (n, chain) in batch.iter_mut().enumerate() {
         let probability = segmented.probability.narrow(0, n as i64, 1);
         let mut dense = chain.roi.paste(&probability, grid.rows, grid.cols);
-        let (quality, presence) = (qualities[n].clamp(0.0, 1.0), presences[n].clamp(0.0, 1.0));
+        let quality = qualities[n];
         let seen = is_present(&dense, chain.area, context.options);
         // Towards an annotated slice that holds the target, a bad mask is a bad mask; towards the open end, it has left the
         // target, and that it is empty instead is right as surely as the mask was wrong.
-        let gone = seen && !chain.leads_to_target() && f64::from(presence) < context.options.least_presence;
+        let gone = seen && !chain.leads_to_target() && f64::from(presence[n]) < context.options.least_presence;
         if gone {
             let estimate = Estimate { plane: Plane::from_dense(&dense, grid.cols), quality };
             chain.doubtful.push((chain.next, estimate));
         }
         let present = seen && !gone;
-        let quality = if present { quality } else { 1.0 - presence };
+        let quality = if present { quality } else { empty_quality[n] };
         if !present {
             dense.fill(0);
         }
@@ -390,10 +398,10 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
 }
 
 /// For each chain the first of the batch that segments the same slice through the same region, after the same slice and with the
-/// same slices in memory.
+/// same slices in memory, of which as many are annotated.
 fn same_images(batch: &[&mut Chain]) -> Vec<usize> {
     let seen = |c: &Chain| -> Vec<(usize, Roi)> { c.bank.order().map(|slice| (slice, c.memorized[&slice])).collect() };
-    let looks: Vec<_> = batch.iter().map(|c| (c.next, c.roi, c.before.0, seen(c))).collect();
+    let looks: Vec<_> = batch.iter().map(|c| (c.next, c.roi, c.before.0, c.bank.annotated(), seen(c))).collect();
     looks.iter().map(|look| looks.iter().position(|other| other == look).expect("itself at the latest")).collect()
 }
 
@@ -408,7 +416,7 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
     };
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
     let (mut shapes, mut masks, mut slices) = (vec![], vec![], vec![]);
-    let (mut areas, mut steps, mut distances) = (vec![], vec![], vec![]);
+    let (mut areas, mut steps, mut distances, mut from_largest) = (vec![], vec![], vec![], vec![]);
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
     let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
     for (n, chain) in batch.iter_mut().enumerate() {
@@ -430,10 +438,13 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
             _ => context.input(axis, before, chain.roi).narrow(1, last / 2, 1),
         });
         let pixels = f64::from(chain.roi.rows) * f64::from(chain.roi.cols);
-        areas.push(number(chain.annotated_area as f64 / pixels));
+        areas.push(number(chain.largest.1 as f64 / pixels));
         let walked = chain.next.abs_diff(chain.start) as f64;
         steps.push(number(walked));
-        distances.push(number(walked * thickness / (pixels * grid.row_mm * grid.col_mm).sqrt()));
+        let side_mm = (pixels * grid.row_mm * grid.col_mm).sqrt();
+        distances.push(number(walked * thickness / side_mm));
+        let from = walked.max(chain.next.abs_diff(chain.largest.0) as f64);
+        from_largest.push(number(from * thickness / side_mm));
     }
     let device = context.networks.device();
     let join = |parts: &[Tensor]| Tensor::cat(parts, 0).to_device(device);
@@ -447,6 +458,7 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
         annotated_slice: annotated(0),
         steps: join(&steps),
         distance: join(&distances),
+        distance_from_largest: join(&from_largest),
         same: same_images(batch),
     }
 }

@@ -95,7 +95,7 @@ impl MemoryNet {
         let memorized = self.memory_encoder.forward(slices, masks);
         let positions = |map: &Tensor, n: i64| map.get(n).flatten(1, 2).transpose(0, 1).contiguous();
         (0..slices.size()[0])
-            .map(|n| Memory { keys: positions(&memorized.key, n), values: positions(&memorized.value, n) })
+            .map(|n| Memory::new(positions(&memorized.key, n), positions(&memorized.value, n)))
             .collect()
     }
 

@@ -128,10 +128,10 @@ mod tests {
         let params = Params::load(map, Target::default());
         let read = MemoryRead::new(&params, similarity, top_k);
         params.finish().unwrap();
-        let memory = Memory {
-            keys: Tensor::from_slice(&[1.0f32, 0.0, 0.0, 2.0, -1.0, 0.0]).reshape([3, 2]).narrow(0, 0, n_memory),
-            values: Tensor::from_slice(&[1.0f32, 2.0, 4.0]).reshape([3, 1]).narrow(0, 0, n_memory),
-        };
+        let memory = Memory::new(
+            Tensor::from_slice(&[1.0f32, 0.0, 0.0, 2.0, -1.0, 0.0]).reshape([3, 2]).narrow(0, 0, n_memory),
+            Tensor::from_slice(&[1.0f32, 2.0, 4.0]).reshape([3, 1]).narrow(0, 0, n_memory),
+        );
         let key = Tensor::from_slice(&[1.0f32, 0.0]).reshape([1, 2, 1, 1]);
         let readout = read.forward(&key, &[memory]);
         assert_eq!(readout.size(), [1, 1, 1, 1]);
@@ -168,10 +168,9 @@ mod tests {
         let params = Params::init(1, Target::default());
         let (n, p) = (2, 3000);
         let key = params.get("key", &[n, 4, 40, 50], Init::Normal(1.0));
-        let memory = |i: i64| Memory {
-            keys: params.get(&format!("k{i}"), &[p, 4], Init::Normal(1.0)),
-            values: params.get(&format!("v{i}"), &[p, 3], Init::Normal(1.0)),
-        };
+        let random =
+            |name: &str, i: i64, channels: i64| params.get(&format!("{name}{i}"), &[p, channels], Init::Normal(1.0));
+        let memory = |i: i64| Memory::new(random("k", i, 4), random("v", i, 3));
         let readout = MemoryRead::new(&params, Similarity::ScaledDot, None).forward(&key, &[memory(0), memory(1)]);
         let (row, col) = (39, 7);
         let q = key.get(1).select(1, row).select(1, col);

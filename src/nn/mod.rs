@@ -192,12 +192,27 @@ pub struct Memory {
     pub keys: Tensor,
     /// `[T*P, CV]`.
     pub values: Tensor,
+    /// Rows, the first ones, that come from annotated slices; at least one.
+    pub annotated: i64,
 }
 
 impl Memory {
-    /// The same tensors once more.
-    pub fn shallow_clone(&self) -> Memory {
-        Memory { keys: self.keys.shallow_clone(), values: self.values.shallow_clone() }
+    /// The memory of a slice that counts as annotated.
+    ///
+    /// # Shapes
+    /// `keys`: `[P, CK]`; `values`: `[P, CV]`.
+    pub fn new(keys: Tensor, values: Tensor) -> Memory {
+        Memory { annotated: keys.size()[0], keys, values }
+    }
+
+    /// Annotated slices, at least one, and slices that masks were carried to.
+    pub fn join(annotated: &[&Memory], carried: &[&Memory]) -> Memory {
+        let cat = |of: fn(&Memory) -> &Tensor| match (annotated, carried) {
+            ([one], []) => of(one).shallow_clone(),
+            _ => Tensor::cat(&annotated.iter().chain(carried).map(|m| of(m)).collect::<Vec<_>>(), 0),
+        };
+        let rows = annotated.iter().map(|m| m.keys.size()[0]).sum();
+        Memory { keys: cat(|m| &m.keys), values: cat(|m| &m.values), annotated: rows }
     }
 }
 
@@ -223,6 +238,9 @@ pub struct Expected {
     pub steps: Tensor,
     /// The same distance over the side of the query's region of interest: `[N, 1]`, f32.
     pub distance: Tensor,
+    /// Distance from the annotated slice where the target is largest, in the same unit, at least `distance`: `[N, 1]`, f32. A
+    /// target ends far from its middle, wherever masks were carried from.
+    pub distance_from_largest: Tensor,
     /// For each of the N slices the first of the batch that has the same image, the same slice before and the same keys in memory
     /// (other segments on one slice); itself when it is the first. Networks may do once what depends on these alone.
     pub same: Vec<usize>,
@@ -233,7 +251,9 @@ pub struct Expected {
 pub struct Judgement {
     /// Estimated IoU of each mask, `[N]`, f32, 0..1; an absent target counts as 0.
     pub quality: Tensor,
-    /// Probability that the slice holds the target, `[N]`, f32, 0..1.
+    /// Estimated IoU of an empty mask in the place of each, the same.
+    pub empty_quality: Tensor,
+    /// Probability that the slice holds the target, `[N]`, f32, 0..1: whether masks are carried on.
     pub presence: Tensor,
 }
 
@@ -243,7 +263,8 @@ impl Judgement {
     pub fn from_iou(quality: Tensor, probability: &Tensor) -> Judgement {
         let filled = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
         let doubt: Tensor = 1.0 - &quality;
-        Judgement { presence: quality.pow_tensor_scalar(1.0 / 3.0).where_self(&filled, &doubt), quality }
+        let presence = quality.pow_tensor_scalar(1.0 / 3.0).where_self(&filled, &doubt);
+        Judgement { empty_quality: 1.0 - &presence, presence, quality }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Batch {
     pub steps: Tensor,
     /// Distance of neighbouring slices over the side of the region `[B, 1]`, f32.
     pub step: Tensor,
+    /// Clips whose second slice is one that a mask was carried to.
+    pub carried: Vec<bool>,
 }
 
 impl Batch {
@@ -31,6 +33,7 @@ impl Batch {
             steps: Tensor::stack(&clips.iter().map(|c| Tensor::from_slice(&c.steps)).collect::<Vec<_>>(), 0)
                 .to_device(device),
             step: Tensor::from_slice(&clips.iter().map(|c| c.step).collect::<Vec<_>>()).unsqueeze(1).to_device(device),
+            carried: clips.iter().map(|c| c.carried).collect(),
         }
     }
 

@@ -19,9 +19,11 @@ pub struct ClipOptions {
     pub context: usize,
     /// T: slices of a clip.
     pub length: usize,
-    /// Whether the slices after the first lie together anywhere from there to beyond the target's end, the second with target;
-    /// else they follow the first.
-    pub apart: bool,
+    /// Share of clips whose slices after the first lie together anywhere from there to beyond the target's end, the second with
+    /// target; the others follow the first.
+    pub apart: f64,
+    /// Whether the second slice is one that a mask was carried to in the others, too: the first once more.
+    pub carried: bool,
     /// 0..1: how far the curriculum has come; thick slices and large steps come with it.
     pub difficulty: f32,
 }
@@ -37,6 +39,8 @@ pub struct Clip {
     pub steps: Vec<f32>,
     /// Distance of neighbouring slices over the side of the region.
     pub step: f32,
+    /// Whether the second slice is one that a mask was carried to.
+    pub carried: bool,
     /// Native pixels a side of the first slice's region.
     pub pixels: usize,
     /// Name of the scene.
@@ -51,8 +55,6 @@ const MOST_PIXELS: f32 = 224.0;
 const LEAST_CONTRAST: f32 = 0.006;
 /// Outlines this many times as long as a circle's about the same area belong to nets and splinters: nine of ten are left out.
 const RAGGED: f32 = 3.5;
-/// Of clips whose slices lie apart: share of those that go on from the first.
-const FROM_START: f64 = 0.5;
 /// Draws until one gives a clip.
 const TRIES: usize = 16;
 
@@ -147,7 +149,7 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
     };
     let (low, high) = spread(0, &frame);
-    let (start, offsets) = walk(low, high, options, random);
+    let (start, offsets, carried) = walk(low, high, options, random);
     for i in 0..3 {
         frame.origin[i] += start * frame.plane[i];
     }
@@ -181,6 +183,7 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         masks: vec![0.0; offsets.len() * area],
         steps: offsets.iter().map(|&o| o as f32).collect(),
         step: length(frame.plane) / (n as f32 * pixel),
+        carried,
         pixels: n,
         scene: scene.name.clone(),
     };
@@ -291,14 +294,19 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
     turn
 }
 
-/// Where the walk starts, planes from the origin, and each slice's plane from the start. The target spans `low..high`.
-fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>) {
+/// Where the walk starts, planes from the origin, each slice's plane from the start, and whether the second is carried. The target
+/// spans `low..high`.
+fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>, bool) {
     let n = options.length as i32;
-    if options.apart && n > 1 {
-        return apart(low, high, n, random);
+    let origin = 0f32.clamp(low, high.max(low)).round();
+    if n > 1 && chance(random, options.apart) {
+        return (origin, apart(origin, high, n, random), true);
+    }
+    if n > 1 && options.carried {
+        return (origin, std::iter::once(0).chain(0..n - 1).collect(), true);
     }
     let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
-    match weighted(random, &[0.55, 0.37, 0.08]) {
+    let (start, offsets) = match weighted(random, &[0.55, 0.37, 0.08]) {
         // Inside.
         0 => (within(random, low, high - (n - 1) as f32).clamp(low, high).round(), (0..n).collect()),
         // Past the end.
@@ -312,16 +320,12 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
             let far = (high - start).max(0.0).ceil() as i32 + integer(random, 1, 2) as i32;
             (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| far - k)).collect())
         }
-    }
+    };
+    (start, offsets, false)
 }
 
-/// The first slice where the origin is; the others begin there in half of the clips, in the others somewhere on, and 60 % of
-/// these run past the end.
-fn apart(low: f32, high: f32, n: i32, random: &Random) -> (f32, Vec<i32>) {
-    let start = 0f32.clamp(low, high.max(low)).round();
-    if chance(random, FROM_START) {
-        return (start, std::iter::once(0).chain(0..n - 1).collect());
-    }
+/// Planes from the first slice's, `start`: the others begin there or somewhere on, and 60 % run past the end.
+fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     let last = (high - start).floor().max(0.0) as i32;
     let second = match chance(random, 0.6) {
         // Of the slices after the second, this many have the target.
@@ -329,7 +333,7 @@ fn apart(low: f32, high: f32, n: i32, random: &Random) -> (f32, Vec<i32>) {
         false => integer(random, 0, (last - n + 2).max(0) as usize) as i32,
     };
     let second = second.clamp(0, last);
-    (start, std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect())
+    std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect()
 }
 
 /// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
@@ -357,7 +361,8 @@ mod tests {
     use super::super::synthetic;
     use super::*;
 
-    const OPTIONS: ClipOptions = ClipOptions { size: 48, context: 3, length: 4, apart: false, difficulty: 0.5 };
+    const OPTIONS: ClipOptions =
+        ClipOptions { size: 48, context: 3, length: 4, apart: 0.0, carried: false, difficulty: 0.5 };
 
     fn disc(side: usize, radius: f32) -> Vec<f32> {
         let centre = side as f32 / 2.0 - 0.5;
@@ -383,10 +388,11 @@ mod tests {
     #[test]
     fn slices_apart_lie_together_and_begin_inside() {
         let (mut past, mut from_start) = (0, 0);
+        let options = ClipOptions { length: 5, apart: 0.5, carried: true, ..OPTIONS };
         for i in 0..200 {
             // The target spans the planes -3 to 8.
-            let (start, offsets) = apart(-3.2, 8.4, 5, &random(1, Purpose::Clip, i));
-            assert_eq!((start, offsets[0], offsets.len()), (0.0, 0, 5));
+            let (start, offsets, carried) = walk(-3.2, 8.4, &options, &random(1, Purpose::Clip, i));
+            assert_eq!((start, offsets[0], offsets.len(), carried), (0.0, 0, 5, true));
             assert!((0..=8).contains(&offsets[1]), "{offsets:?}");
             assert!(offsets[1..].windows(2).all(|p| p[1] == p[0] + 1), "{offsets:?}");
             past += usize::from(offsets[4] > 8);

@@ -4,6 +4,8 @@ use tch::{Kind, Tensor};
 
 /// Weight of slices without target in the cross-entropy of presence: clips hold fewer of them than volumes do beyond a target.
 const ABSENT: f64 = 3.0;
+/// Probability of a label that the memory is certain of.
+const SURE: f64 = 1e-3;
 
 /// Cross-entropy, plus soft Dice of the slices that hold the target.
 ///
@@ -32,6 +34,17 @@ pub fn dice_loss(logits: &Tensor, truth: &Tensor) -> Tensor {
     let present = area.gt(0.5).to_kind(Kind::Float);
     let missing: Tensor = 1.0 - dice;
     (missing * present).mean(Kind::Float)
+}
+
+/// [`mask_loss`] of labels read from memory, each on its own.
+///
+/// # Shapes
+/// `labels`: `[N, L, h, w]`, -1..1; `truth`: `[N, 1, H, W]` / scalar.
+pub fn label_loss(labels: &Tensor, truth: &Tensor) -> Tensor {
+    let size = labels.size();
+    let truth = truth.adaptive_avg_pool2d([size[2], size[3]]).expand(size.as_slice(), false).flatten(0, 1).unsqueeze(1);
+    let probability = (labels * 0.5 + 0.5).clamp(SURE, 1.0 - SURE).flatten(0, 1).unsqueeze(1);
+    mask_loss(&probability.logit(None::<f64>), &truth)
 }
 
 /// IoU of the masks that probabilities stand for; an empty mask of an empty target is perfect.
@@ -107,6 +120,20 @@ mod tests {
         // Losses ln 2 (logit 0), ln(1 + e^2) (logit 2 where the truth is 0), and two near 0.
         let loss = cross_entropy(&map(&[0.0, 2.0, -20.0, 20.0]), &map(&[1.0, 0.0, 0.0, 1.0])).double_value(&[]);
         assert!((loss - (2f64.ln() + (1.0 + 2f64.exp()).ln()) / 4.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn labels_are_held_against_the_share_of_the_target() {
+        // One position for 2 x 2 pixels, half of them inside; its label 0 stands for probability 1/2: cross-entropy ln 2,
+        // Dice (2 * 0.5 * 0.5 + 1) / (0.5 + 0.5 + 1) where it counts as present.
+        let truth = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 0.0]).view([1, 1, 2, 2]);
+        let label = Tensor::zeros([1, 1, 1, 1], (Kind::Float, tch::Device::Cpu));
+        assert!((label_loss(&label, &truth).double_value(&[]) - 2f64.ln()).abs() < 1e-5);
+        // Two labels of which one is sure and right.
+        let truth = truth.ones_like();
+        let labels = Tensor::from_slice(&[1.0f32, 0.0]).view([1, 2, 1, 1]);
+        let expected = (0.001 + 2f64.ln() + 1.0 - 2.0 / 2.5 + 1.0 - 2.998 / 2.999) / 2.0;
+        assert!((label_loss(&labels, &truth).double_value(&[]) - expected).abs() < 1e-4);
     }
 
     #[test]

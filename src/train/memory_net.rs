@@ -4,11 +4,14 @@
 //! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
 //! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
 //! refinement round: its mask is in memory, and the shape is expected between the two. In memory are the first slice, the one before and
-//! a random choice of those between, as in the engine's bank.
+//! a random choice of those between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the
+//! second has a mask that was carried there, often a little damaged: only the memory knows what the target was.
+//!
+//! Where the networks read labels from memory, these are held against the truth, too.
 
 use super::batch::{Batch, array};
 use super::damage;
-use super::losses::{cross_entropy, dice, mask_loss};
+use super::losses::{cross_entropy, dice, label_loss, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, weighted};
 use crate::engine::shape::expected;
@@ -28,6 +31,8 @@ pub struct MemoryOptions {
 
 /// Share of clips whose last slice is annotated, too.
 const AHEAD: f64 = 0.35;
+/// Weight of the labels from memory in the loss.
+const LABEL_WEIGHT: f64 = 0.5;
 
 /// Loss of a batch, with its graph.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, random: &Random) -> Tensor {
@@ -43,18 +48,47 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
         let memory = ahead.join(read_from(&memories, b, options.random_memory, random), i);
         let start = Start { slices: &features[0], masks: &batch.mask(0), steps: &batch.steps_to(i) };
         let expected = ahead.expected(&start, &before, &features[i as usize - 1], i);
-        let (logits, _) = trainee.segment(&features[i as usize], &memory, &expected);
+        let (logits, readout) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
-        losses.push(match options.dice {
-            true => mask_loss(&logits, &truth),
-            false => cross_entropy(&logits, &truth),
-        });
+        let labels = trainee.labels(&readout).map(|labels| label_loss(&labels, &truth) * LABEL_WEIGHT);
+        let counts: Vec<i64> = (0..b).filter(|&n| i > 1 || !batch.carried[n as usize]).collect();
+        if !counts.is_empty() {
+            let rows = Tensor::from_slice(&counts).to_device(truth.device());
+            let [logits, truth] = [&logits, &truth].map(|t| t.index_select(0, &rows));
+            let loss = match options.dice {
+                true => mask_loss(&logits, &truth),
+                false => cross_entropy(&logits, &truth),
+            };
+            losses.push(loss * counts.len() as f64 / b as f64);
+        }
+        losses.extend(labels);
         if i + 1 < t {
             before = logits.sigmoid();
+            if i == 1 {
+                let carried = carried_masks(batch, random);
+                let given = Tensor::from_slice(&batch.carried).view([-1, 1, 1, 1]).to_device(truth.device());
+                before = carried.where_self(&given, &before);
+            }
             memories.push(trainee.memorize(&features[i as usize], &before));
         }
     }
-    Tensor::stack(&losses, 0).mean(Kind::Float)
+    Tensor::stack(&losses, 0).sum(Kind::Float) / (t - 1) as f64
+}
+
+/// Masks `[B, 1, H, W]` that the second slices have when they were carried there: the truth, every other one a little damaged.
+pub(super) fn carried_masks(batch: &Batch, random: &Random) -> Tensor {
+    let carry = |n: i64| {
+        let truth = batch.mask(1).narrow(0, n, 1);
+        if chance(random, 0.5) { slightly_damaged(random, &truth) } else { truth }
+    };
+    Tensor::cat(&(0..batch.clips()).map(carry).collect::<Vec<_>>(), 0)
+}
+
+/// As a user may leave a slice. Not worse: what the target is, only the first slice says.
+fn slightly_damaged(random: &Random, mask: &Tensor) -> Tensor {
+    let side = mask.size()[2];
+    let slight = damage::slight(random, &array(mask), side as usize);
+    Tensor::from_slice(&slight).view([1, 1, side, side]).to_device(mask.device())
 }
 
 /// The clips of a batch whose last slice is annotated, too.
@@ -87,10 +121,9 @@ impl Ahead {
     /// What is read for slice `i`: `memory`, and the slice ahead where there is one.
     pub fn join(&self, memory: Vec<Memory>, i: i64) -> Vec<Memory> {
         let join = |(memory, ahead): (Memory, &Option<Memory>)| match ahead {
-            Some(ahead) if i < self.last => Memory {
-                keys: Tensor::cat(&[&memory.keys, &ahead.keys], 0),
-                values: Tensor::cat(&[&memory.values, &ahead.values], 0),
-            },
+            Some(ahead) if i < self.last => {
+                Memory { annotated: memory.annotated + ahead.annotated, ..Memory::join(&[ahead], &[&memory]) }
+            }
             _ => memory,
         };
         memory.into_iter().zip(&self.memories).map(join).collect()
@@ -141,6 +174,7 @@ pub(super) fn expect(
         annotated_slice: middle(start.slices),
         steps: start.steps[0].shallow_clone(),
         distance: start.steps[1].shallow_clone(),
+        distance_from_largest: start.steps[1].shallow_clone(),
         same,
     }
 }
@@ -169,11 +203,7 @@ pub(super) fn read_from(memories: &[Vec<Memory>], clips: i64, some: bool, random
                 .filter(|&k| k == 0 || k == last || !some || chance(random, 0.5))
                 .map(|k| &memories[k][n])
                 .collect();
-            if kept.len() == 1 {
-                return kept[0].shallow_clone();
-            }
-            let cat = |of: fn(&Memory) -> &Tensor| Tensor::cat(&kept.iter().map(|m| of(m)).collect::<Vec<_>>(), 0);
-            Memory { keys: cat(|m| &m.keys), values: cat(|m| &m.values) }
+            Memory::join(&kept[..1], &kept[1..])
         })
         .collect()
 }
@@ -210,11 +240,7 @@ fn first_masks(
                     // An own mask that missed the target says nothing about it.
                     if dice(&own, &truth).double_value(&[0]) > 0.4 { own } else { truth }
                 }
-                (2, _) => {
-                    let side = truth.size()[2];
-                    let damaged = damage::slight(random, &array(&truth), side as usize);
-                    Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(truth.device())
-                }
+                (2, _) => slightly_damaged(random, &truth),
                 _ => truth,
             }
         })
@@ -241,20 +267,10 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
         let mut before = batch.mask(0);
         for i in 1..t {
             let features = of_slice(&all, i, b, t);
-            let ends: Vec<Vec<Memory>> = match memories.as_slice() {
-                [first] => vec![first.iter().map(Memory::shallow_clone).collect()],
-                [first, .., last] => {
-                    [first, last].map(|m| m.iter().map(Memory::shallow_clone).collect()).into_iter().collect()
-                }
-                [] => vec![],
-            };
             let memory: Vec<Memory> = (0..b as usize)
-                .map(|k| {
-                    let parts: Vec<&Memory> = ends.iter().map(|m| &m[k]).collect();
-                    Memory {
-                        keys: Tensor::cat(&parts.iter().map(|m| &m.keys).collect::<Vec<_>>(), 0),
-                        values: Tensor::cat(&parts.iter().map(|m| &m.values).collect::<Vec<_>>(), 0),
-                    }
+                .map(|k| match memories.as_slice() {
+                    [first, .., last] => Memory::join(&[&first[k]], &[&last[k]]),
+                    _ => Memory::join(&[&memories[0][k]], &[]),
                 })
                 .collect();
             let start = Start { slices: &of_slice(&all, 0, b, t), masks: &batch.mask(0), steps: &batch.steps_to(i) };

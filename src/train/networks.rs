@@ -142,6 +142,10 @@ pub trait Trainee {
     /// Mask logits `[N, 1, H, W]`, f32, and readout.
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor);
 
+    /// Labels that the memory gives, -1 (outside) to 1, `[N, labels, h, w]`, f32, out of the readout of [`Trainee::segment`]; none
+    /// where the networks read no labels.
+    fn labels(&self, readout: &Tensor) -> Option<Tensor>;
+
     /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without the former.
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor;
 
@@ -184,8 +188,13 @@ impl Trainee for CompactTrainee {
         self.nets.segment(features, memory, expected)
     }
 
+    fn labels(&self, readout: &Tensor) -> Option<Tensor> {
+        Some(f32(&self.nets.labels(readout)))
+    }
+
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor {
-        f32(&self.nets.quality_head.forward(features, readout, probability, expected))
+        let [logits, _] = self.nets.quality_head.forward(features, readout, probability, expected);
+        f32(&logits)
     }
 
     fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
@@ -248,6 +257,10 @@ impl Trainee for PaperTrainee {
         // Softmax over background and foreground is the sigmoid of their difference; sharpening doubles it.
         let logit = logits.narrow(1, 1, 1) - logits.narrow(1, 0, 1);
         (if self.config.memory.soft_aggregation { logit * 2.0 } else { logit }, readout)
+    }
+
+    fn labels(&self, _: &Tensor) -> Option<Tensor> {
+        None
     }
 
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, _: &Expected) -> Tensor {

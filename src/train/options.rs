@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Share of clips, of the memory and the quality stage, whose slices lie far from the annotated one.
+const APART: f64 = 0.5;
+
 /// Named settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -180,7 +183,8 @@ impl TrainOptions {
                 // An annotated slice, one that a mask was carried to, and one to judge.
                 Stage::Quality => self.length.max(3),
             },
-            apart: stage == Stage::Quality,
+            apart: if stage == Stage::Interaction { 0.0 } else { APART },
+            carried: stage == Stage::Quality,
             difficulty: 0.0,
         }
     }

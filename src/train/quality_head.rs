@@ -9,7 +9,7 @@
 use super::batch::{Batch, array};
 use super::damage;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{Start, expect, of_slice, read_from};
+use super::memory_net::{Start, carried_masks, expect, of_slice, read_from};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
@@ -53,13 +53,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let first = batch.mask(0);
     let start = of_slice(&all, 0, b, t);
     let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED[0])).collect();
-    let carried: Vec<Tensor> = (0..b)
-        .map(|n| {
-            let truth = batch.mask(1).narrow(0, n, 1);
-            if chance(random, 0.5) { slightly_damaged(random, &truth) } else { truth }
-        })
-        .collect();
-    let mut before = Tensor::cat(&carried, 0);
+    let mut before = carried_masks(batch, random);
     let mut before_slices = of_slice(&all, 1, b, t);
     let mut memories =
         vec![trainee.memorize(&of_slice(&all, 0, b, t), &first), trainee.memorize(&before_slices, &before)];
@@ -97,13 +91,6 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
         seen.push(Seen { features, readout, probability, expected });
     }
     seen
-}
-
-/// As a user may leave a slice. Not worse: what the target is, only the first slice says.
-fn slightly_damaged(random: &Random, mask: &Tensor) -> Tensor {
-    let side = mask.size()[2];
-    let slight = damage::slight(random, &array(mask), side as usize);
-    Tensor::from_slice(&slight).view([1, 1, side, side]).to_device(mask.device())
 }
 
 fn damaged(random: &Random, mask: &Tensor, softness: f32) -> Tensor {

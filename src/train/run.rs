@@ -309,7 +309,7 @@ impl Training {
         if stage != Stage::Memory || self.run.held_out == 0 {
             return [vec![], vec![]];
         }
-        let options = super::clips::ClipOptions { difficulty: 0.5, ..self.options.clip(stage) };
+        let options = super::clips::ClipOptions { apart: 0.0, difficulty: 0.5, ..self.options.clip(stage) };
         let batches = |real: &[std::sync::Arc<super::scene::Scene>]| -> Vec<Batch> {
             // The same clips in every training: seed 0.
             let clips = held_out(0, self.run.held_out, &options, self.options.side, real);

@@ -134,7 +134,7 @@ impl Networks for StandIn {
                 let mean = (features.slices.get(i) * &mask).sum(Kind::Float).double_value(&[]) / count.max(1.0);
                 let value = if count > 0.0 { mean } else { -1.0 };
                 let t = || Tensor::full([1, 1], value, (Kind::Float, Device::Cpu));
-                Memory { keys: t(), values: t() }
+                Memory::new(t(), t())
             })
             .collect()
     }

@@ -1,30 +1,52 @@
-//! How typical each pixel's intensity is of the inside rather than the outside: the ratio of two histograms of the slice
-//! itself, taken under soft weights. The cue of histogram-based interactive segmentation (Boykov and Jolly, "Interactive Graph
+//! How typical each pixel's intensity is of the inside rather than the outside: the ratio of two histograms, of the slice
+//! itself or of another whose mask is known, taken under soft weights. The cue of histogram-based interactive segmentation (Boykov and Jolly, "Interactive Graph
 //! Cuts", 2001), given to the networks as one more channel.
 
 use super::histogram::{Bins, range};
+use super::windows::largest;
 use tch::{Kind, Tensor};
 
 /// Largest logarithm of a ratio; it becomes 1.
 const LARGEST: f64 = 3.0;
 /// Weight, in pixels, at which a histogram counts half.
 const TRUSTED: f64 = 10.0;
+/// Side of the ring around a mask, pixels at half resolution, both sides of its border together.
+const RING: i64 = 15;
 
 /// Logarithm of the ratio of the two histograms at each pixel, -1..1; 0 where nothing is known.
 ///
 /// # Shapes
 /// `intensity`, `inside`, `outside`: `[N, 1, H, W]`, weights at least 0 / `[N, 1, H / 2, W / 2]`, f32.
 pub(super) fn appearance(intensity: &Tensor, inside: &Tensor, outside: &Tensor) -> Tensor {
-    let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
+    seen_as(intensity, intensity, &half(inside), &half(outside))
+}
+
+/// The same by the histograms of an annotated slice: inside its mask, and in a ring around it.
+///
+/// # Shapes
+/// As [`appearance`]; `annotated`, `mask` (0..1): `[N, 1, H', W']`.
+pub(super) fn likeness(intensity: &Tensor, annotated: &Tensor, mask: &Tensor) -> Tensor {
+    let inside = half(mask);
+    let outside = largest(&inside, RING) - &inside;
+    seen_as(intensity, annotated, &inside, &outside)
+}
+
+fn half(t: &Tensor) -> Tensor {
+    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
+}
+
+/// Intensities by the histograms of `other`, whose weights are at half resolution.
+fn seen_as(intensity: &Tensor, other: &Tensor, inside: &Tensor, outside: &Tensor) -> Tensor {
     let x = half(intensity);
     let shape = x.size();
-    let [x, inside, outside] = [x, half(inside), half(outside)].map(|t| t.flatten(1, -1));
-    let bins = Bins::new(&x, &range(&x, &(&inside + &outside)));
+    let [x, other, inside, outside] = [&x, &half(other), inside, outside].map(|t| t.flatten(1, -1));
+    let range = range(&other, &(&inside + &outside));
+    let bins = Bins::new(&other, &range);
     let ((inside, inside_weight), (outside, outside_weight)) = (bins.histogram(&inside), bins.histogram(&outside));
     let known = |weight: &Tensor| weight / (weight + TRUSTED);
     let known = known(&inside_weight) * known(&outside_weight) / LARGEST;
     let ratio = (inside / outside).log().clamp(-LARGEST, LARGEST) * known;
-    bins.look_up(&ratio).view(shape.as_slice())
+    Bins::new(&x, &range).look_up(&ratio).view(shape.as_slice())
 }
 
 #[cfg(test)]
@@ -47,6 +69,12 @@ mod tests {
         // Histograms taken over 64 half-resolution pixels and trusted 64 / 74 each.
         let trust = (64.0f64 / 74.0).powi(2);
         assert!((at(8) - trust).abs() < 1e-4 && (at(7) + trust).abs() < 1e-4, "{} {}", at(8), at(7));
+        // By another slice, on which the mask is the bright half: of 15 pixels to the left of it, 7 are in the ring.
+        let mask = columns(&|c| f32::from(c >= 16));
+        let other = likeness(&(&image * 1.0), &image, &mask);
+        let trust = (128.0f64 / 138.0) * (16.0 * 7.0 / (16.0 * 7.0 + 10.0));
+        let at = |c: i64| other.double_value(&[0, 0, 5, c]);
+        assert!((at(8) - trust).abs() < 1e-4 && (at(7) + trust).abs() < 1e-4, "{} {} {trust}", at(8), at(7));
         // Nothing marked inside: nothing is known.
         let nothing = appearance(&image, &inside.zeros_like(), &outside);
         assert_eq!(nothing.abs().max().double_value(&[]), 0.0);

@@ -1,32 +1,36 @@
 //! Decoder: from the memory's readout to a mask at full resolution, with skips from every level.
 //!
 //! The memory network's decoder is also told at every level where the target is expected (the mask of the slice before, drawn
-//! towards the next annotated one), how each intensity compares with what is expected inside and outside, and what label
-//! matching patches had on the slice before. Its answer is a change of these, so that a network that has learnt nothing yet
-//! carries the mask on.
+//! towards the next annotated one), how each intensity compares with what is expected inside and outside and with the annotated
+//! slice, what label matching patches had on the slice before, and what label the memory gives: all of it, and the annotated slices
+//! alone. Its answer is a change of these, so that a network that has learnt nothing yet carries the mask on.
 
 use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
 use super::super::params::{Init, Params, channels_last};
 use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
-use super::appearance::appearance;
+use super::appearance::{appearance, likeness};
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
 use super::matched::Matches;
 use super::same::Same;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Channels at full resolution.
 const FINE: i64 = 16;
 /// Slices decoded together at full resolution on the CPU.
 const FINE_BATCH: i64 = 2;
-/// Channels of the guide: expected shape, appearance, matched label.
-const GUIDE: i64 = 3;
-/// Channels that the quality head is told: the guide and newness.
+/// Labels that are read from the memory: from all of it, from the annotated slices alone.
+pub(super) const LABELS: i64 = 2;
+/// Channels of the guide: the labels from memory, expected shape, appearance, likeness to the annotated slice, matched label.
+const GUIDE: i64 = LABELS + 4;
+/// Channels that the quality head is told: the guide, labels first, and newness.
 pub(super) const TOLD: i64 = GUIDE + 1;
 /// Logit of the expected shape at the reach of its signed distance, and of matched labels, before training: sure enough to be
 /// kept, not so sure that the decoder cannot say no.
 const EXPECTED_LOGIT: f64 = 1.5;
+/// Logit of each label from memory before training.
+const LABEL_LOGIT: f64 = 0.5;
 /// Spread of the last layer's weights before training: what it adds to the expected shape is small at first.
 const LAST: f64 = 0.02;
 /// Slope of the weights of inside and outside: full at a quarter of the signed distance's reach.
@@ -66,17 +70,18 @@ pub struct Decoder {
     f2: Up,
     f1: Up,
     logits: Conv,
-    /// Weights of expected shape and matched label in the logits; none without these.
-    expected: Option<Tensor>,
+    /// Weights of expected shape and matched label in the logits, and those of the labels from memory; none without these.
+    expected: Option<[Tensor; 2]>,
 }
 
 impl Decoder {
     /// The decoder at `params`, for a memory network.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
         let expected = params.get_f32("expected", &[2], Init::Constant(EXPECTED_LOGIT));
+        let labels = params.get_f32("labels", &[LABELS], Init::Constant(LABEL_LOGIT));
         let coarse = config.value_channels + GUIDE;
         let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE);
-        Decoder { expected: Some(expected), ..decoder }
+        Decoder { expected: Some([expected, labels]), ..decoder }
     }
 
     /// A decoder of `coarse` further channels at stride 8, `guide` further ones at strides 4 and 2, and a full-resolution
@@ -96,14 +101,22 @@ impl Decoder {
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV, H/8, W/8]` / logits `[N, 1, H, W]`, f32, and what the quality head is told besides (expected shape,
-    /// appearance, matched label, newness) `[N, 4, H/8, W/8]`.
-    pub fn forward(&self, readout: &Tensor, features: &ImageFeatures, expected: &Expected) -> (Tensor, Tensor) {
+    /// `readout`: `[N, CV, H/8, W/8]`; `labels` from memory, -1 to 1: `[N, 2, H/8, W/8]`, f32 / logits `[N, 1, H, W]`, f32, and
+    /// what the quality head is told besides (labels, expected shape, appearance, likeness, matched label, newness)
+    /// `[N, 7, H/8, W/8]`.
+    pub fn forward(
+        &self,
+        readout: &Tensor,
+        labels: &Tensor,
+        features: &ImageFeatures,
+        expected: &Expected,
+    ) -> (Tensor, Tensor) {
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
         let same = Same::new(&expected.same);
         let matches = Matches::new(&same.once(&slice), &same.once(&expected.before_slice));
         let matched = matches.label(&expected.before_mask, &same);
         let new = same.spread(&matches.new);
+        let like = likeness(&slice, &expected.annotated_slice, &expected.annotated_mask);
         let expected = &expected.shape;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
@@ -114,20 +127,25 @@ impl Decoder {
         // At stride 2 and coarser.
         let guide = |stride: i64| {
             let half = |t: &Tensor| if stride == 2 { t.shallow_clone() } else { pooled(t, stride / 2) };
-            Tensor::cat(&[pooled(expected, stride), half(&appearance), half(&matched)], 1).to_kind(kind)
+            let [appearance, like, matched] = [&appearance, &like, &matched].map(half);
+            let labels = resize(labels, size2(&matched));
+            Tensor::cat(&[labels, pooled(expected, stride), appearance, like, matched], 1).to_kind(kind)
         };
         let guides = [2, 4, 8].map(guide);
         let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &guides[i]], 1));
         let slices = (&features.slices - MEAN) / SPREAD;
         let full = |t: &Tensor| resize(t, size2(expected));
-        let [shape, seen, label] = [expected, &full(&appearance), &full(&matched)].map(|t| t.to_kind(kind));
-        let fine = channels_last(&Tensor::cat(&[slices, shape, seen, label], 1));
+        let coarse = full(&Tensor::cat(&[&appearance, &like, &matched], 1));
+        let labels = full(labels);
+        let guide = [&labels, expected, &coarse].map(|t| t.to_kind(kind));
+        let fine = channels_last(&Tensor::cat(&[&slices, &guide[0], &guide[1], &guide[2]], 1));
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
-        let gain = self.expected.as_ref().expect("a memory network's decoder");
+        let [gain, label_gain] = self.expected.as_ref().expect("a memory network's decoder");
         let [_, _, guide] = guides;
         let guide = Tensor::cat(&[guide, pooled(&new, 4).to_kind(kind)], 1);
-        let kept = f32(expected) * gain.narrow(0, 0, 1) + full(&matched) * gain.narrow(0, 1, 1);
-        (change + kept, guide)
+        let kept = f32(expected) * gain.narrow(0, 0, 1) + coarse.narrow(1, 2, 1) * gain.narrow(0, 1, 1);
+        let remembered = (labels * label_gain.view([1, LABELS, 1, 1])).sum_dim_intlist(1, true, Kind::Float);
+        (change + kept + remembered, guide)
     }
 
     /// # Shapes

@@ -32,11 +32,12 @@ struct Look {
 /// Overlap of the intensities' histograms (0 to 1), mean logarithm of how much more they are like the inside than the surroundings
 /// before, logarithms of the ratios of areas to the slice before and to the annotated one (targets taper off), contrast now and
 /// before, change of the sharpness of the outline (-1 to 1); overlap and likeness once more, with the annotated slice; logarithms
-/// of the slices from there, and of the distance over the diameter that the target has where it is largest.
+/// of the slices from there, and of the distance over the diameter that the target has where it is largest. All once more with the
+/// distance from where that is.
 ///
 /// # Shapes
-/// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 11]`, f32.
-pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Tensor {
+/// `slice`, `mask` (0..1): `[N, 1, H, W]` / two of `[N, 11]`, f32.
+pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> [Tensor; 2] {
     let (now, before) = (Look::new(slice, mask), Look::new(&expected.before_slice, &expected.before_mask));
     let annotated_look = Look::new(&expected.annotated_slice, &expected.annotated_mask);
     let [overlap, likeness] = now.compare(&before);
@@ -47,8 +48,7 @@ pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Te
     let (of_before, of_annotated) = (ratio(&before.area), ratio(&annotated));
     let steps = expected.steps.clamp_min(1.0).log();
     let diameter = (&expected.annotated_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
-    let distance = (&expected.distance / diameter).clamp_min(1e-3).log();
-    Tensor::cat(
+    let all_but_distance = Tensor::cat(
         &[
             overlap,
             likeness,
@@ -60,10 +60,13 @@ pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Te
             overlap_annotated,
             likeness_annotated,
             steps,
-            distance,
         ],
         1,
-    )
+    );
+    [&expected.distance, &expected.distance_from_largest].map(|distance| {
+        let distance = (distance / &diameter).clamp_min(1e-3).log();
+        Tensor::cat(&[&all_but_distance, &distance], 1)
+    })
 }
 
 impl Look {
@@ -129,9 +132,10 @@ mod tests {
             annotated_slice: gone.shallow_clone(),
             steps: Tensor::from_slice(&[4f32]).view([1, 1]),
             distance: Tensor::from_slice(&[0.5f32]).view([1, 1]),
+            distance_from_largest: Tensor::from_slice(&[1.5f32]).view([1, 1]),
             same: vec![0],
         };
-        let same = evidence(&present, &mask, &expected);
+        let [same, from_largest] = evidence(&present, &mask, &expected);
         assert_eq!(same.size(), [1, EVIDENCE]);
         assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 2).abs() < 1e-6 && at(&same, 6).abs() < 1e-6);
         assert!(at(&same, 1) > 2.0 && (at(&same, 3) - (65.0f64 / 128.0).ln()).abs() < 1e-5);
@@ -139,14 +143,16 @@ mod tests {
         assert!(at(&same, 7) < 0.1 && (at(&same, 8) - (132.96f64 / 64.96).ln()).abs() < 1e-2);
         // Half a side away from a disc of 127 / 576 of the area, which is 0.530 of the side wide.
         assert!((at(&same, 9) - 4f64.ln()).abs() < 1e-6 && (at(&same, 10) - (0.5f64 / 0.531).ln()).abs() < 1e-3);
+        assert!((at(&from_largest, 10) - at(&same, 10) - 3f64.ln()).abs() < 1e-5);
+        assert!(from_largest.narrow(1, 0, EVIDENCE - 1) == same.narrow(1, 0, EVIDENCE - 1));
         assert!(at(&same, 4) > 1.0 && (at(&same, 4) - at(&same, 5)).abs() < 1e-6);
-        let ended = evidence(&gone, &mask, &expected);
+        let [ended, _] = evidence(&gone, &mask, &expected);
         assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 4).abs() < 0.01 && at(&ended, 6) < -0.8);
         // Half as large in every direction: a quarter of the area, 17 and 65 pixels with one more each.
         let small = map(&|r, c| f32::from((20..28).contains(&r) && (20..28).contains(&c)));
-        let shrunk = evidence(&present, &small, &expected);
+        let [shrunk, _] = evidence(&present, &small, &expected);
         assert!((at(&shrunk, 2) - (17.0f64 / 65.0).ln()).abs() < 1e-5);
-        let empty = evidence(&present, &mask.zeros_like(), &expected);
+        let [empty, _] = evidence(&present, &mask.zeros_like(), &expected);
         assert!(Vec::<f32>::try_from(empty.view([-1])).unwrap().iter().all(|v| v.is_finite()));
     }
 }

@@ -1,16 +1,22 @@
-//! Image encoder: features at strides 2, 4 and 8, and the key, from the image alone.
+//! Image encoder: features at strides 2, 4 and 8, and the key, from the image alone. The last two channels of a key say where in
+//! the region it lies, so that the memory is read where the target was rather than at whatever looks like it.
 
 use super::super::ImageFeatures;
 use super::super::layers::{Conv, ConvOptions, resize, size2};
 use super::super::params::{Init, Params};
 use super::CompactConfig;
 use super::blocks::{Block, ConvNorm};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Mean of windowed intensities that the first layer is centred on.
 pub(super) const MEAN: f64 = 0.45;
 /// Their spread.
 pub(super) const SPREAD: f64 = 0.25;
+
+/// Channels of a key that say where it lies.
+const PLACE: i64 = 2;
+/// Weight of the place before training: with 48 channels, affinity falls to exp(-1/2) at a quarter of the region's side.
+const PLACE_WEIGHT: f64 = 7.4;
 
 /// A residual trunk to stride 16 whose coarsest level is folded back into stride 8.
 #[derive(Debug)]
@@ -56,15 +62,18 @@ impl Trunk {
 pub struct ImageEncoder {
     trunk: Trunk,
     key: Conv,
+    /// Weight of the place in the key.
+    place: Tensor,
 }
 
 impl ImageEncoder {
     /// The encoder at `params`.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        let key = ConvOptions::new(config.channels[2], config.key_channels, 3).init(Init::Lecun);
+        let key = ConvOptions::new(config.channels[2], config.key_channels - PLACE, 3).init(Init::Lecun);
         ImageEncoder {
             trunk: Trunk::new(&params.sub("trunk"), config.context_slices, config),
             key: Conv::new(&params.sub("key"), key),
+            place: params.get_f32("place", &[1], Init::Constant(PLACE_WEIGHT)),
         }
     }
 
@@ -72,7 +81,18 @@ impl ImageEncoder {
     /// `slices`: `[N, CI, H, W]`, 0..1 / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
     pub fn forward(&self, slices: &Tensor) -> ImageFeatures {
         let skips = self.trunk.forward(&((slices - MEAN) / SPREAD));
-        let key = self.key.forward(&skips[2]);
+        let look = self.key.forward(&skips[2]);
+        let key = Tensor::cat(&[&look, &self.places(&look)], 1);
         ImageFeatures { slices: slices.shallow_clone(), key, value: None, skips: skips.into() }
+    }
+
+    /// Row and column of each position over the height and width, weighted: `[N, 2, h, w]` for keys `[N, C, h, w]`.
+    fn places(&self, key: &Tensor) -> Tensor {
+        let [height, width] = size2(key);
+        let along = |n: i64| (Tensor::arange(n, (Kind::Float, key.device())) + 0.5) / n as f64;
+        let (rows, columns) = (along(height).view([1, 1, height, 1]), along(width).view([1, 1, 1, width]));
+        let shape = [key.size()[0], 1, height, width];
+        let both = [rows, columns].map(|t| (t * &self.place).expand(shape, false));
+        Tensor::cat(&both, 1).to_kind(key.kind())
     }
 }

@@ -40,6 +40,7 @@ use super::{
     Segmented,
 };
 use crate::error::{Error, Result};
+use decoder::{LABELS, TOLD};
 use same::Same;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -99,8 +100,11 @@ impl CompactConfig {
                 return bad(format!("{c} channels cannot be normalised in {} groups", self.groups));
             }
         }
-        if !(1..=4096).contains(&self.key_channels) {
-            return bad(format!("key_channels is {}, must be 1 to 4096", self.key_channels));
+        if !(3..=4096).contains(&self.key_channels) {
+            return bad(format!("key_channels is {}, must be 3 to 4096", self.key_channels));
+        }
+        if self.value_channels < 2 {
+            return bad(format!("value_channels is {}, must be at least 2", self.value_channels));
         }
         for size in [self.network_size, self.slice_size] {
             if !(32..=2048).contains(&size) || size % 16 != 0 {
@@ -168,23 +172,33 @@ impl CompactNets {
     pub fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
         let values = self.memory_encoder.forward(&features.slices, &features.skips[2], masks);
         let rows = |t: &Tensor, n: i64| t.get(n).flatten(1, 2).transpose(0, 1).contiguous();
-        (0..values.size()[0]).map(|n| Memory { keys: rows(&features.key, n), values: rows(&values, n) }).collect()
+        (0..values.size()[0]).map(|n| Memory::new(rows(&features.key, n), rows(&values, n))).collect()
     }
 
     /// Reads the memory and decodes.
     ///
     /// # Shapes
     /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
-    /// `[N, CV + 4, H/8, W/8]`.
+    /// `[N, CV + 7, H/8, W/8]`; the guide's first two channels are the labels from memory.
     pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
         let same = Same::new(&expected.same);
         let group = |queries: &Vec<i64>| {
             let values: Vec<&Tensor> = queries.iter().map(|&n| &memory[n as usize].values).collect();
-            read(&features.key.narrow(0, queries[0], 1), &memory[queries[0] as usize].keys, &values)
+            let first = &memory[queries[0] as usize];
+            read(&features.key.narrow(0, queries[0], 1), &first.keys, first.annotated, &values)
         };
-        let readout = same.in_order(&same.groups().iter().map(group).collect::<Vec<_>>());
-        let (logits, guide) = self.decoder.forward(&readout, features, expected);
+        let (readouts, labels): (Vec<_>, Vec<_>) = same.groups().iter().map(group).unzip();
+        let [readout, labels] = [readouts, labels].map(|parts| same.in_order(&parts));
+        let (logits, guide) = self.decoder.forward(&readout, &labels, features, expected);
         (logits, Tensor::cat(&[&readout, &guide], 1))
+    }
+
+    /// The labels from memory in what [`CompactNets::segment`] read.
+    ///
+    /// # Shapes
+    /// `readout`: `[N, CV + 7, h, w]` / `[N, 2, h, w]`.
+    pub fn labels(&self, readout: &Tensor) -> Tensor {
+        readout.narrow(1, readout.size()[1] - TOLD, LABELS)
     }
 }
 
@@ -196,8 +210,9 @@ const LEAST_LOG_WEIGHT: f64 = -60.0;
 /// image with several masks have their keys, and so the affinity, in common.
 ///
 /// # Shapes
-/// `key`: `[1, CK, h, w]`; `keys`: `[T*P, CK]`; `values`: one `[T*P, CV]` a mask / readout `[masks, CV, h, w]`.
-fn read(key: &Tensor, keys: &Tensor, values: &[&Tensor]) -> Tensor {
+/// `key`: `[1, CK, h, w]`; `keys`: `[T*P, CK]`, the first `annotated` of annotated slices; `values`: one `[T*P, CV]` a mask /
+/// readout `[masks, CV, h, w]`, labels from all and from the annotated `[masks, 2, h, w]`, f32.
+fn read(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tensor]) -> (Tensor, Tensor) {
     let size = key.size();
     let scale = 1.0 / (size[1] as f64).sqrt();
     let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1) * (2.0 * scale);
@@ -208,14 +223,20 @@ fn read(key: &Tensor, keys: &Tensor, values: &[&Tensor]) -> Tensor {
     // A softmax whose sum is divided by at the end, where there is less to divide.
     weights -= weights.detach().amax([1i64].as_slice(), true);
     let weights = weights.clamp_min_(LEAST_LOG_WEIGHT).exp_();
-    let sum = weights.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    let total = |t: &Tensor| t.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    let sum = total(&weights);
+    let certain = weights.narrow(1, 0, annotated);
+    let marked: Vec<Tensor> = values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
+    let marked = certain.matmul(&Tensor::cat(&marked, 1)) / total(&certain);
     let masks = values.len() as i64;
     let values = if masks == 1 { values[0].shallow_clone() } else { Tensor::cat(values, 1) };
     let weights = weights.to_kind(values.kind());
     let readout = weights.matmul(&values);
     macs::add(&readout, weights.size()[1]);
-    let readout = (f32(&readout) / sum).to_kind(key.kind());
-    readout.transpose(0, 1).reshape([masks, -1, size[2], size[3]])
+    let maps = |t: &Tensor| t.transpose(0, 1).reshape([masks, -1, size[2], size[3]]);
+    let readout = maps(&(f32(&readout) / sum));
+    let labels = Tensor::cat(&[readout.narrow(1, 0, 1), maps(&marked)], 1);
+    (readout.to_kind(key.kind()), labels)
 }
 
 /// The preset as the engine sees it.
@@ -276,9 +297,12 @@ impl Networks for Compact {
 
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Judgement {
         let head = &self.nets.quality_head;
-        let sure = f32(&head.forward(features, &segmented.readout, &segmented.probability, expected)).sigmoid();
-        let presence = sure.select(1, 0);
-        Judgement { quality: &presence * sure.select(1, 1), presence }
+        let logits = head.forward(features, &segmented.readout, &segmented.probability, expected);
+        let [near, from_largest] = logits.map(|t| f32(&t).sigmoid());
+        // Whether to go on is asked of the distance from the target's middle; how good a mask is, of the way it has come.
+        let presence = near.select(1, 0);
+        let empty_quality = 1.0 - &presence;
+        Judgement { quality: presence * near.select(1, 1), empty_quality, presence: from_largest.select(1, 0) }
     }
 }
 
@@ -320,6 +344,7 @@ mod tests {
             annotated_slice: noise(shape, 14),
             steps: noise(&[shape[0], 1], 15) * 9.0 + 1.0,
             distance: noise(&[shape[0], 1], 16) + 0.1,
+            distance_from_largest: noise(&[shape[0], 1], 16) + 0.1,
             same: (0..shape[0] as usize).collect(),
         }
     }
@@ -335,6 +360,7 @@ mod tests {
             annotated_slice: one(&all.annotated_slice),
             steps: one(&all.steps),
             distance: one(&all.distance),
+            distance_from_largest: one(&all.distance_from_largest),
             same: vec![0],
         }
     }
@@ -356,7 +382,7 @@ mod tests {
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
             let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 100, 8, 6]));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 103, 8, 6]));
             let q = c.quality(&f, &s, &expected(&[2, 1, 64, 48]));
             assert_eq!((q.quality.size(), q.presence.size()), (vec![2], vec![2]));
             assert!(q.quality.min().double_value(&[]) >= 0.0 && q.presence.max().double_value(&[]) <= 1.0);
@@ -371,13 +397,17 @@ mod tests {
     fn the_read_weighs_memory_by_distance() {
         // One query at 0; memory keys 0 and 1 (CK = 1): weights 1 and exp(-1), values 10 and 20.
         let t = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
-        let memory = Memory { keys: t(&[0.0, 1.0], &[2, 1]), values: t(&[10.0, 20.0], &[2, 1]) };
+        let memory = Memory::new(t(&[0.0, 1.0], &[2, 1]), t(&[10.0, 20.0], &[2, 1]));
         let other = t(&[1.0, 3.0], &[2, 1]);
-        let out = read(&t(&[0.0], &[1, 1, 1, 1]), &memory.keys, &[&memory.values, &other]);
-        assert_eq!(out.size(), [2, 1, 1, 1]);
+        let (out, labels) = read(&t(&[0.0], &[1, 1, 1, 1]), &memory.keys, 1, &[&memory.values, &other]);
+        assert_eq!((out.size(), labels.size()), (vec![2, 1, 1, 1], vec![2, 2, 1, 1]));
+        // Of the annotated slices, here the first row, alone.
+        assert!((labels.double_value(&[0, 1, 0, 0]) - 10.0).abs() < 1e-5);
+        assert!((labels.double_value(&[1, 1, 0, 0]) - 1.0).abs() < 1e-5);
         let e = (-1.0f64).exp();
         for (n, expected) in [(0, (10.0 + 20.0 * e) / (1.0 + e)), (1, (1.0 + 3.0 * e) / (1.0 + e))] {
             assert!((out.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
+            assert!((labels.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
         }
     }
 

@@ -53,17 +53,18 @@ impl QualityHead {
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV + 4, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logits `[N, 2]`.
+    /// `readout`: `[N, CV + 7, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / two times logits `[N, 2]`:
+    /// by the distance from the annotated slice that masks were carried from, and from the one where the target is largest.
     pub fn forward(
         &self,
         features: &ImageFeatures,
         readout: &Tensor,
         probability: &Tensor,
         expected: &Expected,
-    ) -> Tensor {
+    ) -> [Tensor; 2] {
         let f8 = &features.skips[2];
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        let evidence = evidence(&slice, probability, expected).to_kind(f8.kind());
+        let evidence = evidence(&slice, probability, expected);
         let probability = &probability.to_kind(f8.kind());
         let certainty = (probability * 2.0 - 1.0).abs();
         let maps = resize(&Tensor::cat(&[probability, &certainty], 1), size2(f8));
@@ -77,9 +78,11 @@ impl QualityHead {
         let x = Tensor::cat(&[x, raw], 1);
         let inside = sum(&(&x * &mask)) / &area;
         let whole = x.mean_dim(dims.as_slice(), false, None::<Kind>);
-        let x = Tensor::cat(&[inside, whole, evidence], 1);
-        let x = self.linears[0].forward(&x).relu();
-        let x = self.linears[1].forward(&x).relu();
-        self.linears[2].forward(&x)
+        evidence.map(|evidence| {
+            let x = Tensor::cat(&[&inside, &whole, &evidence.to_kind(f8.kind())], 1);
+            let x = self.linears[0].forward(&x).relu();
+            let x = self.linears[1].forward(&x).relu();
+            self.linears[2].forward(&x)
+        })
     }
 }

@@ -70,6 +70,7 @@ pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) ->
         annotated_slice: image(1),
         steps: Tensor::ones([1, 1], (Kind::Float, device)),
         distance: Tensor::ones([1, 1], (Kind::Float, device)),
+        distance_from_largest: Tensor::ones([1, 1], (Kind::Float, device)),
         same: vec![0],
     };
     line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
