@@ -646,7 +646,7 @@ typedef struct mem3d_session_options {
      */
     int32_t min_area;
     /**
-     * A slice whose largest probability is below this holds no target. 0 for 0.7, -1 for no such test.
+     * A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
      */
     double presence_probability;
     /**
@@ -675,6 +675,15 @@ typedef struct mem3d_session_options {
      * annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
      */
     double least_presence;
+    /**
+     * Memory on a CUDA device: 0 to give it back to the device when the session is freed, 1 to leave it in libtorch's cache,
+     * from which the next session of this process takes it at once.
+     */
+    uint32_t keep_cuda_cache;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } mem3d_session_options;
 
 /**

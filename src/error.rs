@@ -76,13 +76,22 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// Sorts a libtorch message into [`Error::OutOfMemory`] or [`Error::Torch`], without its C++ backtrace.
+/// Sorts a libtorch message into [`Error::OutOfMemory`], [`Error::Unsupported`] (a driver that is too old) or [`Error::Torch`],
+/// without its C++ backtrace.
 pub(crate) fn torch_error(text: &str) -> Error {
     let first = text.split("\nException raised from").next().unwrap_or(text).trim();
     let lower = first.to_lowercase();
     if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
         Error::OutOfMemory(format!(
             "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \"cpu\""
+        ))
+    } else if ["driver version is insufficient", "driver on your system is too old"]
+        .iter()
+        .any(|word| lower.contains(word))
+    {
+        Error::Unsupported(format!(
+            "CUDA cannot be used: the NVIDIA driver is too old ({first}). Install a newer driver (580 or later), or use the device \
+             \"cpu\""
         ))
     } else if ["cuda error", "cublas_status", "cudnn_status", "device-side assert"]
         .iter()
@@ -103,12 +112,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn out_of_memory_is_told_from_other_torch_errors() {
+    fn torch_errors_are_told_from_each_other() {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
         // A device that fell off the bus.
         let lost = torch_error("CUDA error: unspecified launch failure\nException raised from x");
         assert!(matches!(&lost, Error::Torch(text) if text.contains("launch failure. Nothing was changed")), "{lost}");
+        for text in [
+            "CUDA error: CUDA driver version is insufficient for CUDA runtime version\nException raised from x",
+            "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver",
+        ] {
+            let old = torch_error(text);
+            let told = |text: &str| text.contains("too old (") && text.contains("580") && !text.contains("Exception");
+            assert!(matches!(&old, Error::Unsupported(text) if told(text)), "{old}");
+        }
         match torch_error("size mismatch\nException raised from x at y") {
             Error::Torch(text) => assert_eq!(text, "size mismatch"),
             other => panic!("{other:?}"),

@@ -221,6 +221,27 @@ fn models_that_cannot_be_used_are_told() {
     Run::of(command.output().unwrap()).failed("--model random");
 }
 
+/// A driver that says it is for CUDA 12.2 in the place of the machine's own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_driver_that_is_too_old_is_told() {
+    let f = Folder::new();
+    f.write("driver.c", b"int cuDriverGetVersion(int *version) { *version = 12020; return 0; }\n");
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", "libcuda.so.1", "driver.c"])
+        .current_dir(f.0.path())
+        .status();
+    if !compiled.is_ok_and(|status| status.success()) {
+        return eprintln!("skipped: no C compiler");
+    }
+    let mut command = f.command(&["segment", "ct.nrrd", "p.json", "--out", "o.nii.gz", "--device", "cuda"]);
+    let set = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    command.env("LD_LIBRARY_PATH", format!("{}:{set}", f.0.path().display()));
+    let run = Run::of(command.output().unwrap());
+    assert!(run.err.contains("driver is for CUDA 12.2, too old for CUDA 13; install a newer driver"), "{run:?}");
+    run.failed("CUDA cannot be used");
+}
+
 #[test]
 fn info_says_what_there_is() {
     let f = Folder::new();

@@ -37,7 +37,11 @@ fn model(device: &str, precision: Precision) -> Model {
 }
 
 fn open(model: &Model) -> Session {
-    let mut session = Session::new(volume(), model.networks(), SessionOptions::default()).unwrap();
+    open_with(model, SessionOptions::default())
+}
+
+fn open_with(model: &Model, options: SessionOptions) -> Session {
+    let mut session = Session::new(volume(), model.networks(), options).unwrap();
     let data = (0..96 * 96).map(|i| u8::from(inside(12, i / 96, i % 96))).collect();
     session.set_slice_mask(1, SliceAxis::Depth, 12, &SliceMask { rows: 96, cols: 96, data }).unwrap();
     session
@@ -101,6 +105,21 @@ fn a_freed_session_gives_its_memory_back() {
     drop(session);
     let after = free_bytes();
     assert!(after + (16 << 20) >= before, "{before} bytes were free before the session, {after} after it");
+}
+
+#[test]
+#[ignore = "needs CUDA"]
+fn a_freed_session_leaves_its_memory_to_the_next_one_if_asked() {
+    let model = model("cuda:0", Precision::Auto);
+    drop(go(&mut open(&model)));
+    let before = free_bytes();
+    let mut session = open_with(&model, SessionOptions { keep_cuda_cache: true, ..SessionOptions::default() });
+    go(&mut session).unwrap();
+    drop(session);
+    let kept = free_bytes();
+    assert!(kept + (16 << 20) < before, "{before} bytes were free before the session, {kept} after it");
+    mem3d::nn::torch_ext::empty_cuda_cache();
+    assert!(free_bytes() + (16 << 20) >= before);
 }
 
 #[test]

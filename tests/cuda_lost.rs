@@ -13,7 +13,7 @@ fn after_a_device_failed_masks_are_read_and_the_session_is_saved() {
     let data = (0..8 * 64 * 64).map(|i: usize| (i % 251) as u8).collect();
     let volume = Volume::new([8, 64, 64], VoxelData::U8(data), Geometry::default()).unwrap();
     let model = Model::random(Preset::Compact, 1, "cuda:0", Precision::Auto).unwrap();
-    let mut session = Session::new(volume, model.networks(), SessionOptions::default()).unwrap();
+    let mut session = Session::new(volume.clone(), model.networks(), SessionOptions::default()).unwrap();
     let drawn = SliceMask { rows: 64, cols: 64, data: (0..64 * 64).map(|i| u8::from(i % 64 < 20)).collect() };
     session.set_slice_mask(1, SliceAxis::Depth, 4, &drawn).unwrap();
     // An index that is not there stops the device's program, as a device that falls off the bus does.
@@ -26,7 +26,13 @@ fn after_a_device_failed_masks_are_read_and_the_session_is_saved() {
         other => panic!("{other:?}"),
     }
     assert_eq!(session.read_slice_mask(1, SliceAxis::Depth, 4).unwrap(), drawn);
-    let _ = session.save();
+    let saved = session.save();
     // Freeing must not fail either.
     drop(session);
+    // What was saved goes on with the same weights on another device.
+    let model = Model::random(Preset::Compact, 1, "cpu", Precision::Auto).unwrap();
+    let mut again = Session::new(volume, model.networks(), SessionOptions::default()).unwrap();
+    again.restore(saved).unwrap();
+    assert_eq!(again.read_slice_mask(1, SliceAxis::Depth, 4).unwrap(), drawn);
+    assert!(again.propagate(&PropagateOptions::default(), &mut |_| true).unwrap() > 0);
 }

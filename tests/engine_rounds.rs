@@ -3,12 +3,12 @@
 mod common;
 
 use common::*;
-use mem3d::engine::{Direction, Progress, PropagateOptions, SessionOptions};
+use mem3d::engine::{Direction, Progress, PropagateOptions, Session, SessionOptions};
 use mem3d::nn::InteractionKind;
-use mem3d::volume::SliceAxis;
+use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::sync::atomic::Ordering;
 
-fn go(session: &mut mem3d::engine::Session, options: PropagateOptions) -> usize {
+fn go(session: &mut Session, options: PropagateOptions) -> usize {
     session.propagate(&options, &mut |_| true).unwrap()
 }
 
@@ -308,4 +308,34 @@ fn networks_without_neighbours_in_their_input_see_the_slice_before_all_the_same(
     go(&mut s, PropagateOptions { range: Some((2, 3)), ..both() });
     let before: Vec<f64> = calls.before.lock().unwrap().iter().map(|v| (v * 255.0).round()).collect();
     assert_eq!(before, [200.0, 200.0]);
+}
+
+#[test]
+fn segments_share_keys_only_where_they_were_memorized_through_the_same_region() {
+    // A dark and a bright square on grey ground; on slice 4 the dark one lies farther up, partly outside the region of both. Its
+    // chain from below sees slice 5 through a region of its own; the one from above comes there later, through the region of both.
+    let side = 160;
+    let voxel = |i: usize| {
+        let (d, r, c) = (i / (side * side), i / side % side, i % side);
+        let dark = if d == 4 { 18..48 } else { 50..80 };
+        match (60..90).contains(&c) {
+            true if dark.contains(&r) => 20,
+            true if (85..110).contains(&r) => 200,
+            _ => 100 + ((r * 7 + c * 13 + d * 29) % 20) as u8,
+        }
+    };
+    let data = (0..15 * side * side).map(voxel).collect();
+    let volume = Volume::new([15, side, side], VoxelData::U8(data), Geometry::default()).unwrap();
+    let networks = StandIn::new();
+    let calls = networks.calls.clone();
+    let options = SessionOptions { window: Some((0.0, 255.0)), memorize_every: 1, ..SessionOptions::default() };
+    let mut s = Session::new(volume, Box::new(networks), options).unwrap();
+    for (segment, rows) in [(1, 50..80), (2, 85..110)] {
+        let mut mask = SliceMask::zeros(side, side);
+        rows.for_each(|r: usize| mask.data[r * side..(r + 1) * side][60..90].fill(1));
+        [0, 14].iter().for_each(|&k| s.set_slice_mask(segment, SliceAxis::Depth, k, &mask).unwrap());
+    }
+    // The stand-in fails where slices are said to have the same keys in memory and have not.
+    go(&mut s, both());
+    assert!(calls.shared.load(Ordering::Relaxed) > 10);
 }

@@ -1,7 +1,8 @@
 //! Exact Euclidean distance transform in one to three dimensions, with anisotropic spacing.
 //!
 //! Separable lower envelope of parabolas (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions",
-//! 2012): one pass a dimension, linear in the number of voxels.
+//! 2012): one pass a dimension, linear in the number of voxels. Squares of pixels have a transform of their own, several times as
+//! fast at the sides that networks have.
 
 use super::roi::SliceGrid;
 use crate::volume::SliceMask;
@@ -38,6 +39,46 @@ pub fn depth_inside(mask: &SliceMask, grid: &SliceGrid) -> Vec<f64> {
     };
     let padded = squared_distance([1, rows, cols], [1.0, grid.row_mm, grid.col_mm], outside);
     (0..mask.data.len()).map(|i| padded[(i / mask.cols + 1) * cols + i % mask.cols + 1].sqrt()).collect()
+}
+
+/// Squared distance (pixels²) of every pixel of a square to the nearest one where `to` holds. Beyond `reach` pixels it may be
+/// larger than it is; infinite when `to` holds nowhere near.
+///
+/// # Shapes
+/// `to`: `[side, side]` / the same. Exact, since whole numbers up to 2^24 are exact in f32.
+pub fn squared_pixels(to: &[bool], side: usize, reach: usize) -> Vec<f32> {
+    // Along columns first: a row at a time, from above and from below.
+    let mut column: Vec<f32> = to.iter().map(|&t| if t { 0.0 } else { f32::INFINITY }).collect();
+    let nearer = |line: &mut [f32], neighbour: &[f32]| {
+        line.iter_mut().zip(neighbour).for_each(|(d, n)| *d = least(*d, n + 1.0));
+    };
+    for r in 1..side {
+        let (above, here) = column.split_at_mut(r * side);
+        nearer(&mut here[..side], &above[(r - 1) * side..]);
+    }
+    for r in (1..side).rev() {
+        let (here, below) = column.split_at_mut(r * side);
+        nearer(&mut here[(r - 1) * side..], &below[..side]);
+    }
+    column.iter_mut().for_each(|d| *d *= *d);
+    // Then along rows, from near to far, until no column farther away can be nearer.
+    let mut squared = column.clone();
+    for (row, column) in squared.chunks_exact_mut(side).zip(column.chunks_exact(side)) {
+        for away in 1..=reach.min(side - 1) {
+            let square = (away * away) as f32;
+            if away % 4 == 1 && row.iter().fold(0.0, |m, &d| if d > m { d } else { m }) <= square {
+                break;
+            }
+            row[away..].iter_mut().zip(column).for_each(|(d, c)| *d = least(*d, c + square));
+            row.iter_mut().zip(&column[away..]).for_each(|(d, c)| *d = least(*d, c + square));
+        }
+    }
+    squared
+}
+
+/// The smaller one; unlike `f32::min` one instruction, as NaN does not matter.
+fn least(a: f32, b: f32) -> f32 {
+    if b < a { b } else { a }
 }
 
 /// Buffers for one line of the transform.
@@ -122,6 +163,22 @@ mod tests {
                     best = best.min((0..3).map(|k| ((a[k] as f64 - b[k] as f64) * spacing[k]).powi(2)).sum());
                 }
                 assert!(d == best || (d - best).abs() < 1e-9, "{shape:?} {i}: {d} and not {best}");
+            }
+        }
+    }
+
+    #[test]
+    fn pixels_are_as_far_as_in_millimetres_of_one() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for (side, share) in [(1, 0.5), (17, 0.3), (40, 0.01), (40, 0.0), (33, 1.0)] {
+            let to: Vec<bool> = (0..side * side).map(|_| rng.gen_bool(share)).collect();
+            let exact = squared_distance([1, side, side], [1.0; 3], |i| to[i]);
+            for reach in [6, side] {
+                let limit = (reach * reach) as f64;
+                for (a, &b) in squared_pixels(&to, side, reach).iter().zip(&exact) {
+                    let a = f64::from(*a);
+                    assert!(a == b || (reach < side && a > limit && b > limit), "{side} {reach}: {a} and not {b}");
+                }
             }
         }
     }

@@ -39,6 +39,10 @@ pub struct SessionOptions {
     pub undo_depth: usize,
     /// Most memory for features kept per slice, bytes. Default 400 MB.
     pub feature_cache_bytes: usize,
+    /// Memory on a CUDA device: given back to the device when the session is freed (false, default), or left in libtorch's cache,
+    /// from which the next session of this process takes it at once. Not saved with a session.
+    #[serde(skip)]
+    pub keep_cuda_cache: bool,
     /// Compute one slice at a time, keep features in the networks' own precision and share nothing between segments. Default
     /// false; true is slower, for comparisons. Not saved with a session.
     #[serde(skip)]
@@ -63,6 +67,7 @@ impl Default for SessionOptions {
             roi_scale: 1.6,
             undo_depth: 50,
             feature_cache_bytes: 400_000_000,
+            keep_cuda_cache: false,
             plain: false,
         }
     }

@@ -3,6 +3,7 @@
 //! A value is a probability in 1/255; a voxel belongs to the mask from 128 (one half) on. An annotated slice holds 0 and
 //! 255 only. Planes are immutable and shared, so a snapshot of a whole volume costs one pointer a slice.
 
+use super::roi::Roi;
 use crate::volume::{SliceAxis, SliceMask};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,18 +50,82 @@ pub(crate) struct Plane {
 impl Plane {
     /// Crops `dense` (`[rows, cols]`, row-major).
     pub fn from_dense(dense: &[u8], cols: usize) -> Plane {
-        let Some(b) = bounds(dense, cols, FLOOR) else { return Plane::default() };
+        Plane::from_part(dense, PixelBox { top: 0, left: 0, bottom: dense.len() / cols, right: cols })
+    }
+
+    /// Crops `part`, the pixels of `place` (row-major), in a slice that is 0 elsewhere.
+    pub fn from_part(part: &[u8], place: PixelBox) -> Plane {
+        let cols = place.right - place.left;
+        if cols == 0 {
+            return Plane::default();
+        }
+        let Some(b) = bounds(part, cols, FLOOR) else { return Plane::default() };
         let width = b.right - b.left;
         let mut data = Vec::with_capacity(width * (b.bottom - b.top));
         for r in b.top..b.bottom {
-            let row = &dense[r * cols + b.left..r * cols + b.right];
+            let row = &part[r * cols + b.left..r * cols + b.right];
             data.extend(row.iter().map(|&v| if v < FLOOR { 0 } else { v }));
         }
-        Plane { top: b.top as u32, left: b.left as u32, cols: width as u32, data }
+        Plane { top: (place.top + b.top) as u32, left: (place.left + b.left) as u32, cols: width as u32, data }
     }
 
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
+    }
+
+    /// Where the plane is not 0; none when it is empty.
+    pub fn extent(&self) -> Option<PixelBox> {
+        let (top, left, cols) = (self.top as usize, self.left as usize, self.cols as usize);
+        let rows = self.data.len().checked_div(cols)?;
+        Some(PixelBox { top, left, bottom: top + rows, right: left + cols })
+    }
+
+    /// Where the mask is; none when it is empty.
+    pub fn mask_extent(&self) -> Option<PixelBox> {
+        let (top, left) = (self.top as usize, self.left as usize);
+        let b = bounds(&self.data, (self.cols as usize).max(1), INSIDE)?;
+        Some(PixelBox { top: b.top + top, left: b.left + left, bottom: b.bottom + top, right: b.right + left })
+    }
+
+    /// Pixels of the mask.
+    pub fn area(&self) -> usize {
+        self.data.iter().filter(|&&v| v >= INSIDE).count()
+    }
+
+    /// Largest value, 1/255.
+    pub fn largest(&self) -> u8 {
+        self.data.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Adds `weight` times the plane to `sum`, the pixels of `place` (row-major), which holds all of the plane.
+    pub fn add_to(&self, sum: &mut [f32], place: PixelBox, weight: f32) {
+        let (width, cols) = (self.cols as usize, place.right - place.left);
+        for (i, row) in self.data.chunks_exact(width.max(1)).enumerate() {
+            let at = (self.top as usize + i - place.top) * cols + self.left as usize - place.left;
+            sum[at..at + width].iter_mut().zip(row).for_each(|(s, &v)| *s += weight * f32::from(v));
+        }
+    }
+
+    /// Probabilities 0..1 under a region of interest, `[roi.rows, roi.cols]`; 0 beyond the slice.
+    pub fn part(&self, roi: Roi) -> Vec<f32> {
+        let cols = roi.cols as usize;
+        let mut part = vec![0.0; roi.rows as usize * cols];
+        let width = self.cols as usize;
+        // Of the plane's columns, those under the region.
+        let first = self.left as i32 - roi.left;
+        let (from, to) = ((-first).clamp(0, width as i32), (roi.cols - first).clamp(0, width as i32));
+        if from >= to {
+            return part;
+        }
+        for (i, row) in self.data.chunks_exact(width).enumerate() {
+            let r = self.top as i32 + i as i32 - roi.top;
+            if (0..roi.rows).contains(&r) {
+                let at = r as usize * cols + (first + from) as usize;
+                let row = &row[from as usize..to as usize];
+                part[at..at + row.len()].iter_mut().zip(row).for_each(|(p, &v)| *p = f32::from(v) / 255.0);
+            }
+        }
+        part
     }
 
     pub fn bytes(&self) -> usize {
@@ -248,6 +313,29 @@ mod tests {
         plane.write_dense(&mut back, 4);
         assert_eq!(back, [0, 0, 0, 0, 0, 200, 0, 0, 0, 0, 9, 0]);
         assert!(plane.fits(3, 4) && !plane.fits(2, 4) && !plane.fits(3, 2));
+    }
+
+    #[test]
+    fn a_part_of_a_slice_becomes_a_plane_and_is_seen_through_a_region() {
+        // 200 at (3, 5) and 9 at (4, 6) of a slice of 6 x 8.
+        let plane = Plane::from_part(&[0, 200, 0, 0, 0, 9], PixelBox { top: 3, left: 4, bottom: 5, right: 7 });
+        let mut dense = vec![0; 48];
+        plane.write_dense(&mut dense, 8);
+        assert_eq!(plane, Plane::from_dense(&dense, 8));
+        assert_eq!((dense[3 * 8 + 5], dense[4 * 8 + 6]), (200, 9));
+        assert_eq!((plane.area(), plane.largest()), (1, 200));
+        assert_eq!(plane.extent(), Some(PixelBox { top: 3, left: 5, bottom: 5, right: 7 }));
+        assert_eq!(plane.mask_extent(), Some(PixelBox { top: 3, left: 5, bottom: 4, right: 6 }));
+        for (top, left, rows, cols) in [(-1, -2, 8, 12), (3, 5, 2, 2), (4, 0, 9, 6), (0, 6, 4, 9), (0, 0, 2, 3)] {
+            let roi = Roi { top, left, rows, cols };
+            let cropped: Vec<f32> = Vec::try_from(roi.crop(&dense, 6, 8, |v| f32::from(v) / 255.0).view([-1])).unwrap();
+            assert_eq!(plane.part(roi), cropped, "{roi:?}");
+        }
+        let mut sum = [1.0; 12];
+        plane.add_to(&mut sum, PixelBox { top: 2, left: 4, bottom: 5, right: 8 }, 0.5);
+        assert_eq!(sum, [1.0, 1.0, 1.0, 1.0, 1.0, 101.0, 1.0, 1.0, 1.0, 1.0, 5.5, 1.0]);
+        let empty = Plane::default();
+        assert_eq!((empty.extent(), empty.mask_extent(), empty.largest()), (None, None, 0));
     }
 
     #[test]

@@ -8,12 +8,12 @@
 use super::context::Context;
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
-use super::plane::{FLOOR, INSIDE, PixelBox, Plane, bounds};
+use super::plane::{INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
-use super::roi::{Roi, SliceGrid};
+use super::roi::{Roi, SliceGrid, paste_all, see_all};
 use super::rois::Rois;
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
 use crate::nn::{Expected, ImageFeatures, Memory, Segmented};
@@ -341,43 +341,38 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
     let grid = context.grid(axis);
     let Seen { features, segmented, quality: qualities, empty_quality, presence } = seen;
     let mut masks = Vec::with_capacity(batch.len());
-    for (n, chain) in batch.iter_mut().enumerate() {
+    let rois: Vec<Roi> = batch.iter().map(|c| c.roi).collect();
+    let planes = paste_all(&segmented.probability, &rois, grid.rows, grid.cols);
+    for ((n, chain), plane) in batch.iter_mut().enumerate().zip(planes) {
         let probability = segmented.probability.narrow(0, n as i64, 1);
-        let mut dense = chain.roi.paste(&probability, grid.rows, grid.cols);
         let quality = qualities[n];
-        let seen = is_present(&dense, chain.area, context.options);
+        let seen = is_present(&plane, chain.area, context.options);
         // Towards an annotated slice that holds the target, a bad mask is a bad mask; towards the open end, it has left the
         // target, and that it is empty instead is right as surely as the mask was wrong.
         let gone = seen && !chain.leads_to_target() && f64::from(presence[n]) < context.options.least_presence;
         if gone {
-            let estimate = Estimate { plane: Plane::from_dense(&dense, grid.cols), quality };
-            chain.doubtful.push((chain.next, estimate));
+            chain.doubtful.push((chain.next, Estimate { plane: plane.clone(), quality }));
         }
         let present = seen && !gone;
         let quality = if present { quality } else { empty_quality[n] };
-        if !present {
-            dense.fill(0);
-        }
         masks.push(if present { probability } else { probability.zeros_like() });
-        let plane = Plane::from_dense(&dense, grid.cols);
+        let plane = if present { plane } else { Plane::default() };
+        chain.left -= 1;
         if present {
+            chain.target = plane.mask_extent().expect("present");
+            chain.area = plane.area();
+            chain.empty_in_a_row = 0;
             // After an empty slice the last mask is still what is looked for: the end may have been called too early.
             chain.before = (chain.next, plane.clone());
             // It was not the end: targets have no holes between slices.
             chain.estimates.extend(std::mem::take(&mut chain.doubtful));
-        }
-        chain.estimates.insert(chain.next, Estimate { plane, quality });
-        chain.left -= 1;
-        if present {
-            chain.target = bounds(&dense, grid.cols, INSIDE).expect("present");
-            chain.area = area(&dense);
-            chain.empty_in_a_row = 0;
         } else {
             chain.empty_in_a_row += 1;
             if context.options.stop_after_empty > 0 && chain.empty_in_a_row >= context.options.stop_after_empty {
                 chain.left = 0;
             }
         }
+        chain.estimates.insert(chain.next, Estimate { plane, quality });
     }
     if batch.iter().any(|c| c.left > 0) {
         let memories = context.memorize(&features, &Tensor::cat(&masks, 0))?;
@@ -408,29 +403,24 @@ fn same_images(batch: &[&mut Chain]) -> Vec<usize> {
 /// What is expected of each chain's next slice.
 fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features: &ImageFeatures) -> Expected {
     let (grid, size) = (context.grid(axis), context.size());
-    let mut dense = vec![0u8; grid.rows * grid.cols];
-    let mut seen = |plane: &Plane, roi: Roi| -> Tensor {
-        plane.write_dense(&mut dense, grid.cols);
-        let part = roi.crop(&dense, grid.rows, grid.cols, |v| f32::from(v) / 255.0);
-        super::roi::resize(&part, size, size).contiguous()
-    };
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
-    let (mut shapes, mut masks, mut slices) = (vec![], vec![], vec![]);
+    let (mut shapes, mut slices) = (vec![], vec![]);
     let (mut areas, mut steps, mut distances, mut from_largest) = (vec![], vec![], vec![], vec![]);
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
     let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
-    for (n, chain) in batch.iter_mut().enumerate() {
-        let (before, mask) = (chain.before.0, seen(&chain.before.1, chain.roi));
+    let masks = see_all(&batch.iter().map(|c| (&c.before.1, c.roi)).collect::<Vec<_>>(), size);
+    let side = size as usize;
+    for ((n, chain), mask) in batch.iter_mut().enumerate().zip(values(&masks).chunks_exact(side * side)) {
+        let before = chain.before.0;
         if let Some((_, plane)) = &chain.after
             && chain.after_shape.as_ref().is_none_or(|(roi, _)| *roi != chain.roi)
         {
-            chain.after_shape = Some((chain.roi, Shape::new(&values(&seen(plane, chain.roi)), size as usize)));
+            chain.after_shape = Some((chain.roi, Shape::new(&values(&see_all(&[(plane, chain.roi)], size)), side)));
         }
         let after = chain.after.as_ref().zip(chain.after_shape.as_ref());
         let after = after.map(|((k, _), (_, shape))| (shape, k.abs_diff(chain.next)));
-        let shape = Shape::new(&values(&mask), size as usize).towards(after);
+        let shape = shape::towards(mask, after, side);
         shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
-        masks.push(mask);
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
         let last = features.slices.size()[1] - 1;
         slices.push(match chain.next.abs_diff(before) {
@@ -451,7 +441,7 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
     let annotated = |i: usize| join(&batch.iter().map(|c| c.annotated[i].shallow_clone()).collect::<Vec<_>>());
     Expected {
         shape: join(&shapes),
-        before_mask: join(&masks),
+        before_mask: masks.to_device(device),
         before_slice: join(&slices),
         annotated_area: join(&areas),
         annotated_mask: annotated(1),
@@ -464,12 +454,11 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
 }
 
 /// Whether a slice holds the target: probable enough somewhere, and not tiny beside its neighbour.
-fn is_present(dense: &[u8], neighbour_area: usize, options: &SessionOptions) -> bool {
-    let area = area(dense);
-    let largest = f64::from(dense.iter().copied().max().unwrap_or(0)) / 255.0;
+fn is_present(plane: &Plane, neighbour_area: usize, options: &SessionOptions) -> bool {
+    let area = plane.area();
     area > 0
         && area >= options.min_area
-        && largest >= options.presence_probability
+        && f64::from(plane.largest()) / 255.0 >= options.presence_probability
         && area as f64 >= options.presence_area_fraction * neighbour_area as f64
 }
 
@@ -491,6 +480,8 @@ fn compose(
     let mut outcomes = Vec::new();
     for &segment in segments {
         let old = &state.segments[&segment];
+        let across = old.annotated_across(axis);
+        let mut dense = vec![0; grid.rows * grid.cols];
         let mut slices = Vec::new();
         let mut carried = Vec::new();
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
@@ -503,7 +494,12 @@ fn compose(
             carried.extend(interval.lower.filter(|_| options.direction != Direction::Down).map(|k| complete(k, true)));
             carried.extend(interval.upper.filter(|_| options.direction != Direction::Up).map(|k| complete(k, false)));
             for slice in interval.first..interval.end {
-                let Some((mut dense, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
+                let Some((plane, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
+                if !across {
+                    slices.push((slice, plane, quality));
+                    continue;
+                }
+                plane.write_dense(&mut dense, grid.cols);
                 old.keep_annotated(axis, slice, &mut dense);
                 slices.push((slice, Plane::from_dense(&dense, grid.cols), quality));
             }
@@ -521,25 +517,26 @@ fn blend(
     old: &SegmentState,
     axis: SliceAxis,
     grid: &SliceGrid,
-) -> Option<(Vec<u8>, f32)> {
-    let pixels = grid.rows * grid.cols;
+) -> Option<(Plane, f32)> {
     if chains.is_empty() {
         // Every annotated neighbour says that the target is not here.
-        return (!old.has_start_mask).then(|| (vec![0; pixels], 1.0));
+        return (!old.has_start_mask).then(|| (Plane::default(), 1.0));
+    }
+    let nearest = chains.iter().map(|c| slice.abs_diff(c.start)).min().expect("there is a chain");
+    if old.has_start_mask && nearest > START_MASK_REACH {
+        return None;
     }
     let span = |c: &Chain| match (interval.lower, interval.upper) {
         (Some(a), Some(b)) if chains.len() == 2 => 1.0 - slice.abs_diff(c.start) as f32 / (b - a) as f32,
         _ => 1.0,
     };
-    let mut probability = vec![0f32; pixels];
     let mut quality = 0.0;
-    let mut dense = vec![0u8; pixels];
+    let mut parts: Vec<(&Plane, f32)> = Vec::new();
     for chain in chains {
         let weight = span(chain);
         match chain.estimates.get(&slice) {
             Some(estimate) => {
-                estimate.plane.write_dense(&mut dense, grid.cols);
-                probability.iter_mut().zip(&dense).for_each(|(p, &v)| *p += weight * f32::from(v));
+                parts.push((&estimate.plane, weight));
                 quality += weight * estimate.quality;
             }
             None => {
@@ -549,18 +546,17 @@ fn blend(
             }
         }
     }
-    if old.has_start_mask {
-        let nearest = chains.iter().map(|c| slice.abs_diff(c.start)).min().expect("there is a chain");
-        if nearest > START_MASK_REACH {
-            return None;
-        }
+    let before = old.has_start_mask.then(|| Plane::from_dense(&old.field.slice(axis, slice), grid.cols));
+    let boxes = parts.iter().map(|(plane, _)| *plane).chain(&before).filter_map(Plane::extent);
+    let quality = quality.clamp(0.0, 1.0);
+    let Some(place) = boxes.reduce(PixelBox::union) else { return Some((Plane::default(), quality)) };
+    let mut probability = vec![0f32; (place.bottom - place.top) * (place.right - place.left)];
+    parts.iter().for_each(|(plane, weight)| plane.add_to(&mut probability, place, *weight));
+    if let Some(before) = before {
         let weight = 1.0 - nearest as f32 / (START_MASK_REACH + 1) as f32;
-        let before = old.field.slice(axis, slice);
-        probability.iter_mut().zip(&before).for_each(|(p, &v)| *p = weight * *p + (1.0 - weight) * f32::from(v));
+        probability.iter_mut().for_each(|p| *p *= weight);
+        before.add_to(&mut probability, place, 1.0 - weight);
     }
-    let whole = |p: &f32| {
-        let v = (p + 0.5) as u8;
-        if v < FLOOR { 0 } else { v }
-    };
-    Some((probability.iter().map(whole).collect(), quality.clamp(0.0, 1.0)))
+    let whole: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
+    Some((Plane::from_part(&whole, place), quality))
 }

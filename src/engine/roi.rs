@@ -3,7 +3,7 @@
 //! The region follows the target without jitter: it stays while the target fits, its place snaps to a grid and its
 //! size to steps, so that features computed for one round serve the next.
 
-use super::plane::PixelBox;
+use super::plane::{PixelBox, Plane};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -135,30 +135,79 @@ impl Roi {
         (scale(row, self.top, self.rows), scale(col, self.left, self.cols))
     }
 
+    /// The pixels of the region that lie on the slice, counted from the slice's corner.
+    fn on_slice(&self, rows: usize, cols: usize) -> PixelBox {
+        let within = |first: i32, len: i32, n: usize| {
+            let place = |at: i32| at.clamp(0, n as i32) as usize;
+            (place(first), place(first + len))
+        };
+        let ((top, bottom), (left, right)) = (within(self.top, self.rows, rows), within(self.left, self.cols, cols));
+        PixelBox { top, left, bottom, right }
+    }
+
     /// Brings probabilities `[1, 1, S, S]` back to the slice: 1/255 steps, `[rows, cols]`, 0 outside the region.
     pub(crate) fn paste(&self, probability: &Tensor, rows: usize, cols: usize) -> Vec<u8> {
-        let small = resize(
-            &probability.to_device(Device::Cpu).to_kind(Kind::Float),
-            i64::from(self.rows),
-            i64::from(self.cols),
-        );
-        let values = (small.clamp(0.0, 1.0) * 255.0).round().to_kind(Kind::Uint8).contiguous().view([-1]);
-        let values: Vec<u8> = Vec::try_from(&values).expect("a flat tensor of bytes");
+        let place = self.on_slice(rows, cols);
+        let part = self.visible(&bytes(probability, *self), place);
         let mut dense = vec![0; rows * cols];
-        let from = self.left.max(0);
-        let to = (self.left + self.cols).min(cols as i32);
-        for r in 0..self.rows {
-            let row = self.top + r;
-            if row < 0 || row >= rows as i32 || from >= to {
-                continue;
-            }
-            let at = row as usize * cols;
-            let src = (r * self.cols) as usize;
-            dense[at + from as usize..at + to as usize]
-                .copy_from_slice(&values[src + (from - self.left) as usize..src + (to - self.left) as usize]);
+        let width = place.right - place.left;
+        for (r, line) in part.chunks_exact(width.max(1)).enumerate() {
+            let at = (place.top + r) * cols + place.left;
+            dense[at..at + width].copy_from_slice(line);
         }
         dense
     }
+
+    /// Of values of the region, those of the pixels of `place`.
+    fn visible(&self, values: &[u8], place: PixelBox) -> Vec<u8> {
+        let from = (place.left as i32 - self.left) as usize;
+        let mut part = Vec::with_capacity((place.bottom - place.top) * (place.right - place.left));
+        for row in place.top..place.bottom {
+            let at = (row as i32 - self.top) as usize * self.cols as usize + from;
+            part.extend_from_slice(&values[at..at + place.right - place.left]);
+        }
+        part
+    }
+}
+
+/// Probabilities `[N, 1, S, S]`, each brought back to its slice, of `rows` x `cols` pixels.
+pub(crate) fn paste_all(probability: &Tensor, rois: &[Roi], rows: usize, cols: usize) -> Vec<Plane> {
+    let plane = |roi: &Roi, values: &[u8]| {
+        let place = roi.on_slice(rows, cols);
+        Plane::from_part(&roi.visible(values, place), place)
+    };
+    if !same_size(rois) {
+        let one = |(n, roi): (usize, &Roi)| plane(roi, &bytes(&probability.narrow(0, n as i64, 1), *roi));
+        return rois.iter().enumerate().map(one).collect();
+    }
+    let all = bytes(probability, rois[0]);
+    rois.iter().zip(all.chunks_exact(all.len() / rois.len())).map(|(roi, values)| plane(roi, values)).collect()
+}
+
+/// Planes as seen through their regions, at the networks' input size: `[N, 1, size, size]`, f32, 0..1.
+pub(crate) fn see_all(planes: &[(&Plane, Roi)], size: i64) -> Tensor {
+    let rois: Vec<Roi> = planes.iter().map(|(_, roi)| *roi).collect();
+    let part = |parts: &[f32], roi: Roi| {
+        let t = Tensor::from_slice(parts).view([-1, 1, i64::from(roi.rows), i64::from(roi.cols)]);
+        resize(&t, size, size).contiguous()
+    };
+    if same_size(&rois) {
+        let parts: Vec<Vec<f32>> = planes.iter().map(|(plane, roi)| plane.part(*roi)).collect();
+        return part(&parts.concat(), rois[0]);
+    }
+    Tensor::cat(&planes.iter().map(|(plane, roi)| part(&plane.part(*roi), *roi)).collect::<Vec<_>>(), 0)
+}
+
+fn same_size(rois: &[Roi]) -> bool {
+    rois.iter().all(|r| (r.rows, r.cols) == (rois[0].rows, rois[0].cols))
+}
+
+/// Probabilities `[N, 1, S, S]` at the size of a region, 1/255 steps, slice after slice.
+fn bytes(probability: &Tensor, roi: Roi) -> Vec<u8> {
+    let probability = probability.to_device(Device::Cpu).to_kind(Kind::Float);
+    let small = resize(&probability, i64::from(roi.rows), i64::from(roi.cols));
+    let values = (small.clamp(0.0, 1.0) * 255.0).round().to_kind(Kind::Uint8).contiguous().view([-1]);
+    Vec::try_from(&values).expect("a flat tensor of bytes")
 }
 
 /// Bilinear resampling, with smoothing where it makes smaller.

@@ -444,7 +444,8 @@ impl Session {
         let window = find_window(&self.volume, saved.options.window, saved.options.replace_non_finite)?;
         self.history = History::restore(saved.history, self.volume.shape(), saved.options.undo_depth)?;
         self.cache = FeatureCache::new(saved.options.feature_cache_bytes);
-        self.options = saved.options;
+        let SessionOptions { keep_cuda_cache, plain, .. } = self.options;
+        self.options = SessionOptions { keep_cuda_cache, plain, ..saved.options };
         self.window = window;
         Ok(())
     }
@@ -496,11 +497,14 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Gives the memory that the session took on a CUDA device back to it, not only to libtorch's own stock.
+    /// Gives the memory that the session took on a CUDA device back to it, not only to libtorch's own stock, unless
+    /// [`SessionOptions::keep_cuda_cache`] says otherwise.
     fn drop(&mut self) {
         if let tch::Device::Cuda(_) = self.networks.device() {
             self.cache.set_budget(0);
-            nn::torch_ext::empty_cuda_cache();
+            if !self.options.keep_cuda_cache {
+                nn::torch_ext::empty_cuda_cache();
+            }
         }
     }
 }

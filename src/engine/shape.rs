@@ -4,7 +4,7 @@
 //! Between two masks the shape is interpolated: signed distances to both borders, weighted by nearness (Raya and Udupa,
 //! "Shape-Based Interpolation of Multidimensional Objects", 1990), each mask first moved so that the centres agree.
 
-use super::distance::squared_distance;
+use super::distance::squared_pixels;
 
 /// Signed distances are given over this fraction of the side of the networks' input, and clamped to -1..1 beyond it.
 const REACH: f32 = 0.125;
@@ -18,47 +18,50 @@ const REACH: f32 = 0.125;
 /// Probabilities `[side, side]` / expected shape `[side, side]`.
 pub fn expected(before: &[f32], after: Option<(&[f32], usize)>, side: usize) -> Vec<f32> {
     let after = after.map(|(mask, steps)| (Shape::new(mask, side), steps));
-    Shape::new(before, side).towards(after.as_ref().map(|(shape, steps)| (shape, *steps)))
+    towards(before, after.as_ref().map(|(shape, steps)| (shape, *steps)), side)
 }
 
-/// What is needed of one mask; the annotated slice's ahead serves every slice of a chain.
+/// As [`expected`], from the shape of the mask ahead.
+pub(crate) fn towards(before: &[f32], after: Option<(&Shape, usize)>, side: usize) -> Vec<f32> {
+    let reach = REACH * side as f32;
+    let scaled = |d: &f32| (d / reach).clamp(-1.0, 1.0);
+    let ends = after.and_then(|(after, steps)| Some((after, steps, centre(before, side)?, after.centre?)));
+    let Some((after, steps, from, to)) = ends else {
+        // Nothing farther away than the reach is told.
+        return signed_distance(before, side, reach.ceil() as usize + 1).iter().map(scaled).collect();
+    };
+    let weight = 1.0 / (steps + 1) as f32;
+    let at = [0, 1].map(|i| from[i] + weight * (to[i] - from[i]));
+    let distance = signed_distance(before, side, side);
+    let near = moved(&distance, side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
+    let far = moved(&after.distance, side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
+    near.iter().zip(&far).map(|(n, f)| scaled(&(n + weight * (f - n)))).collect()
+}
+
+/// What is needed of the mask of the annotated slice ahead; it serves every slice of a chain.
 #[derive(Debug)]
 pub(crate) struct Shape {
     distance: Vec<f32>,
     centre: Option<[f32; 2]>,
-    side: usize,
 }
 
 impl Shape {
     /// The shape of probabilities `[side, side]`.
     pub fn new(mask: &[f32], side: usize) -> Shape {
-        Shape { distance: signed_distance(mask, side), centre: centre(mask, side), side }
-    }
-
-    /// As [`expected`], from this shape.
-    pub fn towards(&self, after: Option<(&Shape, usize)>) -> Vec<f32> {
-        let reach = REACH * self.side as f32;
-        let scaled = |d: &f32| (d / reach).clamp(-1.0, 1.0);
-        let (Some((after, steps)), Some(from)) = (after, self.centre) else {
-            return self.distance.iter().map(scaled).collect();
-        };
-        let Some(to) = after.centre else { return self.distance.iter().map(scaled).collect() };
-        let weight = 1.0 / (steps + 1) as f32;
-        let at = [0, 1].map(|i| from[i] + weight * (to[i] - from[i]));
-        let near = moved(&self.distance, self.side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
-        let far = moved(&after.distance, self.side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
-        near.iter().zip(&far).map(|(n, f)| scaled(&(n + weight * (f - n)))).collect()
+        Shape { distance: signed_distance(mask, side, side), centre: centre(mask, side) }
     }
 }
 
-/// Pixels to the border of the mask, positive inside; -side everywhere when it is empty, side when it is full.
-fn signed_distance(mask: &[f32], side: usize) -> Vec<f32> {
-    let inside = |i: usize| mask[i] >= 0.5;
-    let to_outside = squared_distance([1, side, side], [1.0; 3], |i| !inside(i));
-    let to_inside = squared_distance([1, side, side], [1.0; 3], inside);
-    let pixels = |squared: f64| (squared.sqrt() as f32).min(side as f32);
+/// Pixels to the border of the mask, positive inside; -side everywhere when it is empty, side when it is full. Exact up to `reach`
+/// pixels, and no less beyond.
+fn signed_distance(mask: &[f32], side: usize, reach: usize) -> Vec<f32> {
+    let inside: Vec<bool> = mask.iter().map(|&p| p >= 0.5).collect();
+    let outside: Vec<bool> = inside.iter().map(|i| !i).collect();
+    let [to_inside, to_outside] = [&inside, &outside].map(|to| squared_pixels(to, side, reach));
+    let pixels = |squared: f32| squared.sqrt().min(side as f32);
     // The border runs half-way between the centres of the pixels on its two sides.
-    (0..mask.len()).map(|i| if inside(i) { pixels(to_outside[i]) - 0.5 } else { 0.5 - pixels(to_inside[i]) }).collect()
+    let signed = |((&i, &o), &inside): ((&f32, &f32), &bool)| if inside { pixels(o) - 0.5 } else { 0.5 - pixels(i) };
+    to_inside.iter().zip(&to_outside).zip(&inside).map(signed).collect()
 }
 
 /// Mean row and column of the mask; none when it is empty.
@@ -71,8 +74,16 @@ fn centre(mask: &[f32], side: usize) -> Option<[f32; 2]> {
 
 /// `map` moved by whole rows and columns, its border continued.
 fn moved(map: &[f32], side: usize, [down, right]: [i32; 2]) -> Vec<f32> {
-    let at = |i: usize, by: i32| (i as i32 - by).clamp(0, side as i32 - 1) as usize;
-    (0..map.len()).map(|i| map[at(i / side, down) * side + at(i % side, right)]).collect()
+    let from = |by: i32| -> Vec<usize> {
+        (0..side as i32).map(|i| i.saturating_sub(by).clamp(0, side as i32 - 1) as usize).collect()
+    };
+    let cols = from(right);
+    let mut moved = Vec::with_capacity(map.len());
+    for r in from(down) {
+        let row = &map[r * side..(r + 1) * side];
+        moved.extend(cols.iter().map(|&c| row[c]));
+    }
+    moved
 }
 
 #[cfg(test)]

@@ -105,14 +105,20 @@ impl SegmentState {
         }
     }
 
+    /// Whether a slice of another axis is annotated.
+    pub fn annotated_across(&self, axis: SliceAxis) -> bool {
+        let (row_axis, col_axis) = axis.in_plane();
+        [row_axis, col_axis].iter().any(|&a| self.axes[a].slices.values().any(|s| s.annotated))
+    }
+
     /// Puts back, in a slice along `axis`, the voxels that lie on annotated slices of the other axes.
     pub fn keep_annotated(&self, axis: SliceAxis, slice: usize, dense: &mut [u8]) {
+        if !self.annotated_across(axis) {
+            return;
+        }
         let (row_axis, col_axis) = axis.in_plane();
         let (rows, cols) = axis.slice_shape(self.field.shape);
         let annotated = |a: usize| self.axes[a].slices.iter().filter(|(_, s)| s.annotated).map(|(&k, _)| k);
-        if annotated(row_axis).next().is_none() && annotated(col_axis).next().is_none() {
-            return;
-        }
         let old = self.field.slice(axis, slice);
         for r in annotated(row_axis) {
             dense[r * cols..(r + 1) * cols].copy_from_slice(&old[r * cols..(r + 1) * cols]);

@@ -86,7 +86,7 @@ pub struct mem3d_session_options {
     pub stop_after_empty: i32,
     /// Masks with fewer pixels than this are taken as empty. 0 for 4, -1 to keep all.
     pub min_area: i32,
-    /// A slice whose largest probability is below this holds no target. 0 for 0.7, -1 for no such test.
+    /// A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
     pub presence_probability: f64,
     /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. 0 for 0.02, -1 for no
     /// such test.
@@ -102,12 +102,17 @@ pub struct mem3d_session_options {
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
     /// annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
     pub least_presence: f64,
+    /// Memory on a CUDA device: 0 to give it back to the device when the session is freed, 1 to leave it in libtorch's cache,
+    /// from which the next session of this process takes it at once.
+    pub keep_cuda_cache: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
-// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 bytes without padding, all numbers.
+// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 + 2 * 4 bytes without padding, all numbers.
 unsafe impl Versioned for mem3d_session_options {
     const NAME: &'static str = "mem3d_session_options";
-    const FIRST_SIZE: usize = 88;
+    const FIRST_SIZE: usize = 96;
 }
 
 impl mem3d_session_options {
@@ -138,6 +143,7 @@ impl mem3d_session_options {
                 0 => d.feature_cache_bytes,
                 bytes => bytes as usize,
             },
+            keep_cuda_cache: flag(self.keep_cuda_cache, "keep_cuda_cache")?,
             // For experiments only: not in the interface.
             plain: d.plain,
             memorize_previous: d.memorize_previous,
@@ -244,17 +250,19 @@ mod tests {
             window_low: -100.0,
             window_high: 0.0,
             whole_slice: 1,
+            keep_cuda_cache: 1,
             ..zero()
         };
         let got = options.to_engine().unwrap();
         assert_eq!((got.stop_after_empty, got.undo_depth, got.presence_probability), (0, 0, 0.0));
-        assert_eq!((got.window, got.whole_slice), (Some((-100.0, 0.0)), true));
+        assert_eq!((got.window, got.whole_slice, got.keep_cuda_cache), (Some((-100.0, 0.0)), true, true));
     }
 
     #[test]
     fn senseless_values_are_refused_by_name() {
         let text = |o: mem3d_session_options| o.to_engine().unwrap_err().to_string();
         assert!(text(mem3d_session_options { whole_slice: 2, ..zero() }).contains("options.whole_slice is 2"));
+        assert!(text(mem3d_session_options { keep_cuda_cache: 2, ..zero() }).contains("options.keep_cuda_cache is 2"));
         assert!(text(mem3d_session_options { undo_depth: -2, ..zero() }).contains("options.undo_depth is -2"));
         let nan = mem3d_session_options { presence_probability: f64::NAN, ..zero() };
         assert!(text(nan).contains("options.presence_probability is NaN"));

@@ -8,8 +8,8 @@
 //! | [`GroupNorm`] | `weight [C]`, `bias [C]` | as the input |
 //! | [`Linear`] | `weight [CO, CI]`, `bias [CO]` | `[N, CO]` |
 
-use super::params::{Init, Params};
-use tch::{Kind, Tensor};
+use super::params::{Init, Params, channels_last};
+use tch::{Device, Kind, Tensor};
 
 /// Shape of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -182,6 +182,11 @@ impl ConvBn {
     }
 }
 
+/// Pixels below which libtorch normalises channels-last tensors group by group.
+const FEW_PIXELS: i64 = 1024;
+/// Channels that a processor's registers take at once, at the least.
+const VECTOR: i64 = 8;
+
 /// Group normalisation: does not depend on the batch, so that one slice at a time is as good as many.
 #[derive(Debug)]
 pub struct GroupNorm {
@@ -203,7 +208,14 @@ impl GroupNorm {
     /// # Shapes
     /// `x`: `[N, C, H, W]` / the same.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.group_norm(self.groups, Some(&self.weight), Some(&self.bias), EPSILON, true)
+        let norm = |x: &Tensor| x.group_norm(self.groups, Some(&self.weight), Some(&self.bias), EPSILON, true);
+        let [height, width] = size2(x);
+        // There libtorch takes the channels of a group one vector after the other, which is several times as slow.
+        let slow = height * width < FEW_PIXELS && (x.size()[1] / self.groups) % VECTOR != 0;
+        if slow && x.device() == Device::Cpu && x.kind() == Kind::Float && !self.weight.requires_grad() {
+            return channels_last(&norm(&x.contiguous()));
+        }
+        norm(x)
     }
 }
 
@@ -271,7 +283,6 @@ pub fn f32(x: &Tensor) -> Tensor {
 mod tests {
     use super::super::params::{Target, TensorMap};
     use super::*;
-    use tch::Device;
 
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5

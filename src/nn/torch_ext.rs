@@ -31,10 +31,16 @@ pub fn libtorch_version() -> String {
 pub(super) fn cuda_device_count() -> std::result::Result<usize, String> {
     static CUDA: OnceCell<std::result::Result<usize, String>> = OnceCell::new();
     let open = || {
-        bridge::open_cuda().map_err(|e| e.what().to_string())?;
+        let opened = bridge::open_cuda();
+        let driver = bridge::cuda_driver_version();
+        // Both are told at once, so that nobody repairs the one to meet the other.
+        opened.map_err(|e| match too_old(driver) {
+            Some(old) => format!("{}; and {old}", e.what()),
+            None => e.what().to_string(),
+        })?;
         match tch::Cuda::device_count() {
             n if n > 0 => Ok(n as usize),
-            _ => Err(why_no_device(bridge::cuda_driver_version())),
+            _ => Err(why_no_device(driver)),
         }
     };
     CUDA.get_or_init(open).clone()
@@ -45,17 +51,22 @@ const CUDA_WANTED: i32 = 13_000;
 
 /// Why libtorch finds no device with an NVIDIA driver for CUDA `driver` (0: no driver).
 fn why_no_device(driver: i32) -> String {
-    match driver {
-        0 => "no CUDA device answers: the NVIDIA driver is not installed".into(),
-        old if old < CUDA_WANTED => format!(
-            "no CUDA device answers: the NVIDIA driver is for CUDA {}.{}, too old for CUDA {}; install a newer driver (580 or later)",
-            old / 1000,
-            old % 1000 / 10,
-            CUDA_WANTED / 1000
-        ),
+    match (driver, too_old(driver)) {
+        (0, _) => "no CUDA device answers: the NVIDIA driver is not installed".into(),
+        (_, Some(old)) => format!("no CUDA device answers: {old}"),
         _ => "no CUDA device answers, though the NVIDIA driver is new enough; is one visible (nvidia-smi, CUDA_VISIBLE_DEVICES)?"
             .into(),
     }
+}
+
+/// What to say of a driver for CUDA `driver` that is too old; none for one that is not, or not there (0).
+fn too_old(driver: i32) -> Option<String> {
+    (1..CUDA_WANTED).contains(&driver).then(|| {
+        let (major, minor, wanted) = (driver / 1000, driver % 1000 / 10, CUDA_WANTED / 1000);
+        format!(
+            "the NVIDIA driver is for CUDA {major}.{minor}, too old for CUDA {wanted}; install a newer driver (580 or later)"
+        )
+    })
 }
 
 /// Name, memory in all and memory free (bytes) of a CUDA device that [`cuda_device_count`] counted.

@@ -66,6 +66,8 @@ int main(void)
     NEXT(mem3d_session_options, undo_depth);
     NEXT(mem3d_session_options, feature_cache_bytes);
     NEXT(mem3d_session_options, least_presence);
+    NEXT(mem3d_session_options, keep_cuda_cache);
+    NEXT(mem3d_session_options, reserved);
     END(",");
     BEGIN(mem3d_interaction);
     FIRST(mem3d_interaction, struct_size);

@@ -124,6 +124,9 @@ static void bad_views(void)
     CHECK_OK(mem3d_session_new(model, &view, &options, &session));
     mem3d_session_free(session);
     session = NULL;
+    options.keep_cuda_cache = 2;
+    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "keep_cuda_cache is 2");
+    options.keep_cuda_cache = 1;
     options.undo_depth = -7;
     CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "undo_depth");
     CHECK(session == NULL);

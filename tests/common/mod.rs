@@ -32,6 +32,8 @@ pub struct Calls {
     pub follow: AtomicBool,
     /// Slices in the memory of each slice segmented.
     pub read: Mutex<Vec<i64>>,
+    /// Slices segmented that shared what depends on the image with another.
+    pub shared: AtomicUsize,
     /// Brightest pixel of the slice before each slice segmented.
     pub before: Mutex<Vec<f64>>,
 }
@@ -122,7 +124,8 @@ impl Networks for StandIn {
         }
     }
 
-    /// One position: the mean brightness under the mask, negative when the mask is empty.
+    /// One position. Key: the mean brightness of the region, of the image alone. Value: that under the mask, negative when the mask
+    /// is empty.
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
         let n = masks.size()[0];
         self.calls.take_memory(n);
@@ -133,8 +136,8 @@ impl Networks for StandIn {
                 let count = mask.sum(Kind::Float).double_value(&[]);
                 let mean = (features.slices.get(i) * &mask).sum(Kind::Float).double_value(&[]) / count.max(1.0);
                 let value = if count > 0.0 { mean } else { -1.0 };
-                let t = || Tensor::full([1, 1], value, (Kind::Float, Device::Cpu));
-                Memory::new(t(), t())
+                let values = Tensor::full([1, 1], value, (Kind::Float, Device::Cpu));
+                Memory::new(features.key.get(i).view([1, 1]), values)
             })
             .collect()
     }
@@ -146,6 +149,14 @@ impl Networks for StandIn {
         self.calls.take_memory(memory.len() as i64);
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
+        for (n, &first) in expected.same.iter().enumerate() {
+            let row = |t: &Tensor, n: usize| t.get(n as i64);
+            let slices = [&features.slices, &expected.before_slice];
+            assert!(slices.iter().all(|t| row(t, n).equal(&row(t, first))), "{n} and {first} see other slices");
+            assert!(memory[n].keys.equal(&memory[first].keys), "{n} and {first} have other keys");
+            let shared = usize::from(n != first);
+            self.calls.shared.fetch_add(shared, Ordering::Relaxed);
+        }
         let brightest = (0..memory.len()).map(|n| expected.before_slice.get(n as i64).max().double_value(&[]));
         self.calls.before.lock().unwrap().extend(brightest);
         if self.calls.follow.load(Ordering::Relaxed) {

@@ -71,6 +71,8 @@ def test_each_status_is_its_exception(library, model, session, tmp_path):
         session.propagate()
     with pytest.raises(Native.Error, match="no field thread_count"):
         model.openSession(ball(), thread_count=3)
+    with pytest.raises(Native.InvalidArgumentError, match="keep_cuda_cache is 2"):
+        model.openSession(ball(), keep_cuda_cache=2)
 
 
 def test_masks_of_every_kind(session):

@@ -115,6 +115,8 @@ class mem3d_session_options(ctypes.Structure):
         ("undo_depth", ctypes.c_int32),
         ("feature_cache_bytes", ctypes.c_uint64),
         ("least_presence", ctypes.c_double),
+        ("keep_cuda_cache", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     ]
 
 
