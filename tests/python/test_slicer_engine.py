@@ -132,6 +132,15 @@ def test_a_helper_that_cannot_start():
         broken.start(Settings(modelPath="random:1"))
 
 
+def test_threads_of_the_helper_wait_asleep_unless_told_otherwise(monkeypatch):
+    tell = "import os, sys; sys.exit('waits ' + os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in (None, "PASSIVE"), ("ACTIVE", "ACTIVE"):
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        with pytest.raises(HelperDiedError, match="waits " + expected):
+            HelperEngine([sys.executable, "-c", tell]).start(Settings(modelPath="random:1"))
+
+
 def test_what_libraries_print_does_not_disturb(settings, tmp_path):
     noisy = tmp_path / "noisy.py"
     helper = MODULE / "Mem3DLib" / "Helper.py"

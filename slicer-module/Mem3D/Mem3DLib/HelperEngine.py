@@ -39,7 +39,7 @@ class HelperEngine:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=startupEnvironment(),
+                env=helperEnvironment(),
                 **hidden
             )
         except OSError as error:
@@ -159,6 +159,14 @@ def _errorClass(name):
 def pythonProgram():
     """A Python without Slicer's application: Slicer's own launcher for it, or the one that runs this."""
     return shutil.which("PythonSlicer") or sys.executable
+
+
+def helperEnvironment():
+    """The environment of the helper process."""
+    environment = startupEnvironment() or dict(os.environ)
+    # Threads that wait asleep: waiting actively, they take several times as long beside a program that keeps a core busy.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
 
 
 def startupEnvironment():
