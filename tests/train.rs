@@ -46,7 +46,7 @@ fn build(design: &Design) -> Box<dyn Trainee> {
 
 fn clips(design: &Design, count: usize, size: usize, length: usize) -> Vec<Clip> {
     let context = design.context_slices() as usize;
-    held_out(7, count, &ClipOptions { size, context, length, apart: false, difficulty: 0.0 }, 48, &[])
+    held_out(7, count, &ClipOptions { size, context, length, apart: 0.0, carried: false, difficulty: 0.0 }, 48, &[])
 }
 
 fn batch(design: &Design, clips: &[Clip], size: usize) -> Batch {

@@ -242,6 +242,7 @@ mod tests {
                 annotated_slice: map(0.0),
                 steps: Tensor::ones([2, 1], (Kind::Float, Device::Cpu)),
                 distance: Tensor::ones([2, 1], (Kind::Float, Device::Cpu)),
+                distance_from_largest: Tensor::ones([2, 1], (Kind::Float, Device::Cpu)),
                 same: vec![0, 1],
             };
             let segmented = networks.segment(&features, &memory, &expected);

@@ -482,7 +482,7 @@ mod tests {
         let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected);
         let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &expected);
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
-        (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
+        (logits.mean(Kind::Float) + quality[0].mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
         for (name, t) in weights.trainable() {
             let g = t.grad();
             assert!(g.defined(), "{name} has no gradient");
