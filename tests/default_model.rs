@@ -4,8 +4,7 @@ use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::eval::metrics::dice;
 use mem3d::io::read_volume;
 use mem3d::nn::model::{Model, Precision};
-use mem3d::volume::{SliceAxis, SliceMask, Volume};
-use mem3d::with_voxels;
+use mem3d::volume::{SliceAxis, SliceMask, Volume, VoxelData};
 use std::path::Path;
 
 const SLICE: usize = 26;
@@ -16,7 +15,8 @@ fn demo(name: &str) -> Volume {
 
 /// The reference, 0 or 1.
 fn reference() -> Vec<u8> {
-    with_voxels!(demo("sts_ct_012_label.nii.gz").data(), v => v.iter().map(|&v| u8::from(v as f64 > 0.5)).collect())
+    let VoxelData::U8(label) = demo("sts_ct_012_label.nii.gz").data().clone() else { panic!("a label map in bytes") };
+    label
 }
 
 /// The mask that one perfectly annotated slice gives.
