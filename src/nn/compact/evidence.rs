@@ -46,9 +46,8 @@ pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> [T
     let annotated = &expected.annotated_area * now.inside.size()[1] as f64;
     let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
     let (of_before, of_annotated) = (ratio(&before.area), ratio(&annotated));
-    let steps = expected.steps.clamp_min(1.0).log();
     let diameter = (&expected.annotated_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
-    let all_but_distance = Tensor::cat(
+    let all_but_way = Tensor::cat(
         &[
             overlap,
             likeness,
@@ -59,13 +58,14 @@ pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> [T
             change,
             overlap_annotated,
             likeness_annotated,
-            steps,
         ],
         1,
     );
     [&expected.distance, &expected.distance_from_largest].map(|distance| {
+        // As many more slices as it is farther.
+        let steps = (&expected.steps * distance / &expected.distance).clamp_min(1.0).log();
         let distance = (distance / &diameter).clamp_min(1e-3).log();
-        Tensor::cat(&[&all_but_distance, &distance], 1)
+        Tensor::cat(&[&all_but_way, &steps, &distance], 1)
     })
 }
 
@@ -144,7 +144,8 @@ mod tests {
         // Half a side away from a disc of 127 / 576 of the area, which is 0.530 of the side wide.
         assert!((at(&same, 9) - 4f64.ln()).abs() < 1e-6 && (at(&same, 10) - (0.5f64 / 0.531).ln()).abs() < 1e-3);
         assert!((at(&from_largest, 10) - at(&same, 10) - 3f64.ln()).abs() < 1e-5);
-        assert!(from_largest.narrow(1, 0, EVIDENCE - 1) == same.narrow(1, 0, EVIDENCE - 1));
+        assert!((at(&from_largest, 9) - at(&same, 9) - 3f64.ln()).abs() < 1e-5);
+        assert!(from_largest.narrow(1, 0, EVIDENCE - 2) == same.narrow(1, 0, EVIDENCE - 2));
         assert!(at(&same, 4) > 1.0 && (at(&same, 4) - at(&same, 5)).abs() < 1e-6);
         let [ended, _] = evidence(&gone, &mask, &expected);
         assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 4).abs() < 0.01 && at(&ended, 6) < -0.8);
