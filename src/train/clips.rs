@@ -20,7 +20,7 @@ pub struct ClipOptions {
     /// T: slices of a clip.
     pub length: usize,
     /// Share of clips whose slices after the first lie together anywhere from there to beyond the target's end, the second with
-    /// target; the others follow the first.
+    /// target; the others follow the first. None of clips of two slices: a mask carried to the second leaves none to segment.
     pub apart: f64,
     /// Whether the second slice is one that a mask was carried to in the others, too: the first once more.
     pub carried: bool,
@@ -299,10 +299,10 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
 fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>, bool) {
     let n = options.length as i32;
     let origin = 0f32.clamp(low, high.max(low)).round();
-    if n > 1 && chance(random, options.apart) {
+    if n > 2 && chance(random, options.apart) {
         return (origin, apart(origin, high, n, random), true);
     }
-    if n > 1 && options.carried {
+    if n > 2 && options.carried {
         return (origin, std::iter::once(0).chain(0..n - 1).collect(), true);
     }
     let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
@@ -387,6 +387,8 @@ mod tests {
 
     #[test]
     fn slices_apart_lie_together_and_begin_inside() {
+        let two = ClipOptions { length: 2, apart: 1.0, ..OPTIONS };
+        assert!(!walk(-3.2, 8.4, &two, &random(1, Purpose::Clip, 0)).2);
         let (mut past, mut from_start) = (0, 0);
         let options = ClipOptions { length: 5, apart: 0.5, carried: true, ..OPTIONS };
         for i in 0..200 {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Share of clips, of the memory and the quality stage, whose slices lie far from the annotated one.
+/// Share of clips, of the memory (not in the paper's recipe) and the quality stage, whose slices lie far from the annotated one.
 const APART: f64 = 0.5;
 
 /// Named settings.
@@ -183,7 +183,10 @@ impl TrainOptions {
                 // An annotated slice, one that a mask was carried to, and one to judge.
                 Stage::Quality => self.length.max(3),
             },
-            apart: if stage == Stage::Interaction { 0.0 } else { APART },
+            apart: match (stage, self.recipe) {
+                (Stage::Interaction, _) | (Stage::Memory, Recipe::Paper) => 0.0,
+                _ => APART,
+            },
             carried: stage == Stage::Quality,
             difficulty: 0.0,
         }

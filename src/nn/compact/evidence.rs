@@ -32,8 +32,8 @@ struct Look {
 /// Overlap of the intensities' histograms (0 to 1), mean logarithm of how much more they are like the inside than the surroundings
 /// before, logarithms of the ratios of areas to the slice before and to the annotated one (targets taper off), contrast now and
 /// before, change of the sharpness of the outline (-1 to 1); overlap and likeness once more, with the annotated slice; logarithms
-/// of the slices from there, and of the distance over the diameter that the target has where it is largest. All once more with the
-/// distance from where that is.
+/// of the slices from there, and of the distance over the diameter that the target has where it is largest. All once more with
+/// slices and distance from where that is.
 ///
 /// # Shapes
 /// `slice`, `mask` (0..1): `[N, 1, H, W]` / two of `[N, 11]`, f32.
