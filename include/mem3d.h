@@ -672,7 +672,7 @@ typedef struct mem3d_session_options {
     uint64_t feature_cache_bytes;
     /**
      * A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-     * annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
+     * annotated slice with the target lies ahead. 0 for 0.85, -1 for no such test.
      */
     double least_presence;
     /**

@@ -270,6 +270,8 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
         for k in [3, 11] {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
         }
+        // That there is nothing says where the target ends, not what it looks like.
+        s.set_slice_mask(1, SliceAxis::Depth, 20, &slice_mask(0..0, 0..0)).unwrap();
         go(&mut s, PropagateOptions { range: Some((12, 14)), ..both() });
         std::mem::take(&mut *calls.read.lock().unwrap())
     };
@@ -280,24 +282,28 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
 
 #[test]
 fn low_presence_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
-    // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.93.
+    // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.97.
     let options = |least_presence| SessionOptions {
         least_presence,
         whole_slice: true,
         window: Some((0.0, 255.0)),
         ..SessionOptions::default()
     };
-    let slices = |least_presence, annotated: &[usize]| -> Vec<usize> {
-        let (mut s, _) = session_with(options(least_presence));
+    // Slices with a mask, and the most that were in memory at a time.
+    let slices = |least_presence, annotated: &[usize]| -> (Vec<usize>, i64) {
+        let (mut s, calls) = session_with(options(least_presence));
         for &k in annotated {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
         }
         go(&mut s, both());
-        (0..24).filter(|&k| s.read_slice_mask(1, SliceAxis::Depth, k).unwrap().area() > 0).collect()
+        let held = *calls.read.lock().unwrap().iter().max().unwrap();
+        ((0..24).filter(|&k| s.read_slice_mask(1, SliceAxis::Depth, k).unwrap().area() > 0).collect(), held)
     };
-    assert_eq!(slices(0.5, &[10]), (4..18).collect::<Vec<_>>());
-    assert_eq!(slices(0.95, &[10]), [10]);
-    assert_eq!(slices(0.95, &[8, 12]), [8, 9, 10, 11, 12]);
+    // The annotated slice, the one before and one in five.
+    assert_eq!(slices(0.5, &[10]), ((4..18).collect(), 3));
+    // Nothing is remembered of what is called empty.
+    assert_eq!(slices(0.98, &[10]), (vec![10], 1));
+    assert_eq!(slices(0.98, &[8, 12]).0, [8, 9, 10, 11, 12]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct SessionOptions {
     /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. Default 0.02.
     pub presence_area_fraction: f64,
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an annotated
-    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.7; 0 for no such test.
+    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.85; 0 for no such test.
     pub least_presence: f64,
     /// Masks with fewer pixels than this are taken as empty. Default 4.
     pub min_area: usize,
@@ -61,7 +61,7 @@ impl Default for SessionOptions {
             stop_after_empty: 3,
             presence_probability: 0.5,
             presence_area_fraction: 0.02,
-            least_presence: 0.7,
+            least_presence: 0.85,
             min_area: 4,
             whole_slice: false,
             roi_scale: 1.6,

@@ -2,8 +2,8 @@
 //!
 //! Two independent chains leave every annotated slice, one towards higher and one towards lower slice numbers. Each runs
 //! to the next annotated slice or to the end of the volume, so that the slice before the query is always its true
-//! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted in
-//! proportion to its nearness. All chains advance together, one batch a step.
+//! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted for its
+//! nearness and its quality. All chains advance together, one batch a step.
 
 use super::context::Context;
 use super::memory_bank::MemoryBank;
@@ -60,6 +60,8 @@ struct Chain {
     roi: Roi,
     /// The annotated slice and its mask, through the region of interest there.
     annotated: [Tensor; 2],
+    /// Area of that mask, pixels.
+    annotated_area: usize,
     /// The last slice with the target and its mask; most often the one before the next.
     before: (usize, Plane),
     /// The annotated slice where the segment is largest, and its area there, pixels: a chain may start where the target has tapered
@@ -226,7 +228,9 @@ fn start_chains(
                     left: length.min(reach),
                     bank: {
                         let all = context.options.memorize_annotated;
-                        let read = memorized.iter().filter(|m| all || m.slice == start);
+                        // Networks learn from annotated slices with target: of one without they take that there is none anywhere.
+                        let read =
+                            memorized.iter().filter(|m| targets.contains_key(&m.slice) && (all || m.slice == start));
                         MemoryBank::new(read.map(|m| (m.slice, &m.memory)), context.options.max_memory_slices)
                     },
                     memorized: wanted.iter().copied().collect(),
@@ -235,6 +239,7 @@ fn start_chains(
                         let own = memorized.iter().find(|m| m.slice == start).expect("annotated");
                         own.look.each_ref().map(Tensor::shallow_clone)
                     },
+                    annotated_area: area(mask(start)),
                     before: (start, Plane::from_dense(mask(start), grid.cols)),
                     largest: {
                         let areas = masks.iter().map(|(k, m)| (*k, area(m)));
@@ -301,7 +306,6 @@ struct Seen {
     features: ImageFeatures,
     segmented: Segmented,
     quality: Vec<f32>,
-    empty_quality: Vec<f32>,
     presence: Vec<f32>,
 }
 
@@ -330,17 +334,17 @@ fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
         let segmented = context.networks.segment(&features, &memory, &expected);
         let judgement = context.networks.quality(&features, &segmented, &expected);
         let values = |t: &Tensor| Vec::<f32>::try_from(t.clamp(0.0, 1.0)).expect("one number a slice");
-        let [quality, empty_quality, presence] =
-            [&judgement.quality, &judgement.empty_quality, &judgement.presence].map(values);
-        Seen { features, segmented, quality, empty_quality, presence }
+        let [quality, presence] = [&judgement.quality, &judgement.presence].map(values);
+        Seen { features, segmented, quality, presence }
     })
 }
 
 /// Takes what was seen of a batch's slices, and memorizes them.
 fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Result<()> {
     let grid = context.grid(axis);
-    let Seen { features, segmented, quality: qualities, empty_quality, presence } = seen;
+    let Seen { features, segmented, quality: qualities, presence } = seen;
     let mut masks = Vec::with_capacity(batch.len());
+    let mut remembered = Vec::with_capacity(batch.len());
     let rois: Vec<Roi> = batch.iter().map(|c| c.roi).collect();
     let planes = paste_all(&segmented.probability, &rois, grid.rows, grid.cols);
     for ((n, chain), plane) in batch.iter_mut().enumerate().zip(planes) {
@@ -354,7 +358,9 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
             chain.doubtful.push((chain.next, Estimate { plane: plane.clone(), quality }));
         }
         let present = seen && !gone;
-        let quality = if present { quality } else { empty_quality[n] };
+        // Of a slice that may have been called empty wrongly, nothing is remembered: those after it are to be seen as it was.
+        remembered.push(!gone);
+        let quality = if present { quality } else { 1.0 - presence[n] };
         masks.push(if present { probability } else { probability.zeros_like() });
         let plane = if present { plane } else { Plane::default() };
         chain.left -= 1;
@@ -374,9 +380,9 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
         }
         chain.estimates.insert(chain.next, Estimate { plane, quality });
     }
-    if batch.iter().any(|c| c.left > 0) {
+    if batch.iter().any(|c| c.left > 0) && remembered.contains(&true) {
         let memories = context.memorize(&features, &Tensor::cat(&masks, 0))?;
-        for (chain, memory) in batch.iter_mut().zip(&memories) {
+        for ((chain, memory), _) in batch.iter_mut().zip(&memories).zip(remembered).filter(|(_, kept)| *kept) {
             let every = context.options.memorize_every;
             let steps = chain.next.abs_diff(chain.start);
             let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
@@ -405,7 +411,7 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
     let (grid, size) = (context.grid(axis), context.size());
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
     let (mut shapes, mut slices) = (vec![], vec![]);
-    let (mut areas, mut steps, mut distances, mut from_largest) = (vec![], vec![], vec![], vec![]);
+    let (mut areas, mut steps, mut distances) = ([vec![], vec![]], vec![], [vec![], vec![]]);
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
     let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
     let masks = see_all(&batch.iter().map(|c| (&c.before.1, c.roi)).collect::<Vec<_>>(), size);
@@ -428,13 +434,14 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
             _ => context.input(axis, before, chain.roi).narrow(1, last / 2, 1),
         });
         let pixels = f64::from(chain.roi.rows) * f64::from(chain.roi.cols);
-        areas.push(number(chain.largest.1 as f64 / pixels));
+        areas[0].push(number(chain.largest.1 as f64 / pixels));
+        areas[1].push(number(chain.annotated_area as f64 / pixels));
         let walked = chain.next.abs_diff(chain.start) as f64;
         steps.push(number(walked));
         let side_mm = (pixels * grid.row_mm * grid.col_mm).sqrt();
-        distances.push(number(walked * thickness / side_mm));
-        let from = walked.max(chain.next.abs_diff(chain.largest.0) as f64);
-        from_largest.push(number(from * thickness / side_mm));
+        distances[0].push(number(walked * thickness / side_mm));
+        let from_largest = walked.max(chain.next.abs_diff(chain.largest.0) as f64);
+        distances[1].push(number(from_largest * thickness / side_mm));
     }
     let device = context.networks.device();
     let join = |parts: &[Tensor]| Tensor::cat(parts, 0).to_device(device);
@@ -443,12 +450,13 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
         shape: join(&shapes),
         before_mask: masks.to_device(device),
         before_slice: join(&slices),
-        annotated_area: join(&areas),
+        largest_area: join(&areas[0]),
+        annotated_area: join(&areas[1]),
         annotated_mask: annotated(1),
         annotated_slice: annotated(0),
         steps: join(&steps),
-        distance: join(&distances),
-        distance_from_largest: join(&from_largest),
+        distance: join(&distances[0]),
+        distance_from_largest: join(&distances[1]),
         same: same_images(batch),
     }
 }
@@ -509,6 +517,15 @@ fn compose(
     outcomes
 }
 
+/// Quality that a chain which has stopped, or is sure of nothing, is taken to have.
+const LEAST_TRUST: f32 = 0.05;
+
+/// Weights of two estimates of one slice, 1 in all: nearness (0..1) times quality, both squared.
+fn trust(estimates: [(f32, f32); 2]) -> [f32; 2] {
+    let weights = estimates.map(|(nearness, quality)| (nearness * quality.max(LEAST_TRUST)).powi(2));
+    weights.map(|w| w / (weights[0] + weights[1]))
+}
+
 /// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
 fn blend(
     chains: &[&Chain],
@@ -526,14 +543,17 @@ fn blend(
     if old.has_start_mask && nearest > START_MASK_REACH {
         return None;
     }
-    let span = |c: &Chain| match (interval.lower, interval.upper) {
-        (Some(a), Some(b)) if chains.len() == 2 => 1.0 - slice.abs_diff(c.start) as f32 / (b - a) as f32,
-        _ => 1.0,
+    let own = |c: &Chain, span: usize| {
+        let nearness = 1.0 - slice.abs_diff(c.start) as f32 / span as f32;
+        (nearness, c.estimates.get(&slice).map_or(0.0, |e| e.quality))
+    };
+    let weights = match (interval.lower, interval.upper, chains) {
+        (Some(a), Some(b), [one, other]) => trust([own(one, b - a), own(other, b - a)]).to_vec(),
+        _ => vec![1.0; chains.len()],
     };
     let mut quality = 0.0;
     let mut parts: Vec<(&Plane, f32)> = Vec::new();
-    for chain in chains {
-        let weight = span(chain);
+    for (chain, weight) in chains.iter().zip(weights) {
         match chain.estimates.get(&slice) {
             Some(estimate) => {
                 parts.push((&estimate.plane, weight));
@@ -559,4 +579,19 @@ fn blend(
     }
     let whole: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
     Some((Plane::from_part(&whole, place), quality))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearer_and_the_better_is_trusted() {
+        assert_eq!(trust([(0.5, 0.8), (0.5, 0.8)]), [0.5, 0.5]);
+        // (3/4 * 1)² and (1/4 * 1)²: nine to one. Twice the quality: four to one.
+        assert!((trust([(0.75, 1.0), (0.25, 1.0)])[0] - 0.9).abs() < 1e-6);
+        assert!((trust([(0.5, 0.4), (0.5, 0.8)])[1] - 0.8).abs() < 1e-6);
+        // Neither says anything: the nearer one.
+        assert!((trust([(0.75, 0.0), (0.25, 0.0)])[0] - 0.9).abs() < 1e-6);
+    }
 }

@@ -100,7 +100,7 @@ pub struct mem3d_session_options {
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-    /// annotated slice with the target lies ahead. 0 for 0.7, -1 for no such test.
+    /// annotated slice with the target lies ahead. 0 for 0.85, -1 for no such test.
     pub least_presence: f64,
     /// Memory on a CUDA device: 0 to give it back to the device when the session is freed, 1 to leave it in libtorch's cache,
     /// from which the next session of this process takes it at once.

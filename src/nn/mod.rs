@@ -228,6 +228,8 @@ pub struct Expected {
     /// That slice itself, seen through the same region: `[N, 1, H, W]`, 0..1.
     pub before_slice: Tensor,
     /// Largest area of the target on an annotated slice, over the area of the region of interest: `[N, 1]`, f32.
+    pub largest_area: Tensor,
+    /// Its area on the annotated slice that the masks were carried from, the same.
     pub annotated_area: Tensor,
     /// Mask of the annotated slice that the masks were carried from, through a region of interest of its own: `[N, 1, H, W]`,
     /// f32, 0..1.
@@ -251,20 +253,19 @@ pub struct Expected {
 pub struct Judgement {
     /// Estimated IoU of each mask, `[N]`, f32, 0..1; an absent target counts as 0.
     pub quality: Tensor,
-    /// Estimated IoU of an empty mask in the place of each, the same.
-    pub empty_quality: Tensor,
-    /// Probability that the slice holds the target, `[N]`, f32, 0..1: whether masks are carried on.
+    /// Probability that the slice holds the target, `[N]`, f32, 0..1: whether masks are carried on. An empty mask is right where
+    /// it does not.
     pub presence: Tensor,
 }
 
 impl Judgement {
-    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (0.7, the engine's default threshold, at an IoU of
-    /// 0.35), a bad empty one for one of something.
+    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (0.85, the engine's default threshold, at an IoU
+    /// of 0.35), a bad empty one for one of something.
     pub fn from_iou(quality: Tensor, probability: &Tensor) -> Judgement {
         let filled = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
         let doubt: Tensor = 1.0 - &quality;
-        let presence = quality.pow_tensor_scalar(1.0 / 3.0).where_self(&filled, &doubt);
-        Judgement { empty_quality: 1.0 - &presence, presence, quality }
+        let presence = quality.pow_tensor_scalar(0.155).where_self(&filled, &doubt);
+        Judgement { presence, quality }
     }
 }
 

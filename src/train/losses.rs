@@ -2,8 +2,6 @@
 
 use tch::{Kind, Tensor};
 
-/// Weight of slices without target in the cross-entropy of presence: clips hold fewer of them than volumes do beyond a target.
-const ABSENT: f64 = 3.0;
 /// Probability of a label that the memory is certain of.
 const SURE: f64 = 1e-3;
 
@@ -92,8 +90,7 @@ pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor) -> (Tensor,
         _ => {
             let (presence, overlap) = (logits.select(2, 0), logits.select(2, 1));
             let overlaps = entropy(&overlap, iou, Some(present), tch::Reduction::Sum);
-            let weight = present * (1.0 - ABSENT) + ABSENT;
-            let fit = entropy(&presence, present, Some(&weight), tch::Reduction::Mean)
+            let fit = entropy(&presence, present, None, tch::Reduction::Mean)
                 + overlaps / present.sum(Kind::Float).clamp_min(1.0);
             (fit, presence.sigmoid() * overlap.sigmoid())
         }
@@ -176,8 +173,7 @@ mod tests {
         // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU is nobody's business.
         let logits = Tensor::from_slice(&[3f32.ln(), 0.0, -(3f32.ln()), 0.0]).reshape([1, 2, 2]);
         let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]));
-        // Absence counts three times.
-        let expected = (4f64 / 3.0).ln() * (1.0 + 3.0) / 2.0 + 2f64.ln();
+        let expected = (4f64 / 3.0).ln() + 2f64.ln();
         // Qualities 3/8 and 1/8 are apart by the half of the true difference that is asked for.
         assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
         assert!((quality.double_value(&[0, 0]) - 0.375).abs() < 1e-6);

@@ -5,7 +5,7 @@
 //! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
 //! refinement round: its mask is in memory, and the shape is expected between the two. In memory are the first slice, the one before and
 //! a random choice of those between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the
-//! second has a mask that was carried there, often a little damaged: only the memory knows what the target was.
+//! second has a mask that was carried there, often damaged as masks are after many slices: only the memory knows what the target was.
 //!
 //! Where the networks read labels from memory, these are held against the truth, too.
 
@@ -40,13 +40,13 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
     let first = first_masks(trainee, batch, &features, options, random);
-    let mut memories = vec![trainee.memorize(&features[0], &first)];
+    let mut memories = by_clip(trainee.memorize(&features[0], &first));
     let ahead = Ahead::choose(trainee, batch, &features, random);
     let mut before = first;
     let mut losses = vec![];
     for i in 1..t {
-        let memory = ahead.join(read_from(&memories, b, options.random_memory, random), i);
-        let start = Start { slices: &features[0], masks: &batch.mask(0), steps: &batch.steps_to(i) };
+        let memory = ahead.join(read_from(&memories, &vec![1; b as usize], options.random_memory, random), i);
+        let start = Start::alone(&features[0], &batch.mask(0), batch.steps_to(i));
         let expected = ahead.expected(&start, &before, &features[i as usize - 1], i);
         let (logits, readout) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
@@ -65,30 +65,36 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
         if i + 1 < t {
             before = logits.sigmoid();
             if i == 1 {
-                let carried = carried_masks(batch, random);
+                let carried = carried_masks(batch, &vec![false; b as usize], random);
                 let given = Tensor::from_slice(&batch.carried).view([-1, 1, 1, 1]).to_device(truth.device());
                 before = carried.where_self(&given, &before);
             }
-            memories.push(trainee.memorize(&features[i as usize], &before));
+            let new = trainee.memorize(&features[i as usize], &before);
+            memories.iter_mut().zip(new).for_each(|(memories, new)| memories.push(new));
         }
     }
     Tensor::stack(&losses, 0).sum(Kind::Float) / (t - 1) as f64
 }
 
-/// Masks `[B, 1, H, W]` that the second slices have when they were carried there: the truth, every other one a little damaged.
-pub(super) fn carried_masks(batch: &Batch, random: &Random) -> Tensor {
-    let carry = |n: i64| {
-        let truth = batch.mask(1).narrow(0, n, 1);
-        if chance(random, 0.5) { slightly_damaged(random, &truth) } else { truth }
+/// Masks `[B, 1, H, W]` of the second slices, in half of the clips the truth; otherwise a little damaged where the slice is annotated,
+/// and as masks are that were carried far where it is not.
+pub(super) fn carried_masks(batch: &Batch, annotated: &[bool], random: &Random) -> Tensor {
+    let carry = |(n, &annotated): (usize, &bool)| {
+        let truth = batch.mask(1).narrow(0, n as i64, 1);
+        match chance(random, 0.5) {
+            true if annotated => damaged(random, &truth, damage::slight),
+            true => damaged(random, &truth, damage::drifted),
+            false => truth,
+        }
     };
-    Tensor::cat(&(0..batch.clips()).map(carry).collect::<Vec<_>>(), 0)
+    Tensor::cat(&annotated.iter().enumerate().map(carry).collect::<Vec<_>>(), 0)
 }
 
-/// As a user may leave a slice. Not worse: what the target is, only the first slice says.
-fn slightly_damaged(random: &Random, mask: &Tensor) -> Tensor {
+/// A mask `[1, 1, H, W]` with damage done to it.
+fn damaged(random: &Random, mask: &Tensor, how: fn(&Random, &[f32], usize) -> Vec<f32>) -> Tensor {
     let side = mask.size()[2];
-    let slight = damage::slight(random, &array(mask), side as usize);
-    Tensor::from_slice(&slight).view([1, 1, side, side]).to_device(mask.device())
+    let damaged = how(random, &array(mask), side as usize);
+    Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(mask.device())
 }
 
 /// The clips of a batch whose last slice is annotated, too.
@@ -136,13 +142,34 @@ impl Ahead {
     }
 }
 
-/// The slices where clips start.
-pub(super) struct Start<'a> {
-    pub slices: &'a ImageFeatures,
-    /// Annotated masks `[B, 1, H, W]`.
-    pub masks: &'a Tensor,
+/// The annotated slices that masks are carried from.
+pub(super) struct Start {
+    /// The slices themselves `[B, 1, H, W]`.
+    pub slices: Tensor,
+    /// Their masks `[B, 1, H, W]`.
+    pub masks: Tensor,
     /// Slices from there to the query, and their distance over the side of the region, each `[B, 1]`.
-    pub steps: &'a [Tensor; 2],
+    pub steps: [Tensor; 2],
+    /// Area of the largest annotated mask over that of the region, and the distance from there, each `[B, 1]`.
+    pub largest: [Tensor; 2],
+}
+
+impl Start {
+    /// Of clips in which no other slice is annotated.
+    pub fn alone(slices: &ImageFeatures, masks: &Tensor, steps: [Tensor; 2]) -> Start {
+        let largest = [share(masks), steps[1].shallow_clone()];
+        Start { slices: middle(slices), masks: masks.shallow_clone(), steps, largest }
+    }
+}
+
+/// Share of the region that each mask takes, `[B, 1]`.
+pub(super) fn share(masks: &Tensor) -> Tensor {
+    masks.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+}
+
+/// The slices without their neighbours, `[B, 1, H, W]`.
+pub(super) fn middle(features: &ImageFeatures) -> Tensor {
+    features.slices.narrow(1, features.slices.size()[1] / 2, 1)
 }
 
 /// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask and steps that `after` gives for
@@ -164,17 +191,17 @@ pub(super) fn expect(
             Tensor::from_slice(&shape).view([1, 1, side, side])
         })
         .collect();
-    let middle = |f: &ImageFeatures| f.slices.narrow(1, f.slices.size()[1] / 2, 1);
     Expected {
         shape: Tensor::cat(&shapes, 0).to_device(masks.device()),
         before_mask: masks,
         before_slice: middle(before),
-        annotated_area: start.masks.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+        largest_area: start.largest[0].shallow_clone(),
+        annotated_area: share(&start.masks),
         annotated_mask: start.masks.shallow_clone(),
-        annotated_slice: middle(start.slices),
+        annotated_slice: start.slices.shallow_clone(),
         steps: start.steps[0].shallow_clone(),
         distance: start.steps[1].shallow_clone(),
-        distance_from_largest: start.steps[1].shallow_clone(),
+        distance_from_largest: start.largest[1].shallow_clone(),
         same,
     }
 }
@@ -194,18 +221,21 @@ pub(super) fn of_slice(all: &ImageFeatures, i: i64, b: i64, t: i64) -> ImageFeat
     }
 }
 
-/// The memory each clip reads: the first slice's, the previous one's, and all or some of those between.
-pub(super) fn read_from(memories: &[Vec<Memory>], clips: i64, some: bool, random: &Random) -> Vec<Memory> {
-    let last = memories.len() - 1;
-    (0..clips as usize)
-        .map(|n| {
-            let kept: Vec<&Memory> = (0..=last)
-                .filter(|&k| k == 0 || k == last || !some || chance(random, 0.5))
-                .map(|k| &memories[k][n])
-                .collect();
-            Memory::join(&kept[..1], &kept[1..])
-        })
-        .collect()
+/// Lists that begin with the memory of each clip's first slice.
+pub(super) fn by_clip(first: Vec<Memory>) -> Vec<Vec<Memory>> {
+    first.into_iter().map(|memory| vec![memory]).collect()
+}
+
+/// What each clip reads of its memories: the first ones, which are annotated (their number by clip), the last, and all or some of those
+/// between.
+pub(super) fn read_from(memories: &[Vec<Memory>], annotated: &[usize], some: bool, random: &Random) -> Vec<Memory> {
+    let of_clip = |(memories, &annotated): (&Vec<Memory>, &usize)| {
+        let last = memories.len() - 1;
+        let wanted = (0..=last).filter(|&k| k < annotated || k == last || !some || chance(random, 0.5));
+        let kept: Vec<&Memory> = wanted.map(|k| &memories[k]).collect();
+        Memory::join(&kept[..annotated], &kept[annotated..])
+    };
+    memories.iter().zip(annotated).map(of_clip).collect()
 }
 
 /// Masks `[B, 1, H, W]` to memorize with the first slice.
@@ -224,7 +254,7 @@ fn first_masks(
             let last = batch.length() - 1;
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
             let mask = batch.mask(last);
-            let start = Start { slices: &features[last as usize], masks: &mask, steps: &batch.steps_to(last) };
+            let start = Start::alone(&features[last as usize], &mask, batch.steps_to(last));
             let expected = expect(&start, &mask, &features[last as usize], &|_| None);
             trainee.segment(&features[0], &memory, &expected).0.sigmoid()
         })
@@ -240,7 +270,8 @@ fn first_masks(
                     // An own mask that missed the target says nothing about it.
                     if dice(&own, &truth).double_value(&[0]) > 0.4 { own } else { truth }
                 }
-                (2, _) => slightly_damaged(random, &truth),
+                // As a user may leave a slice. Not worse: what the target is, only the first slice says.
+                (2, _) => damaged(random, &truth, damage::slight),
                 _ => truth,
             }
         })
@@ -273,7 +304,7 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                     _ => Memory::join(&[&memories[0][k]], &[]),
                 })
                 .collect();
-            let start = Start { slices: &of_slice(&all, 0, b, t), masks: &batch.mask(0), steps: &batch.steps_to(i) };
+            let start = Start::alone(&of_slice(&all, 0, b, t), &batch.mask(0), batch.steps_to(i));
             let expected = expect(&start, &before, &of_slice(&all, i - 1, b, t), &|_| None);
             let probability = trainee.segment(&features, &memory, &expected).0.sigmoid();
             let truth = batch.mask(i);

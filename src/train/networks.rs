@@ -193,7 +193,7 @@ impl Trainee for CompactTrainee {
     }
 
     fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor {
-        let [logits, _] = self.nets.quality_head.forward(features, readout, probability, expected);
+        let logits = self.nets.quality_head.forward(features, readout, probability, expected);
         f32(&logits)
     }
 

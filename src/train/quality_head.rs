@@ -2,14 +2,15 @@
 //! of masks of every quality.
 //!
 //! A clip starts at an annotated slice; its next slices follow it, or lie together anywhere from there to just beyond the end of the
-//! target, and the first of these has a mask that was carried there. Bad masks come about as they do in use: the mask drifts on its
-//! own, and in two thirds of the clips some masks are replaced by damaged ones, missed and leaked ones included. Beyond the end the
-//! mask before stays the last one of the target in half of the clips, as when the engine calls the slices empty.
+//! target, and the first of these has a mask that was carried there or, in half of the clips, was annotated, too. Bad masks come
+//! about as they do in use: the mask drifts on its own, and in two fifths of the clips some masks are replaced by damaged ones, missed
+//! and leaked ones included; more, and estimates would be too low for masks in use. Beyond the end the mask before stays the last
+//! one of the target in half of the clips, as when the engine calls the slices empty.
 
 use super::batch::{Batch, array};
 use super::damage;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{Start, carried_masks, expect, of_slice, read_from};
+use super::memory_net::{Start, by_clip, carried_masks, expect, middle, of_slice, read_from, share};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
@@ -17,7 +18,9 @@ use crate::nn::{Expected, ImageFeatures};
 use tch::{Kind, Tensor};
 
 /// Share of clips with damaged masks, and of the masks in these that are.
-const DAMAGED: [f64; 2] = [0.67, 0.35];
+const DAMAGED: [f64; 2] = [0.4, 0.35];
+/// Share of slices with target that are called empty.
+const WRONG: f64 = 0.08;
 
 /// Loss of a batch of at least three slices, with the head's graph; qualities and true IoUs `[B, T - 2]`.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
@@ -52,18 +55,25 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let first = batch.mask(0);
     let start = of_slice(&all, 0, b, t);
+    let annotated = twice_annotated(batch, random);
+    let mut before = carried_masks(batch, &annotated, random);
     let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED[0])).collect();
-    let mut before = carried_masks(batch, random);
     let mut before_slices = of_slice(&all, 1, b, t);
-    let mut memories =
-        vec![trainee.memorize(&of_slice(&all, 0, b, t), &first), trainee.memorize(&before_slices, &before)];
+    let mut memories = by_clip(trainee.memorize(&start, &first));
+    let carried = trainee.memorize(&before_slices, &before);
+    memories.iter_mut().zip(carried).for_each(|(memories, carried)| memories.push(carried));
+    let numbers: Vec<usize> = annotated.iter().map(|&twice| 1 + usize::from(twice)).collect();
+    let starts = Starts {
+        slices: [middle(&start), middle(&before_slices)],
+        masks: [first, before.shallow_clone()],
+        twice: Tensor::from_slice(&annotated).view([-1, 1]).to_device(before.device()),
+    };
     let recognised: Vec<bool> = (0..b).map(|_| chance(random, 0.5)).collect();
     let mut seen = vec![];
     for i in 2..t {
         let features = of_slice(&all, i, b, t);
-        let start = Start { slices: &start, masks: &first, steps: &batch.steps_to(i) };
-        let expected = expect(&start, &before, &before_slices, &|_| None);
-        let (logits, readout) = trainee.segment(&features, &read_from(&memories, b, true, random), &expected);
+        let expected = expect(&starts.of(batch, i), &before, &before_slices, &|_| None);
+        let (logits, readout) = trainee.segment(&features, &read_from(&memories, &numbers, true, random), &expected);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {
@@ -78,19 +88,63 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
             })
             .collect();
         let probability = Tensor::cat(&masks, 0);
-        // What the engine makes of it: an empty slice, where it sees that the target is gone.
+        // What the engine makes of it: an empty slice, which nothing is remembered of, where it sees that the target is gone, and
+        // sometimes where it is wrong.
         let truth = batch.mask(i);
-        let empty = |n: i64| recognised[n as usize] && truth.get(n).max().double_value(&[]) < 0.5;
-        let choose = |kept: &Tensor, new: &Tensor| {
-            let parts: Vec<Tensor> = (0..b).map(|n| if empty(n) { kept } else { new }.narrow(0, n, 1)).collect();
-            Tensor::cat(&parts, 0)
+        let gone = |n: i64| match truth.get(n).max().double_value(&[]) < 0.5 {
+            true => recognised[n as usize],
+            false => chance(random, WRONG),
         };
-        memories.push(trainee.memorize(&features, &choose(&probability.zeros_like(), &probability)));
+        let empty: Vec<bool> = (0..b).map(gone).collect();
+        let choose = |kept: &Tensor, new: &Tensor| {
+            let part = |n: i64| if empty[n as usize] { kept } else { new }.narrow(0, n, 1);
+            Tensor::cat(&(0..b).map(part).collect::<Vec<_>>(), 0)
+        };
+        let new = trainee.memorize(&features, &probability);
+        for ((memories, new), _) in memories.iter_mut().zip(new).zip(&empty).filter(|(_, empty)| !**empty) {
+            memories.push(new);
+        }
         before = choose(&before, &probability);
         before_slices.slices = choose(&before_slices.slices, &features.slices);
         seen.push(Seen { features, readout, probability, expected });
     }
     seen
+}
+
+/// Clips whose second slice, elsewhere than the first, is annotated, too.
+fn twice_annotated(batch: &Batch, random: &Random) -> Vec<bool> {
+    let elsewhere = |n: i64| batch.steps.double_value(&[n, 1]) > 0.0;
+    (0..batch.clips()).map(|n| chance(random, 0.5) && elsewhere(n)).collect()
+}
+
+/// The first two slices of clips, and in which of them both are annotated.
+struct Starts {
+    /// Each `[B, 1, H, W]`.
+    slices: [Tensor; 2],
+    /// Each `[B, 1, H, W]`.
+    masks: [Tensor; 2],
+    /// `[B, 1]`, bool.
+    twice: Tensor,
+}
+
+impl Starts {
+    /// Where masks of slice `i` were carried from: the nearer annotated slice.
+    fn of(&self, batch: &Batch, i: i64) -> Start {
+        let second = |second: &Tensor, first: &Tensor| {
+            let twice = if first.dim() == 4 { self.twice.view([-1, 1, 1, 1]) } else { self.twice.shallow_clone() };
+            second.where_self(&twice, first)
+        };
+        let from_first = batch.steps_to(i);
+        let from_second = [&from_first[0] - batch.steps.narrow(1, 1, 1), &from_first[1] - &batch.steps_to(1)[1]];
+        let areas = self.masks.each_ref().map(share);
+        let larger = self.twice.logical_and(&areas[1].gt_tensor(&areas[0]));
+        Start {
+            slices: second(&self.slices[1], &self.slices[0]),
+            masks: second(&self.masks[1], &self.masks[0]),
+            steps: [0, 1].map(|k: usize| second(&from_second[k], &from_first[k])),
+            largest: [areas[1].where_self(&larger, &areas[0]), from_second[1].where_self(&larger, &from_first[1])],
+        }
+    }
 }
 
 fn damaged(random: &Random, mask: &Tensor, softness: f32) -> Tensor {
@@ -99,4 +153,45 @@ fn damaged(random: &Random, mask: &Tensor, softness: f32) -> Tensor {
     let mut damaged = damage::any(random, &hard, side as usize);
     blur(&mut damaged, side as usize, softness);
     Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(mask.device())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn masks_come_from_the_nearer_annotated_slice() {
+        // Two clips of slices 0, 4, 5, a quarter of the region apart; 1 pixel of 4 on the first slice, 2 on the second.
+        let slice = |n: f32| Tensor::from_slice(&[n, n, n, n]).view([1, 1, 1, 2, 2]);
+        let images = Tensor::cat(&[slice(0.1), slice(0.2), slice(0.3)], 1);
+        let mask = |v: [f32; 4]| Tensor::from_slice(&v).view([1, 1, 1, 2, 2]);
+        let masks =
+            Tensor::cat(&[mask([1.0, 0.0, 0.0, 0.0]), mask([1.0, 1.0, 0.0, 0.0]), mask([1.0, 0.0, 0.0, 0.0])], 1);
+        let twice = |t: &Tensor| Tensor::cat(&[t, t], 0);
+        let batch = Batch {
+            images: twice(&images.unsqueeze(2)),
+            masks: twice(&masks),
+            steps: twice(&Tensor::from_slice(&[0f32, 4.0, 5.0]).view([1, 3])),
+            step: Tensor::from_slice(&[0.25f32, 0.25]).view([2, 1]),
+            carried: vec![true, true],
+        };
+        let starts = Starts {
+            slices: [0, 1].map(|t| batch.images.select(1, t).select(1, 0)),
+            masks: [0, 1].map(|t| batch.mask(t)),
+            twice: Tensor::from_slice(&[false, true]).view([2, 1]).to_device(Device::Cpu),
+        };
+        let Start { slices, masks, steps: [steps, distance], largest: [area, from_largest] } = starts.of(&batch, 2);
+        let values = |t: &Tensor| Vec::<f32>::try_from(t.contiguous().view([-1])).unwrap();
+        assert_eq!(values(&steps), [5.0, 1.0]);
+        assert_eq!(values(&distance), [1.25, 0.25]);
+        assert_eq!(values(&share(&masks)), [0.25, 0.5]);
+        assert_eq!(values(&slices)[3..5], [0.1, 0.2]);
+        // The second is the larger one where it is annotated.
+        assert_eq!((values(&area), values(&from_largest)), (vec![0.25, 0.5], vec![1.25, 0.25]));
+        let turned = Starts { masks: [batch.mask(1), batch.mask(0)], ..starts };
+        let Start { steps: [_, distance], largest: [area, from_largest], .. } = turned.of(&batch, 2);
+        assert_eq!(values(&distance), [1.25, 0.25]);
+        assert_eq!((values(&area), values(&from_largest)), (vec![0.5, 0.5], vec![1.25, 1.25]));
+    }
 }

@@ -7,7 +7,7 @@ use super::windows::{largest, smallest};
 use tch::{Kind, Tensor};
 
 /// Numbers a slice.
-pub(super) const EVIDENCE: i64 = 11;
+pub(super) const EVIDENCE: i64 = 14;
 /// Largest logarithm of a ratio of areas.
 const LARGEST: f64 = 4.0;
 /// Side of the ring around a mask, pixels at half resolution, both sides of its border together.
@@ -30,43 +30,59 @@ struct Look {
 }
 
 /// Overlap of the intensities' histograms (0 to 1), mean logarithm of how much more they are like the inside than the surroundings
-/// before, logarithms of the ratios of areas to the slice before and to the annotated one (targets taper off), contrast now and
-/// before, change of the sharpness of the outline (-1 to 1); overlap and likeness once more, with the annotated slice; logarithms
-/// of the slices from there, and of the distance over the diameter that the target has where it is largest. All once more with
-/// slices and distance from where that is.
+/// before; logarithms of the ratios of areas to the slice before, to the annotated slice that masks were carried from, and to the
+/// largest annotated (targets taper off); contrast now and before, change of the sharpness of the outline (-1 to 1); overlap and
+/// likeness once more, with the annotated slice; logarithms of the slices from there, and over the diameter that the target has where
+/// it is largest, of the distances from there and from where that is; what is left of the largest area if it goes on shrinking as an
+/// ellipsoid's slices do (1 to -1, below 0 beyond its end).
 ///
 /// # Shapes
-/// `slice`, `mask` (0..1): `[N, 1, H, W]` / two of `[N, 11]`, f32.
-pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> [Tensor; 2] {
+/// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 14]`, f32.
+pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Tensor {
     let (now, before) = (Look::new(slice, mask), Look::new(&expected.before_slice, &expected.before_mask));
     let annotated_look = Look::new(&expected.annotated_slice, &expected.annotated_mask);
     let [overlap, likeness] = now.compare(&before);
     let [overlap_annotated, likeness_annotated] = now.compare(&annotated_look);
     let ratio = |to: &Tensor| ((&now.area + 1.0) / (to + 1.0)).log().clamp(-LARGEST, LARGEST);
-    let annotated = &expected.annotated_area * now.inside.size()[1] as f64;
+    let pixels = now.inside.size()[1] as f64;
+    let diameter = (&expected.largest_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
+    let diameters = |distance: &Tensor| (distance / &diameter).clamp_min(1e-3).log();
+    let of_annotated = ratio(&(&expected.annotated_area * pixels));
+    let steps = expected.steps.clamp_min(1.0).log();
+    let distances = [&expected.distance, &expected.distance_from_largest].map(diameters);
     let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
-    let (of_before, of_annotated) = (ratio(&before.area), ratio(&annotated));
-    let diameter = (&expected.annotated_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
-    let all_but_way = Tensor::cat(
+    Tensor::cat(
         &[
-            overlap,
-            likeness,
-            of_before,
-            of_annotated,
-            now.contrast,
-            before.contrast,
-            change,
-            overlap_annotated,
-            likeness_annotated,
+            &overlap,
+            &likeness,
+            &ratio(&before.area),
+            &of_annotated,
+            &ratio(&(&expected.largest_area * pixels)),
+            &now.contrast,
+            &before.contrast,
+            &change,
+            &overlap_annotated,
+            &likeness_annotated,
+            &steps,
+            &distances[0],
+            &distances[1],
+            &left(expected),
         ],
         1,
-    );
-    [&expected.distance, &expected.distance_from_largest].map(|distance| {
-        // As many more slices as it is farther.
-        let steps = (&expected.steps * distance / &expected.distance).clamp_min(1.0).log();
-        let distance = (distance / &diameter).clamp_min(1e-3).log();
-        Tensor::cat(&[&all_but_way, &steps, &distance], 1)
-    })
+    )
+}
+
+/// Areas of an ellipsoid's slices are A (1 - z² / h²): known at the largest annotated slice (z = 0) and at the one that masks were
+/// carried from, continued to the query. 1 when that is the largest itself, or as large.
+fn left(expected: &Expected) -> Tensor {
+    let way = &expected.distance_from_largest;
+    let known = (way - &expected.distance).clamp_min(1e-3);
+    let shrunk = 1.0 - (&expected.annotated_area / &expected.largest_area.clamp_min(1e-6)).clamp(0.0, 1.0);
+    let farther: Tensor = (way / &known).square() * shrunk;
+    // Nothing is known of how it shrinks where masks came from the largest.
+    let apart = (way - &expected.distance).gt(2e-3).to_kind(Kind::Float);
+    let left: Tensor = 1.0 - farther * apart;
+    left.clamp(-1.0, 1.0)
 }
 
 impl Look {
@@ -122,38 +138,46 @@ mod tests {
         let present = map(&|r, c| if inside(r, c) { 0.8 } else { 0.2 });
         let gone = map(&|_, _| 0.2);
         let at = |t: &Tensor, i: i64| t.double_value(&[0, i]);
-        let expected = Expected {
+        // Of 24 x 24 pixels at half resolution.
+        let pixels = |n: f32| Tensor::from_slice(&[n / 576.0]).view([1, 1]);
+        let carried = |annotated: f32, from_largest: f32| Expected {
             shape: mask.shallow_clone(),
             before_mask: mask.shallow_clone(),
             before_slice: present.shallow_clone(),
-            // Of 24 x 24 pixels at half resolution: 127, with one more 128.
-            annotated_area: Tensor::from_slice(&[127f32 / 576.0]).view([1, 1]),
+            largest_area: pixels(127.0),
+            annotated_area: pixels(annotated),
             annotated_mask: mask.shallow_clone(),
             annotated_slice: gone.shallow_clone(),
             steps: Tensor::from_slice(&[4f32]).view([1, 1]),
             distance: Tensor::from_slice(&[0.5f32]).view([1, 1]),
-            distance_from_largest: Tensor::from_slice(&[1.5f32]).view([1, 1]),
+            distance_from_largest: Tensor::from_slice(&[from_largest]).view([1, 1]),
             same: vec![0],
         };
-        let [same, from_largest] = evidence(&present, &mask, &expected);
+        let expected = carried(31.0, 1.5);
+        let same = evidence(&present, &mask, &expected);
         assert_eq!(same.size(), [1, EVIDENCE]);
-        assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 2).abs() < 1e-6 && at(&same, 6).abs() < 1e-6);
-        assert!(at(&same, 1) > 2.0 && (at(&same, 3) - (65.0f64 / 128.0).ln()).abs() < 1e-5);
+        assert!((at(&same, 0) - 1.0).abs() < 1e-5 && at(&same, 2).abs() < 1e-6 && at(&same, 7).abs() < 1e-6);
+        assert!(at(&same, 1) > 2.0);
+        assert!((at(&same, 3) - (65.0f64 / 32.0).ln()).abs() < 1e-5);
+        assert!((at(&same, 4) - (65.0f64 / 128.0).ln()).abs() < 1e-5);
         // The annotated slice, of one grey, has nothing as bright: 64 pixels inside and 132 in the ring say how unlikely that is.
-        assert!(at(&same, 7) < 0.1 && (at(&same, 8) - (132.96f64 / 64.96).ln()).abs() < 1e-2);
-        // Half a side away from a disc of 127 / 576 of the area, which is 0.530 of the side wide.
-        assert!((at(&same, 9) - 4f64.ln()).abs() < 1e-6 && (at(&same, 10) - (0.5f64 / 0.531).ln()).abs() < 1e-3);
-        assert!((at(&from_largest, 10) - at(&same, 10) - 3f64.ln()).abs() < 1e-5);
-        assert!((at(&from_largest, 9) - at(&same, 9) - 3f64.ln()).abs() < 1e-5);
-        assert!(from_largest.narrow(1, 0, EVIDENCE - 2) == same.narrow(1, 0, EVIDENCE - 2));
-        assert!(at(&same, 4) > 1.0 && (at(&same, 4) - at(&same, 5)).abs() < 1e-6);
-        let [ended, _] = evidence(&gone, &mask, &expected);
-        assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 4).abs() < 0.01 && at(&ended, 6) < -0.8);
+        assert!(at(&same, 8) < 0.1 && (at(&same, 9) - (132.96f64 / 64.96).ln()).abs() < 1e-2);
+        // Half a side away from a disc of 127 / 576 of the area, which is 0.530 of the side wide, and three times as far.
+        assert!((at(&same, 10) - 4f64.ln()).abs() < 1e-6 && (at(&same, 11) - (0.5f64 / 0.531).ln()).abs() < 1e-3);
+        assert!((at(&same, 12) - at(&same, 11) - 3f64.ln()).abs() < 1e-5);
+        // 31 / 127 of the area after 1 of 1.5: 1 - 96 / 127 * 2.25.
+        assert!((at(&same, 13) + 89.0 / 127.0).abs() < 1e-5);
+        // Nothing is known when masks come from the largest, nothing shrinks from one as large, and nothing is less than nothing.
+        let [alone, as_large, long_gone] = [(31.0, 0.5), (127.0, 1.5), (0.0, 0.7)].map(|(a, d)| left(&carried(a, d)));
+        assert_eq!([at(&alone, 0), at(&as_large, 0), at(&long_gone, 0)], [1.0, 1.0, -1.0]);
+        assert!(at(&same, 5) > 1.0 && (at(&same, 5) - at(&same, 6)).abs() < 1e-6);
+        let ended = evidence(&gone, &mask, &expected);
+        assert!(at(&ended, 0) < 0.1 && at(&ended, 1) < -2.0 && at(&ended, 5).abs() < 0.01 && at(&ended, 7) < -0.8);
         // Half as large in every direction: a quarter of the area, 17 and 65 pixels with one more each.
         let small = map(&|r, c| f32::from((20..28).contains(&r) && (20..28).contains(&c)));
-        let [shrunk, _] = evidence(&present, &small, &expected);
+        let shrunk = evidence(&present, &small, &expected);
         assert!((at(&shrunk, 2) - (17.0f64 / 65.0).ln()).abs() < 1e-5);
-        let [empty, _] = evidence(&present, &mask.zeros_like(), &expected);
+        let empty = evidence(&present, &mask.zeros_like(), &expected);
         assert!(Vec::<f32>::try_from(empty.view([-1])).unwrap().iter().all(|v| v.is_finite()));
     }
 }

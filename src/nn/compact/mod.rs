@@ -298,11 +298,9 @@ impl Networks for Compact {
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Judgement {
         let head = &self.nets.quality_head;
         let logits = head.forward(features, &segmented.readout, &segmented.probability, expected);
-        let [near, from_largest] = logits.map(|t| f32(&t).sigmoid());
-        // Whether to go on is asked of the distance from the target's middle; how good a mask is, of the way it has come.
-        let presence = near.select(1, 0);
-        let empty_quality = 1.0 - &presence;
-        Judgement { quality: presence * near.select(1, 1), empty_quality, presence: from_largest.select(1, 0) }
+        let probabilities = f32(&logits).sigmoid();
+        let [presence, overlap] = [0, 1].map(|i| probabilities.select(1, i));
+        Judgement { quality: &presence * overlap, presence }
     }
 }
 
@@ -339,7 +337,8 @@ mod tests {
             shape: noise(shape, 9) * 2.0 - 1.0,
             before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
             before_slice: noise(shape, 11),
-            annotated_area: noise(&[shape[0], 1], 12),
+            largest_area: noise(&[shape[0], 1], 12),
+            annotated_area: noise(&[shape[0], 1], 17),
             annotated_mask: noise(shape, 13).ge(0.5).to_kind(Kind::Float),
             annotated_slice: noise(shape, 14),
             steps: noise(&[shape[0], 1], 15) * 9.0 + 1.0,
@@ -355,6 +354,7 @@ mod tests {
             shape: one(&all.shape),
             before_mask: one(&all.before_mask),
             before_slice: one(&all.before_slice),
+            largest_area: one(&all.largest_area),
             annotated_area: one(&all.annotated_area),
             annotated_mask: one(&all.annotated_mask),
             annotated_slice: one(&all.annotated_slice),
@@ -482,7 +482,7 @@ mod tests {
         let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected);
         let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &expected);
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
-        (logits.mean(Kind::Float) + quality[0].mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
+        (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
         for (name, t) in weights.trainable() {
             let g = t.grad();
             assert!(g.defined(), "{name} has no gradient");

@@ -53,15 +53,14 @@ impl QualityHead {
     }
 
     /// # Shapes
-    /// `readout`: `[N, CV + 7, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / two times logits `[N, 2]`:
-    /// by the distance from the annotated slice that masks were carried from, and from the one where the target is largest.
+    /// `readout`: `[N, CV + 7, h, w]`, what the decoder tells included; `probability`: `[N, 1, H, W]` / logits `[N, 2]`.
     pub fn forward(
         &self,
         features: &ImageFeatures,
         readout: &Tensor,
         probability: &Tensor,
         expected: &Expected,
-    ) -> [Tensor; 2] {
+    ) -> Tensor {
         let f8 = &features.skips[2];
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
         let evidence = evidence(&slice, probability, expected);
@@ -78,11 +77,9 @@ impl QualityHead {
         let x = Tensor::cat(&[x, raw], 1);
         let inside = sum(&(&x * &mask)) / &area;
         let whole = x.mean_dim(dims.as_slice(), false, None::<Kind>);
-        evidence.map(|evidence| {
-            let x = Tensor::cat(&[&inside, &whole, &evidence.to_kind(f8.kind())], 1);
-            let x = self.linears[0].forward(&x).relu();
-            let x = self.linears[1].forward(&x).relu();
-            self.linears[2].forward(&x)
-        })
+        let x = Tensor::cat(&[inside, whole, evidence.to_kind(f8.kind())], 1);
+        let x = self.linears[0].forward(&x).relu();
+        let x = self.linears[1].forward(&x).relu();
+        self.linears[2].forward(&x)
     }
 }

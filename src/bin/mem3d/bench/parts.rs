@@ -65,6 +65,7 @@ pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) ->
         shape: image(1) * 2.0 - 1.0,
         before_mask: mask.shallow_clone(),
         before_slice: image(1),
+        largest_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
         annotated_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
         annotated_mask: mask.shallow_clone(),
         annotated_slice: image(1),
