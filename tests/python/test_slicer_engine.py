@@ -132,12 +132,13 @@ def test_a_helper_that_cannot_start():
         broken.start(Settings(modelPath="random:1"))
 
 
-def test_threads_of_the_helper_wait_asleep_unless_told_otherwise(monkeypatch):
-    tell = "import os, sys; sys.exit('waits ' + os.environ['OMP_WAIT_POLICY'])"
-    for given, expected in (None, "PASSIVE"), ("ACTIVE", "ACTIVE"):
-        if given:
-            monkeypatch.setenv("OMP_WAIT_POLICY", given)
-        with pytest.raises(HelperDiedError, match="waits " + expected):
+def test_threads_of_the_helper_soon_wait_asleep_unless_told_otherwise(monkeypatch):
+    tell = "import os, sys; sys.exit('spins ' + os.environ.get('GOMP_SPINCOUNT', 'as it likes'))"
+    for name, value, expected in (None, None, "5000"), ("GOMP_SPINCOUNT", "7", "7"), ("OMP_WAIT_POLICY", "ACTIVE", "as it likes"):
+        monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+        if name:
+            monkeypatch.setenv(name, value)
+        with pytest.raises(HelperDiedError, match="spins " + expected):
             HelperEngine([sys.executable, "-c", tell]).start(Settings(modelPath="random:1"))
 
 
