@@ -204,11 +204,13 @@ fn start_chains(
         if targets.is_empty() {
             continue;
         }
-        // An annotated slice without target is seen through the region of the nearest one that has it.
-        let nearest = |k: usize| *targets.iter().min_by_key(|(j, _)| j.abs_diff(k)).expect("there is a target").1;
+        // Those without target are not memorized: networks learn from slices with it, and take of one without that there is none
+        // anywhere.
         let wanted: Vec<(usize, Roi)> =
-            masks.iter().map(|(k, _)| (*k, rois.choose(segment, *k, nearest(*k), None))).collect();
-        let memorized = memorize_masks(context, axis, &wanted, &masks, &grid)?;
+            targets.iter().map(|(k, target)| (*k, rois.choose(segment, *k, *target, None))).collect();
+        let with_target: Vec<&[u8]> =
+            masks.iter().filter(|(k, _)| targets.contains_key(k)).map(|(_, m)| m.as_slice()).collect();
+        let memorized = memorize_masks(context, axis, &wanted, &with_target, &grid)?;
         for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
             let reach = if segment_state.has_start_mask { START_MASK_REACH } else { usize::MAX };
             let up = interval.lower.filter(|_| options.direction != Direction::Down);
@@ -228,9 +230,7 @@ fn start_chains(
                     left: length.min(reach),
                     bank: {
                         let all = context.options.memorize_annotated;
-                        // Networks learn from annotated slices with target: of one without they take that there is none anywhere.
-                        let read =
-                            memorized.iter().filter(|m| targets.contains_key(&m.slice) && (all || m.slice == start));
+                        let read = memorized.iter().filter(|m| all || m.slice == start);
                         MemoryBank::new(read.map(|m| (m.slice, &m.memory)), context.options.max_memory_slices)
                     },
                     memorized: wanted.iter().copied().collect(),
@@ -269,12 +269,12 @@ struct Memorized {
     look: [Tensor; 2],
 }
 
-/// Memorizes the annotated slices.
+/// Memorizes annotated slices through their regions, `masks` in the same order.
 fn memorize_masks(
     context: &mut Context,
     axis: SliceAxis,
     wanted: &[(usize, Roi)],
-    masks: &[(usize, Vec<u8>)],
+    masks: &[&[u8]],
     grid: &SliceGrid,
 ) -> Result<Vec<Memorized>> {
     let size = context.size();
@@ -286,7 +286,7 @@ fn memorize_masks(
         let inputs: Vec<Tensor> = wanted
             .iter()
             .zip(masks)
-            .map(|((_, roi), (_, m))| {
+            .map(|((_, roi), m)| {
                 super::roi::resize(&roi.crop(m, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size)
             })
             .collect();

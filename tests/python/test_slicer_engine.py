@@ -134,9 +134,10 @@ def test_a_helper_that_cannot_start():
 
 def test_threads_of_the_helper_soon_wait_asleep_unless_told_otherwise(monkeypatch):
     tell = "import os, sys; sys.exit('spins ' + os.environ.get('GOMP_SPINCOUNT', 'as it likes'))"
-    for name, value, expected in (None, None, "5000"), ("GOMP_SPINCOUNT", "7", "7"), ("OMP_WAIT_POLICY", "ACTIVE", "as it likes"):
-        monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-        if name:
+    for given, expected in ({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "as it likes"):
+        for name in "GOMP_SPINCOUNT", "OMP_WAIT_POLICY":
+            monkeypatch.delenv(name, raising=False)
+        for name, value in given.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(HelperDiedError, match="spins " + expected):
             HelperEngine([sys.executable, "-c", tell]).start(Settings(modelPath="random:1"))
