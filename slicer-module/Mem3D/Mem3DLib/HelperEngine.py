@@ -27,6 +27,7 @@ class HelperEngine:
         self._channel = None
         self._shared = None
         self._stderr = deque(maxlen=20)
+        self._collector = None
 
     def start(self, settings):
         """Starts the process and loads library and model there; gives what Engine.start() gives."""
@@ -48,7 +49,8 @@ class HelperEngine:
                 "or repair the installation of Slicer." % (self._command[0], error)
             ) from error
         self._channel = Channel(self._process.stdout, self._process.stdin)
-        threading.Thread(target=self._collect, args=(self._process.stderr,), daemon=True).start()
+        self._collector = threading.Thread(target=self._collect, args=(self._process.stderr,), daemon=True)
+        self._collector.start()
         return self._ask("start", (), settings._asdict())
 
     def openSession(self, volume, geometry, options):
@@ -118,6 +120,8 @@ class HelperEngine:
                 reason = "signal %d" % -code
             if -code == getattr(signal, "SIGKILL", 9):
                 reason += ": often the system had no memory left"
+        # What it said last may still be on its way. A child of its own may hold the pipe open: not for ever.
+        self._collector.join(timeout=2)
         last = "".join(self._stderr).strip()
         return HelperDiedError(
             "The engine's helper process ended (%s). What you drew is kept: draw again, and it is started again with "
