@@ -13,7 +13,7 @@ use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
 use super::roi::{Roi, SliceGrid, paste_all, see_all};
 use super::rois::Rois;
-use super::shape::{self, Shape};
+use super::shape::{self, Shape, Way};
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
 use crate::nn::{Expected, ImageFeatures, Memory, Segmented};
@@ -424,7 +424,8 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
             chain.after_shape = Some((chain.roi, Shape::new(&values(&see_all(&[(plane, chain.roi)], size)), side)));
         }
         let after = chain.after.as_ref().zip(chain.after_shape.as_ref());
-        let after = after.map(|((k, _), (_, shape))| (shape, k.abs_diff(chain.next)));
+        let way = |ahead: usize| Way { walked: chain.next.abs_diff(chain.start), left: ahead.abs_diff(chain.next) };
+        let after = after.map(|((k, _), (_, shape))| (shape, way(*k)));
         let shape = shape::towards(mask, after, side);
         shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.

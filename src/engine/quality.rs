@@ -1,35 +1,95 @@
 //! Quality per slice, and the slice to correct next (paper §2.3, made to weigh what a correction gains).
 
-/// Share of a slice's error that a correction `d` slices away is expected to mend is `REACH` to the power `d`.
-const REACH: f64 = 0.8;
-/// Slices farther away than this are not counted: `REACH` to this power is under 2 %.
-const FARTHEST: usize = 18;
+/// Quality of the slice beside an annotated one, and of that 20 slices away, where nothing is known of it.
+const USUAL: [f64; 2] = [0.8, 0.3];
+/// Least logarithm of the quality lost a slice: masks never get better with the distance.
+const LEAST_LOSS: f64 = 0.002;
 
-/// Expected gain of a correction of each slice, voxels: its own expected error, and a share of its neighbours' that
-/// falls with distance, up to the annotated slices on both sides (a correction changes nothing beyond them).
+/// Expected gain of a correction of each slice, voxels: what its own mask lacks, and what masks carried on from it would be
+/// better by than those that are there, up to the annotated slices on both sides (a correction changes nothing beyond them).
 ///
-/// The expected error of a slice is (1 - quality) times the area that the target should have there: the larger of its
-/// own mask and the mean of its neighbours', and on an empty slice that of the nearest mask, so that missed slices count too,
-/// a whole run of them beyond an end that was called too early as well.
+/// How good carried masks are at a distance is learnt from the estimates themselves ([`Profile`]), so that a slice as good as can be
+/// expected where it lies gains nothing from its neighbour, however pessimistic the estimates are, and a target that is hard to
+/// follow is asked for in smaller steps. An empty slice is right or holds a target that is missed altogether, of the nearest mask's
+/// area: what is gained is that of a carried mask, as likely as the slice is wrong. So a whole run of them beyond an end counts that
+/// was called too early.
 ///
 /// # Shapes
 /// `quality`, `areas` and `fixed` (annotated or being drawn): one entry a slice / gain: one entry a slice, 0 where fixed.
 pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) -> Vec<f64> {
     let n = quality.len();
+    let profile = Profile::of(quality, areas, fixed);
+    let carried: Vec<f64> = (0..n).map(|distance| profile.at(distance)).collect();
     let nearest = nearest_area(areas);
-    let error: Vec<f64> = (0..n)
+    let area = |k: usize| if areas[k] == 0 { nearest[k] } else { areas[k] } as f64;
+    let better = |j: usize, then: f64| {
+        let now = f64::from(quality[j]);
+        area(j) * if areas[j] == 0 { (1.0 - now) * then } else { (then - now).max(0.0) }
+    };
+    (0..n)
         .map(|k| {
             if fixed[k] {
                 return 0.0;
             }
-            let neighbours = [k.checked_sub(1), Some(k + 1)].into_iter().flatten().filter(|&j| j < n);
-            let (sum, count) = neighbours.fold((0, 0), |(s, c), j| (s + areas[j], c + 1));
-            let own = if areas[k] == 0 { nearest[k] } else { areas[k] };
-            let area = (own as f64).max(sum as f64 / f64::from(count.max(1)));
-            (1.0 - f64::from(quality[k])).max(0.0) * area
+            let up = (k + 1..n).take_while(|&j| !fixed[j]);
+            let down = (0..k).rev().take_while(|&j| !fixed[j]);
+            better(k, 1.0) + up.chain(down).map(|j| better(j, carried[j.abs_diff(k)])).sum::<f64>()
         })
-        .collect();
-    gain_of_errors(&error, fixed)
+        .collect()
+}
+
+/// Quality of carried masks over the distance from the nearest annotated slice: it falls by the same share with every slice.
+struct Profile {
+    /// Logarithm of the quality at distance 0, going back from farther away.
+    start: f64,
+    /// Logarithm of what is left of it after each slice.
+    slope: f64,
+}
+
+impl Profile {
+    /// Fitted to the slices that have a mask, each with the weight of its area (least squares of the logarithms).
+    fn of(quality: &[f32], areas: &[usize], fixed: &[bool]) -> Profile {
+        let distances = distances(fixed);
+        let [near, far] = USUAL.map(f64::ln);
+        let usual = (far - near) / 19.0;
+        let (mut weight, mut mean) = (0.0, [0.0; 2]);
+        let points: Vec<(f64, [f64; 2])> = (0..quality.len())
+            .filter(|&k| !fixed[k] && areas[k] > 0)
+            .filter_map(|k| Some((areas[k] as f64, [distances[k]? as f64, f64::from(quality[k]).max(0.02).ln()])))
+            .collect();
+        for (w, point) in &points {
+            weight += w;
+            (0..2).for_each(|i| mean[i] += w * (point[i] - mean[i]) / weight);
+        }
+        if points.is_empty() {
+            return Profile { start: near - usual, slope: usual };
+        }
+        let sum = |i: usize, j: usize| points.iter().map(|(w, p)| w * (p[i] - mean[i]) * (p[j] - mean[j])).sum::<f64>();
+        let spread = sum(0, 0);
+        let slope = if spread > 1e-6 * weight { sum(0, 1) / spread } else { usual }.min(-LEAST_LOSS);
+        Profile { start: (mean[1] - slope * mean[0]).min(0.0), slope }
+    }
+
+    fn at(&self, distance: usize) -> f64 {
+        (self.start + self.slope * distance as f64).exp()
+    }
+}
+
+/// Slices from each to the nearest that is fixed; none where none is.
+fn distances(fixed: &[bool]) -> Vec<Option<usize>> {
+    let n = fixed.len();
+    let mut distances = vec![None; n];
+    let mut pass = |order: &mut dyn Iterator<Item = usize>| {
+        let mut last = None;
+        for k in order {
+            last = if fixed[k] { Some(k) } else { last };
+            let new = last.map(|j: usize| j.abs_diff(k));
+            distances[k] = [distances[k], new].into_iter().flatten().min();
+        }
+    };
+    pass(&mut (0..n));
+    pass(&mut (0..n).rev());
+    distances
 }
 
 /// Area of the nearest mask that is not empty; of two as near the larger, 0 where there is none.
@@ -55,25 +115,6 @@ fn nearest_area(areas: &[usize]) -> Vec<usize> {
     nearest.into_iter().map(|(_, area)| area).collect()
 }
 
-/// Gain of a correction of each slice, in the unit of `error`: its own error, and the share of its neighbours' that it is
-/// expected to mend.
-///
-/// # Shapes
-/// As [`expected_gain`].
-pub(crate) fn gain_of_errors(error: &[f64], fixed: &[bool]) -> Vec<f64> {
-    let n = error.len();
-    (0..n)
-        .map(|k| {
-            if fixed[k] {
-                return 0.0;
-            }
-            let up = (k + 1..n).take(FARTHEST).take_while(|&j| !fixed[j]);
-            let down = (0..k).rev().take(FARTHEST).take_while(|&j| !fixed[j]);
-            error[k] + up.chain(down).map(|j| error[j] * REACH.powi(j.abs_diff(k) as i32)).sum::<f64>()
-        })
-        .collect()
-}
-
 /// Quality of a slice `steps` beyond the last one looked at, whose quality was `last`: the target ended before, and the
 /// doubt about it halves with every slice.
 pub(crate) fn beyond_the_end(last: f32, steps: usize) -> f32 {
@@ -84,40 +125,59 @@ pub(crate) fn beyond_the_end(last: f32, steps: usize) -> f32 {
 mod tests {
     use super::*;
 
+    fn close(a: &[f64], b: &[f64]) {
+        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{a:?}");
+    }
+
+    #[test]
+    fn the_profile_is_that_of_the_masks() {
+        // 0.8 beside the annotated slice, 10 % less with every further one, on both sides; the empty slice says nothing.
+        let quality = [0.3, 0.648, 0.72, 0.8, 1.0, 0.8, 0.72];
+        let fixed = [false, false, false, false, true, false, false];
+        let profile = Profile::of(&quality, &[0, 10, 10, 10, 10, 20, 10], &fixed);
+        close(&[profile.at(1), profile.at(4)], &[0.8, 0.8 * 0.729]);
+        // Masks that get better with the distance: as good everywhere, or nearly.
+        let rising = Profile::of(&[1.0, 0.5, 0.9], &[10; 3], &[true, false, false]);
+        assert!(rising.at(1) > rising.at(2) && rising.at(2) > rising.at(1) * 0.997);
+        // One distance, or none: the usual fall, through what there is.
+        let one = Profile::of(&[1.0, 0.6], &[10; 2], &[true, false]);
+        close(&[one.at(1), one.at(20)], &[0.6, 0.6 * 0.3 / 0.8]);
+        let nothing = Profile::of(&[1.0, 1.0], &[0; 2], &[false; 2]);
+        close(&[nothing.at(1), nothing.at(20)], &USUAL);
+    }
+
+    #[test]
+    fn as_good_as_can_be_expected_gains_its_own_alone() {
+        // On the profile exactly, 0.8 and 0.72 (10 % a slice): slice 2 gains 0.28 of its own, and that slice 1 stays as near.
+        let gain = expected_gain(&[1.0, 0.8, 0.72], &[100; 3], &[true, false, false]);
+        close(&gain, &[0.0, 100.0 * (0.2 + 0.08), 100.0 * 0.28]);
+    }
+
     #[test]
     fn a_large_mediocre_slice_outweighs_a_bad_small_one() {
         let quality = [0.1, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.7];
         let areas = [10, 0, 0, 0, 0, 0, 0, 0, 0, 10_000];
         let gain = expected_gain(&quality, &areas, &[false; 10]);
-        assert!(gain[9] > gain[0]);
-        // Slice 8 has quality 1, and gains 80 % of what its neighbour does.
-        assert!((gain[9] - 3000.0 - 9.0 * 0.8f64.powi(9)).abs() < 1e-2);
-        assert!((gain[8] - 2400.0 - 9.0 * 0.8f64.powi(8)).abs() < 1e-2);
+        assert!(gain[9] > 100.0 * gain[0]);
     }
 
     #[test]
-    fn a_missed_slice_counts_with_its_neighbours_area() {
-        let gain = expected_gain(&[0.9, 0.2, 0.9], &[100, 0, 100], &[false; 3]);
-        // Own error 0.8 * 100, and 80 % of 0.1 * 100 on both sides.
-        assert!((gain[1] - 96.0).abs() < 1e-4, "{gain:?}");
-        assert!(gain[1] > gain[0]);
-    }
-
-    #[test]
-    fn slices_missed_beyond_an_end_count_with_the_last_area() {
+    fn missed_slices_count_with_the_nearest_area() {
         assert_eq!(nearest_area(&[0, 0, 0, 30, 0, 50, 0, 0]), [30, 30, 30, 30, 50, 50, 50, 50]);
         assert_eq!(nearest_area(&[0, 0]), [0, 0]);
-        // Slices 2 to 4 may have been missed: 0.5 * 100 each; slice 3 mends its own error and 80 % of both others'.
-        let gain = expected_gain(&[1.0, 1.0, 0.5, 0.5, 0.5], &[100, 100, 0, 0, 0], &[true, false, false, false, false]);
-        assert!((gain[3] - 130.0).abs() < 1e-6, "{gain:?}");
+        assert_eq!(distances(&[false, false, true, false, true]), [2, 1, 0, 1, 0].map(Some));
+        // 0.8 beside slice 0, and the usual fall; slices 2 to 4 may have been missed. The middle one is nearest to both others.
+        let gain = expected_gain(&[1.0, 0.8, 0.2, 0.2, 0.2], &[100, 100, 0, 0, 0], &[true, false, false, false, false]);
+        let fall = (0.3f64 / 0.8).powf(1.0 / 19.0);
+        close(&gain[3..4], &[80.0 + 2.0 * 64.0]);
+        close(&gain[4..], &[80.0 + 64.0 + 64.0 * fall]);
     }
 
     #[test]
     fn nothing_is_gained_at_or_beyond_an_annotated_slice() {
         let gain = expected_gain(&[0.5, 0.5, 0.5], &[10, 10, 100], &[false, true, false]);
-        assert_eq!(gain[1], 0.0);
         // Slice 0 gains its own 0.5 * 10 only.
-        assert!((gain[0] - 5.0).abs() < 1e-9);
+        close(&gain, &[5.0, 0.0, 50.0]);
     }
 
     #[test]

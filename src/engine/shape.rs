@@ -1,8 +1,10 @@
 //! Where the target is expected on the next slice of a chain: the mask of the slice before, drawn towards that of the
 //! annotated slice ahead.
 //!
-//! Between two masks the shape is interpolated: signed distances to both borders, weighted by nearness (Raya and Udupa,
-//! "Shape-Based Interpolation of Multidimensional Objects", 1990), each mask first moved so that the centres agree.
+//! Between two masks the shape is interpolated: signed distances to both borders, weighted (Raya and Udupa, "Shape-Based
+//! Interpolation of Multidimensional Objects", 1990), each mask first moved so that the centres agree. The weights are not those of
+//! nearness, which draw a cone to a small mask ahead, but those of an ellipsoid that is widest where the larger of the two is annotated:
+//! it keeps its width for long and ends bluntly, as most organs and lesions do.
 
 use super::distance::squared_pixels;
 
@@ -11,28 +13,53 @@ const REACH: f32 = 0.125;
 
 /// Signed distance of the expected border over [`REACH`] times the side, positive inside, clamped to -1..1.
 ///
-/// `before` is the mask of the slice before; `after` that of the annotated slice ahead and how many slices it lies beyond
-/// the one asked for. An empty mask ahead says only that the target ends before it, so it is left out.
+/// `before` is the mask of the slice before; `after` that of the annotated slice ahead and where the slice asked for lies on the way
+/// there. An empty mask ahead says only that the target ends before it, so it is left out.
 ///
 /// # Shapes
 /// Probabilities `[side, side]` / expected shape `[side, side]`.
-pub fn expected(before: &[f32], after: Option<(&[f32], usize)>, side: usize) -> Vec<f32> {
-    let after = after.map(|(mask, steps)| (Shape::new(mask, side), steps));
-    towards(before, after.as_ref().map(|(shape, steps)| (shape, *steps)), side)
+pub fn expected(before: &[f32], after: Option<(&[f32], Way)>, side: usize) -> Vec<f32> {
+    let after = after.map(|(mask, way)| (Shape::new(mask, side), way));
+    towards(before, after.as_ref().map(|(shape, way)| (shape, *way)), side)
+}
+
+/// Where a slice lies on the way from an annotated slice to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Slices from the annotated one where the way begins, at least 1.
+    pub walked: usize,
+    /// Slices to the annotated one ahead.
+    pub left: usize,
+}
+
+impl Way {
+    /// How far the shape has gone from the mask of the slice before to the one ahead, 0..1: as areas of an ellipsoid's slices do, which
+    /// fall with the square of the distance from where it is widest; at the beginning when the mask ahead is smaller, at the end
+    /// when it is larger.
+    fn gone(self, smaller_ahead: bool) -> f32 {
+        let (walked, left) = (self.walked.max(1) as f32, self.left as f32);
+        let squares = |a: f32, b: f32| b * b - a * a;
+        match smaller_ahead {
+            true => squares(walked - 1.0, walked) / squares(walked - 1.0, walked + left),
+            false => squares(left, left + 1.0) / squares(0.0, left + 1.0),
+        }
+    }
 }
 
 /// As [`expected`], from the shape of the mask ahead.
-pub(crate) fn towards(before: &[f32], after: Option<(&Shape, usize)>, side: usize) -> Vec<f32> {
+pub(crate) fn towards(before: &[f32], after: Option<(&Shape, Way)>, side: usize) -> Vec<f32> {
     let reach = REACH * side as f32;
     let scaled = |d: &f32| (d / reach).clamp(-1.0, 1.0);
-    let ends = after.and_then(|(after, steps)| Some((after, steps, centre(before, side)?, after.centre?)));
-    let Some((after, steps, from, to)) = ends else {
+    let ends = after.and_then(|(after, way)| Some((after, way, centre(before, side)?, after.centre?)));
+    let Some((after, way, from, to)) = ends else {
         // Nothing farther away than the reach is told.
         return signed_distance(before, side, reach.ceil() as usize + 1).iter().map(scaled).collect();
     };
-    let weight = 1.0 / (steps + 1) as f32;
-    let at = [0, 1].map(|i| from[i] + weight * (to[i] - from[i]));
+    let nearness = 1.0 / (way.left + 1) as f32;
+    let at = [0, 1].map(|i| from[i] + nearness * (to[i] - from[i]));
     let distance = signed_distance(before, side, side);
+    let area = |distance: &[f32]| distance.iter().filter(|&&d| d > 0.0).count();
+    let weight = way.gone(area(&after.distance) < area(&distance));
     let near = moved(&distance, side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
     let far = moved(&after.distance, side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
     near.iter().zip(&far).map(|(n, f)| scaled(&(n + weight * (f - n)))).collect()
@@ -109,17 +136,27 @@ mod tests {
 
     #[test]
     fn between_two_masks_the_shape_is_between() {
-        // 16 wide, 8 wide two slices on: 12 wide half-way, and nearer to the first with the other farther away.
-        let (before, after) = (bar(8, 24), bar(12, 20));
-        assert_eq!(width(&expected(&before, Some((&after, 1)), 32)), 12);
-        assert_eq!(width(&expected(&before, Some((&after, 3)), 32)), 14);
-        assert_eq!(expected(&before, Some((&before, 5)), 32), expected(&before, None, 32));
+        // 16 wide, 8 wide four slices on: a quarter of the way to it half-way, three quarters of the way back from it.
+        let (large, small) = (bar(8, 24), bar(12, 20));
+        let way = |walked: usize, left: usize| Way { walked, left };
+        assert_eq!(width(&expected(&large, Some((&small, way(1, 1))), 32)), 14);
+        assert_eq!(width(&expected(&small, Some((&large, way(1, 1))), 32)), 14);
+        assert_eq!(expected(&large, Some((&large, way(1, 5))), 32), expected(&large, None, 32));
+    }
+
+    #[test]
+    fn an_ellipsoid_s_slices_stay_wide_for_long() {
+        let way = |walked: usize, left: usize| Way { walked, left };
+        // Of 4 slices to the smaller one 1, 3, 5 and 7 sixteenths each: what is gone of what is left.
+        assert_eq!([1, 2, 3, 4].map(|k| way(k, 4 - k).gone(true)), [1.0 / 16.0, 3.0 / 15.0, 5.0 / 12.0, 1.0]);
+        // To the larger one the same the other way round: 7, 5, 3 and 1.
+        assert_eq!([1, 2, 3, 4].map(|k| way(k, 4 - k).gone(false)), [7.0 / 16.0, 5.0 / 9.0, 3.0 / 4.0, 1.0]);
     }
 
     #[test]
     fn a_moved_target_is_expected_on_its_way() {
         // Without moving them first, distances of shapes that do not overlap give nothing in between.
-        let e = expected(&bar(2, 8), Some((&bar(20, 26), 1)), 32);
+        let e = expected(&bar(2, 8), Some((&bar(20, 26), Way { walked: 1, left: 1 })), 32);
         assert_eq!((width(&e), e[15 * 32 + 11] > 0.0, e[15 * 32 + 16] > 0.0), (6, true, true));
     }
 
@@ -127,7 +164,10 @@ mod tests {
     fn empty_masks_are_no_shape() {
         let empty = vec![0.0; 1024];
         assert_eq!(expected(&empty, None, 32), vec![-1.0; 1024]);
-        assert_eq!(expected(&bar(8, 24), Some((&empty, 1)), 32), expected(&bar(8, 24), None, 32));
+        assert_eq!(
+            expected(&bar(8, 24), Some((&empty, Way { walked: 1, left: 1 })), 32),
+            expected(&bar(8, 24), None, 32)
+        );
         assert_eq!(expected(&vec![1.0; 1024], None, 32), vec![1.0; 1024]);
     }
 }

@@ -4,7 +4,7 @@ use super::metrics::{iou, slice_of};
 use super::protocol::Selection;
 use super::rounds::{SEGMENT, Target};
 use crate::engine::Session;
-use crate::engine::quality::gain_of_errors;
+use crate::engine::quality::expected_gain;
 use crate::error::Result;
 use crate::volume::SliceAxis;
 use rand::Rng;
@@ -48,6 +48,16 @@ impl Seen<'_> {
     }
 }
 
+/// What is true of a slice.
+struct Truth {
+    /// IoU of its mask.
+    iou: f64,
+    /// Area of the target, pixels.
+    area: usize,
+    /// Whether it has target or mask.
+    shown: bool,
+}
+
 /// The next slice by `selection`; `None` when all are annotated. Of equals the lowest.
 ///
 /// # Errors
@@ -60,8 +70,7 @@ pub(crate) fn choose(selection: Selection, seen: &Seen, rng: &mut ChaCha8Rng) ->
     };
     let truth = |k: usize| {
         let (m, r) = (slice_of(seen.mask, shape, axis, k), slice_of(&seen.target.reference, shape, axis, k));
-        let wrong = m.data.iter().zip(&r.data).filter(|(m, r)| m != r).count();
-        (iou(&m.data, &r.data), wrong as f64, m.area() + r.area())
+        Truth { iou: iou(&m.data, &r.data), area: r.area(), shown: m.area() + r.area() > 0 }
     };
     Ok(match selection {
         Selection::Quality => {
@@ -74,14 +83,14 @@ pub(crate) fn choose(selection: Selection, seen: &Seen, rng: &mut ChaCha8Rng) ->
         }
         Selection::Random => {
             // Nobody would look for errors where there is neither target nor mask.
-            let shown: Vec<usize> = seen.free().filter(|&k| truth(k).2 > 0).collect();
+            let shown: Vec<usize> = seen.free().filter(|&k| truth(k).shown).collect();
             let from = if shown.is_empty() { seen.free().collect() } else { shown };
             (!from.is_empty()).then(|| from[rng.gen_range(0..from.len())])
         }
-        Selection::Oracle => largest(&slices.map(|k| -truth(k).0).collect::<Vec<_>>()),
+        Selection::Oracle => largest(&slices.map(|k| -truth(k).iou).collect::<Vec<_>>()),
         Selection::OracleGain => {
-            let error: Vec<f64> = slices.map(|k| if seen.annotated[k] { 0.0 } else { truth(k).1 }).collect();
-            largest(&gain_of_errors(&error, seen.annotated))
+            let (ious, areas): (Vec<f32>, Vec<usize>) = slices.map(|k| (truth(k).iou as f32, truth(k).area)).unzip();
+            largest(&expected_gain(&ious, &areas, seen.annotated))
         }
         Selection::Uncertainty => largest(&seen.entropies()?),
     })

@@ -16,6 +16,8 @@ pub struct Batch {
     pub step: Tensor,
     /// Clips whose second slice is one that a mask was carried to.
     pub carried: Vec<bool>,
+    /// Clips whose last slice lies farther on, annotated, and the others on the way there.
+    pub ahead: Vec<bool>,
 }
 
 impl Batch {
@@ -34,6 +36,7 @@ impl Batch {
                 .to_device(device),
             step: Tensor::from_slice(&clips.iter().map(|c| c.step).collect::<Vec<_>>()).unsqueeze(1).to_device(device),
             carried: clips.iter().map(|c| c.carried).collect(),
+            ahead: clips.iter().map(|c| c.ahead).collect(),
         }
     }
 

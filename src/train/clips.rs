@@ -41,6 +41,8 @@ pub struct Clip {
     pub step: f32,
     /// Whether the second slice is one that a mask was carried to.
     pub carried: bool,
+    /// Whether the last slice lies farther on, annotated, and the others on the way there.
+    pub ahead: bool,
     /// Native pixels a side of the first slice's region.
     pub pixels: usize,
     /// Name of the scene.
@@ -57,6 +59,8 @@ const LEAST_CONTRAST: f32 = 0.006;
 const RAGGED: f32 = 3.5;
 /// Draws until one gives a clip.
 const TRIES: usize = 16;
+/// Share of clips whose slices lie apart from the first that are on the way to another annotated slice.
+const BETWEEN: f64 = 0.4;
 
 /// Where slices lie in a scene, voxels.
 pub(super) struct Frame {
@@ -149,7 +153,7 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
     };
     let (low, high) = spread(0, &frame);
-    let (start, offsets, carried) = walk(low, high, options, random);
+    let Walk { start, offsets, carried, ahead } = walk(low, high, options, random);
     for i in 0..3 {
         frame.origin[i] += start * frame.plane[i];
     }
@@ -184,6 +188,7 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         steps: offsets.iter().map(|&o| o as f32).collect(),
         step: length(frame.plane) / (n as f32 * pixel),
         carried,
+        ahead,
         pixels: n,
         scene: scene.name.clone(),
     };
@@ -294,16 +299,30 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
     turn
 }
 
-/// Where the walk starts, planes from the origin, each slice's plane from the start, and whether the second is carried. The target
-/// spans `low..high`.
-fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Vec<i32>, bool) {
+/// The slices of a clip.
+#[derive(Debug, PartialEq)]
+struct Walk {
+    /// Where it starts, planes from the origin.
+    start: f32,
+    /// Each slice's plane from the start.
+    offsets: Vec<i32>,
+    carried: bool,
+    ahead: bool,
+}
+
+/// A walk through a target that spans `low..high`.
+fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> Walk {
     let n = options.length as i32;
     let origin = 0f32.clamp(low, high.max(low)).round();
     if n > 2 && chance(random, options.apart) {
-        return (origin, apart(origin, high, n, random), true);
+        let between = if n > 3 && chance(random, BETWEEN) { between(origin, high, n, random) } else { None };
+        let ahead = between.is_some();
+        let offsets = between.unwrap_or_else(|| apart(origin, high, n, random));
+        return Walk { start: origin, offsets, carried: true, ahead };
     }
     if n > 2 && options.carried {
-        return (origin, std::iter::once(0).chain(0..n - 1).collect(), true);
+        let offsets = std::iter::once(0).chain(0..n - 1).collect();
+        return Walk { start: origin, offsets, carried: true, ahead: false };
     }
     let within = |random: &Random, a: f32, b: f32| if a < b { uniform(random, a, b) } else { (a + b) / 2.0 };
     let (start, offsets) = match weighted(random, &[0.55, 0.37, 0.08]) {
@@ -321,7 +340,7 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> (f32, Ve
             (start.round(), std::iter::once(0).chain((0..n - 1).map(|k| far - k)).collect())
         }
     };
-    (start, offsets, false)
+    Walk { start, offsets, carried: false, ahead: false }
 }
 
 /// Planes from the first slice's, `start`: the others begin there or somewhere on, and 60 % run past the end.
@@ -334,6 +353,19 @@ fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     };
     let second = second.clamp(0, last);
     std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect()
+}
+
+/// Planes from the first slice's, `start`: the last is annotated, too, as often near the end as anywhere, and the others lie together on the
+/// way there; none where the target is too short.
+fn between(start: f32, high: f32, n: i32, random: &Random) -> Option<Vec<i32>> {
+    let last = (high - start).floor() as i32;
+    if last < n - 1 {
+        return None;
+    }
+    let nearest = if chance(random, 0.5) { n - 1 } else { (n - 1).max(last * 2 / 3) };
+    let ahead = integer(random, nearest as usize, last as usize) as i32;
+    let second = integer(random, 0, (ahead - n + 2) as usize) as i32;
+    Some(std::iter::once(0).chain((0..n - 2).map(|k| second + k)).chain([ahead]).collect())
 }
 
 /// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
@@ -388,21 +420,29 @@ mod tests {
     #[test]
     fn slices_apart_lie_together_and_begin_inside() {
         let two = ClipOptions { length: 2, apart: 1.0, ..OPTIONS };
-        assert!(!walk(-3.2, 8.4, &two, &random(1, Purpose::Clip, 0)).2);
-        let (mut past, mut from_start) = (0, 0);
+        assert!(!walk(-3.2, 8.4, &two, &random(1, Purpose::Clip, 0)).carried);
+        let (mut past, mut from_start, mut between) = (0, 0, 0);
         let options = ClipOptions { length: 5, apart: 0.5, carried: true, ..OPTIONS };
         for i in 0..200 {
             // The target spans the planes -3 to 8.
-            let (start, offsets, carried) = walk(-3.2, 8.4, &options, &random(1, Purpose::Clip, i));
+            let Walk { start, offsets, carried, ahead } = walk(-3.2, 8.4, &options, &random(1, Purpose::Clip, i));
             assert_eq!((start, offsets[0], offsets.len(), carried), (0.0, 0, 5, true));
             assert!((0..=8).contains(&offsets[1]), "{offsets:?}");
-            assert!(offsets[1..].windows(2).all(|p| p[1] == p[0] + 1), "{offsets:?}");
+            let together = if ahead { &offsets[1..4] } else { &offsets[1..] };
+            assert!(together.windows(2).all(|p| p[1] == p[0] + 1), "{offsets:?}");
+            if ahead {
+                assert!(offsets[3] < offsets[4] && offsets[4] <= 8, "{offsets:?}");
+                between += 1;
+                continue;
+            }
             past += usize::from(offsets[4] > 8);
             from_start += usize::from(offsets[1] == 0);
         }
         // Half go on from the first slice; three of five of the others are meant to run past the end, some of these end with the target.
-        assert!((30..75).contains(&past), "{past}");
+        assert!((15..50).contains(&past), "{past}");
         assert!((80..135).contains(&from_start), "{from_start}");
+        // Two of five of those that lie apart.
+        assert!((25..55).contains(&between), "{between}");
     }
 
     #[test]

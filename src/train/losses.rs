@@ -67,38 +67,37 @@ pub fn dice(probability: &Tensor, truth: &Tensor) -> Tensor {
 
 /// Cross-entropy of estimated presence with the truth, and of estimated with true IoUs where the target is present, plus a ranking
 /// loss: of two masks of one clip, the better one is to get the higher quality. Without estimates of presence (one output instead
-/// of two) all is quality's. Returns the qualities, too.
+/// of two) all is quality's. Only masks that are `judged` (1, not 0) count. Returns the qualities, too.
 ///
 /// # Shapes
-/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1): `[clips, T]` / scalar, `[clips, T]`.
+/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1), `judged`: `[clips, T]` / scalar, `[clips, T]`.
 ///
 /// # Panics
 /// When the shapes differ: broadcasting would make every estimate learn the batch's mean.
-pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor) -> (Tensor, Tensor) {
+pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor, judged: &Tensor) -> (Tensor, Tensor) {
     assert_eq!(iou.dim(), 2, "one row a clip");
     assert_eq!(logits.size()[..2], iou.size()[..], "estimates and true IoUs must have one shape");
     assert_eq!(iou.size(), present.size(), "true IoUs and presence must have one shape");
     let none = None::<Tensor>;
-    let entropy = |logits: &Tensor, truth: &Tensor, weight: Option<&Tensor>, how| {
-        logits.binary_cross_entropy_with_logits(truth, weight, none.as_ref(), how)
+    let entropy = |logits: &Tensor, truth: &Tensor, weight: &Tensor| {
+        let sum = logits.binary_cross_entropy_with_logits(truth, Some(weight), none.as_ref(), tch::Reduction::Sum);
+        sum / weight.sum(Kind::Float).clamp_min(1.0)
     };
     let (fit, quality) = match logits.size()[2] {
         1 => {
             let logits = logits.select(2, 0);
-            (entropy(&logits, iou, None, tch::Reduction::Mean), logits.sigmoid())
+            (entropy(&logits, iou, judged), logits.sigmoid())
         }
         _ => {
             let (presence, overlap) = (logits.select(2, 0), logits.select(2, 1));
-            let overlaps = entropy(&overlap, iou, Some(present), tch::Reduction::Sum);
-            let fit = entropy(&presence, present, None, tch::Reduction::Mean)
-                + overlaps / present.sum(Kind::Float).clamp_min(1.0);
+            let fit = entropy(&presence, present, judged) + entropy(&overlap, iou, &(present * judged));
             (fit, presence.sigmoid() * overlap.sigmoid())
         }
     };
     let gap = |t: &Tensor| t.unsqueeze(2) - t.unsqueeze(1);
     let (estimated, true_gap) = (gap(&quality), gap(iou));
     // Pairs whose order is clear; each must be apart by half of the true difference.
-    let clear = true_gap.gt(0.05).to_kind(Kind::Float);
+    let clear = true_gap.gt(0.05).to_kind(Kind::Float) * judged.unsqueeze(2) * judged.unsqueeze(1);
     let violation = (&true_gap * 0.5 - estimated).clamp_min(0.0) * &clear;
     let rank = violation.sum(Kind::Float) / clear.sum(Kind::Float).clamp_min(1.0);
     (fit + rank, quality)
@@ -159,7 +158,7 @@ mod tests {
             let none = None::<Tensor>;
             logits.binary_cross_entropy_with_logits(&truth, none.as_ref(), none.as_ref(), tch::Reduction::Mean)
         };
-        let loss = |logits: &Tensor| quality_loss(&logits.unsqueeze(2), &truth, &row(&[1.0, 1.0])).0;
+        let loss = |logits: &Tensor| quality_loss(&logits.unsqueeze(2), &truth, &row(&[1.0, 1.0]), &row(&[1.0, 1.0])).0;
         // Both at 1/2: apart by 0 instead of 0.4.
         let equal = row(&[0.0, 0.0]);
         assert!(((loss(&equal) - fit(&equal)).double_value(&[]) - 0.4).abs() < 1e-6);
@@ -172,12 +171,17 @@ mod tests {
         let row = |v: &[f32]| Tensor::from_slice(v).reshape([1, -1]);
         // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU is nobody's business.
         let logits = Tensor::from_slice(&[3f32.ln(), 0.0, -(3f32.ln()), 0.0]).reshape([1, 2, 2]);
-        let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]));
+        let both = row(&[1.0, 1.0]);
+        let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]), &both);
         let expected = (4f64 / 3.0).ln() + 2f64.ln();
         // Qualities 3/8 and 1/8 are apart by the half of the true difference that is asked for.
         assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
         assert!((quality.double_value(&[0, 0]) - 0.375).abs() < 1e-6);
         assert!((quality.double_value(&[0, 1]) - 0.125).abs() < 1e-6);
+        // Of one that is not judged neither its own estimates nor its rank count, however wrong: one slice's mean is as large.
+        let wrong = Tensor::from_slice(&[3f32.ln(), 0.0, 9.0, 9.0]).reshape([1, 2, 2]);
+        let (loss, _) = quality_loss(&wrong, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]), &row(&[1.0, 0.0]));
+        assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
     }
 
     #[test]
@@ -185,6 +189,6 @@ mod tests {
     fn shapes_that_would_broadcast_are_refused() {
         let column = Tensor::from_slice(&[0.0f32, 1.0]).reshape([2, 1]);
         let row = Tensor::from_slice(&[0.5f32, 0.5]).reshape([1, 2]);
-        let _ = quality_loss(&column.unsqueeze(2), &row, &row);
+        let _ = quality_loss(&column.unsqueeze(2), &row, &row, &row);
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
 //! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
-//! refinement round: its mask is in memory, and the shape is expected between the two. In memory are the first slice, the one before and
+//! refinement round: its mask is in memory, and the shape is expected between the two; of the
+//! clips far from the first slice two fifths lie on the way to such a slice. In memory are the first slice, the one before and
 //! a random choice of those between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the
 //! second has a mask that was carried there, often damaged as masks are after many slices: only the memory knows what the target was.
 //!
@@ -14,7 +15,7 @@ use super::damage;
 use super::losses::{cross_entropy, dice, label_loss, mask_loss};
 use super::networks::Trainee;
 use super::random::{Random, chance, weighted};
-use crate::engine::shape::expected;
+use crate::engine::shape::{Way, expected};
 use crate::nn::{Expected, ImageFeatures, Memory};
 use tch::{Kind, Tensor};
 
@@ -41,7 +42,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     let features: Vec<ImageFeatures> = (0..t).map(|i| of_slice(&all, i, b, t)).collect();
     let first = first_masks(trainee, batch, &features, options, random);
     let mut memories = by_clip(trainee.memorize(&features[0], &first));
-    let ahead = Ahead::choose(trainee, batch, &features, random);
+    let last = batch.length() - 1;
+    let ahead = Ahead::choose(trainee, batch, &features[last as usize], AHEAD, random);
     let mut before = first;
     let mut losses = vec![];
     for i in 1..t {
@@ -51,7 +53,9 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
         let (logits, readout) = trainee.segment(&features[i as usize], &memory, &expected);
         let truth = batch.mask(i);
         let labels = trainee.labels(&readout).map(|labels| label_loss(&labels, &truth) * LABEL_WEIGHT);
-        let counts: Vec<i64> = (0..b).filter(|&n| i > 1 || !batch.carried[n as usize]).collect();
+        let counts: Vec<i64> = (0..b)
+            .filter(|&n| (i > 1 || !batch.carried[n as usize]) && !(i == last && batch.ahead[n as usize]))
+            .collect();
         if !counts.is_empty() {
             let rows = Tensor::from_slice(&counts).to_device(truth.device());
             let [logits, truth] = [&logits, &truth].map(|t| t.index_select(0, &rows));
@@ -101,6 +105,8 @@ fn damaged(random: &Random, mask: &Tensor, how: fn(&Random, &[f32], usize) -> Ve
 pub(super) struct Ahead {
     /// Number of the last slice.
     last: i64,
+    /// Slices from the first to each `[B, T]`.
+    steps: Tensor,
     /// True masks `[B, 1, H, W]` of the last slices.
     masks: Tensor,
     /// Memory of the last slice of each clip where it is annotated.
@@ -108,20 +114,29 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Draws the clips; those that end without the target have nothing ahead.
-    pub fn choose(trainee: &dyn Trainee, batch: &Batch, features: &[ImageFeatures], random: &Random) -> Ahead {
+    /// Draws a `share` of the clips, and takes all that are made for it; those that end without the target have nothing ahead.
+    pub fn choose(
+        trainee: &dyn Trainee,
+        batch: &Batch,
+        features: &ImageFeatures,
+        share: f64,
+        random: &Random,
+    ) -> Ahead {
         let last = batch.length() - 1;
         let masks = batch.mask(last);
         let chosen: Vec<bool> = (0..batch.clips())
-            .map(|n| chance(random, AHEAD) && last > 1 && masks.get(n).max().double_value(&[]) > 0.5)
+            .map(|n| {
+                let drawn = chance(random, share) || batch.ahead[n as usize];
+                drawn && last > 1 && masks.get(n).max().double_value(&[]) > 0.5
+            })
             .collect();
         let memories = match chosen.contains(&true) {
-            true => trainee.memorize(&features[last as usize], &masks),
+            true => trainee.memorize(features, &masks),
             false => vec![],
         };
         let mut memories = memories.into_iter();
         let memories = chosen.into_iter().map(|chosen| memories.next().filter(|_| chosen)).collect();
-        Ahead { last, masks, memories }
+        Ahead { last, steps: batch.steps.shallow_clone(), masks, memories }
     }
 
     /// What is read for slice `i`: `memory`, and the slice ahead where there is one.
@@ -137,8 +152,31 @@ impl Ahead {
 
     /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
     pub fn expected(&self, start: &Start, masks: &Tensor, before: &ImageFeatures, i: i64) -> Expected {
-        let ahead = |n: usize| (i < self.last && self.memories[n].is_some()).then(|| self.masks.get(n as i64));
-        expect(start, masks, before, &|n| ahead(n).map(|mask| (array(&mask), (self.last - i) as usize)))
+        let way = |n: i64| {
+            let left = (self.steps.double_value(&[n, self.last]) - self.steps.double_value(&[n, i])).abs();
+            Way { walked: start.steps[0].double_value(&[n, 0]) as usize, left: left as usize }
+        };
+        expect(start, masks, before, &|n| self.leads(n, i).then(|| (array(&self.masks.get(n as i64)), way(n as i64))))
+    }
+
+    /// `start` of slice `i`, told of the annotated slice ahead where the target is larger there.
+    pub fn largest(&self, start: Start, batch: &Batch, i: i64) -> Start {
+        let steps = self.steps.narrow(1, self.last, 1) - self.steps.narrow(1, i, 1);
+        let distance: Tensor = steps.abs() * &batch.step;
+        let leads: Vec<bool> = (0..self.memories.len()).map(|n| self.leads(n, i)).collect();
+        let area = share(&self.masks);
+        let leads = Tensor::from_slice(&leads).view([-1, 1]).to_device(area.device());
+        let larger = leads.logical_and(&area.gt_tensor(&start.largest[0]));
+        let largest = [
+            area.where_self(&larger, &start.largest[0]),
+            distance.maximum(&start.steps[1]).where_self(&larger, &start.largest[1]),
+        ];
+        Start { largest, ..start }
+    }
+
+    /// Whether slice `i` of clip `n` lies before the annotated one.
+    pub fn leads(&self, n: usize, i: i64) -> bool {
+        i < self.last && self.memories[n].is_some()
     }
 }
 
@@ -172,13 +210,13 @@ pub(super) fn middle(features: &ImageFeatures) -> Tensor {
     features.slices.narrow(1, features.slices.size()[1] / 2, 1)
 }
 
-/// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask and steps that `after` gives for
-/// a clip.
+/// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask that `after` gives for a
+/// clip.
 pub(super) fn expect(
     start: &Start,
     masks: &Tensor,
     before: &ImageFeatures,
-    after: &dyn Fn(usize) -> Option<(Vec<f32>, usize)>,
+    after: &dyn Fn(usize) -> Option<(Vec<f32>, Way)>,
 ) -> Expected {
     let masks = masks.detach();
     let same = (0..masks.size()[0] as usize).collect();
@@ -186,7 +224,7 @@ pub(super) fn expect(
     let shapes: Vec<Tensor> = (0..masks.size()[0])
         .map(|n| {
             let after = after(n as usize);
-            let after = after.as_ref().map(|(mask, steps)| (mask.as_slice(), *steps));
+            let after = after.as_ref().map(|(mask, way)| (mask.as_slice(), *way));
             let shape = expected(&array(&masks.get(n)), after, side as usize);
             Tensor::from_slice(&shape).view([1, 1, side, side])
         })
@@ -326,4 +364,58 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
         }
     }
     ClipScore { dice: sum / n.max(1.0), false_slices: wrong / absent.max(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_ahead_is_told_on_the_way_there() {
+        // Two clips of slices 0, 4, 9, a quarter of the region's side apart; the second's last slice is annotated.
+        let rows = |v: &[f32]| Tensor::from_slice(v).view([2, 1]);
+        let maps = |v: [f32; 8]| Tensor::from_slice(&v).view([2, 1, 2, 2]);
+        let masks = maps([1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+        let first = maps([1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        let steps = Tensor::from_slice(&[0f32, 4.0, 9.0]).repeat([2, 1]);
+        let memory = Memory::new(
+            Tensor::zeros([1, 3], (Kind::Float, tch::Device::Cpu)),
+            Tensor::zeros([1, 2], (Kind::Float, tch::Device::Cpu)),
+        );
+        let ahead = Ahead {
+            last: 2,
+            steps: steps.shallow_clone(),
+            masks: masks.shallow_clone(),
+            memories: vec![None, Some(memory)],
+        };
+        let batch = Batch {
+            images: Tensor::zeros([2, 3, 1, 2, 2], (Kind::Float, tch::Device::Cpu)),
+            masks: Tensor::stack(&[&first, &first, &masks], 1),
+            steps,
+            step: rows(&[0.25, 0.25]),
+            carried: vec![true, true],
+            ahead: vec![false, true],
+        };
+        let values = |t: &Tensor| Vec::<f32>::try_from(t.contiguous().view([-1])).unwrap();
+        let start = |i: i64| Start {
+            slices: first.shallow_clone(),
+            masks: first.shallow_clone(),
+            steps: batch.steps_to(i),
+            largest: [share(&first), batch.steps_to(i)[1].shallow_clone()],
+        };
+        // Half of the region at the start, four slices and so 1 away; ahead three quarters, five slices and so 1.25 away.
+        let Start { largest: [area, distance], .. } = ahead.largest(start(1), &batch, 1);
+        assert_eq!((values(&area), values(&distance)), (vec![0.5, 0.75], vec![1.0, 1.25]));
+        // There it is behind.
+        let Start { largest: [area, distance], .. } = ahead.largest(start(2), &batch, 2);
+        assert_eq!((values(&area), values(&distance)), (vec![0.5, 0.5], vec![2.25, 2.25]));
+
+        let before =
+            ImageFeatures { slices: first.shallow_clone(), key: first.shallow_clone(), value: None, skips: vec![] };
+        let told = ahead.expected(&start(1), &first, &before, 1);
+        let alone = expected(&[1.0, 1.0, 0.0, 0.0], None, 2);
+        let between = expected(&[1.0, 1.0, 0.0, 0.0], Some((&[1.0, 1.0, 1.0, 0.0], Way { walked: 4, left: 5 })), 2);
+        assert_eq!(values(&told.shape), [alone.as_slice(), between.as_slice()].concat());
+        assert_ne!(alone, between);
+    }
 }

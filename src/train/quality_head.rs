@@ -2,7 +2,8 @@
 //! of masks of every quality.
 //!
 //! A clip starts at an annotated slice; its next slices follow it, or lie together anywhere from there to just beyond the end of the
-//! target, and the first of these has a mask that was carried there or, in half of the clips, was annotated, too. Bad masks come
+//! target, and the first of these has a mask that was carried there or, in half of the clips, was annotated, too. Some are on the way to
+//! another annotated slice, which the last one is; that one is not judged. Bad masks come
 //! about as they do in use: the mask drifts on its own, and in two fifths of the clips some masks are replaced by damaged ones, missed
 //! and leaked ones included; more, and estimates would be too low for masks in use. Beyond the end the mask before stays the last
 //! one of the target in half of the clips, as when the engine calls the slices empty.
@@ -10,7 +11,7 @@
 use super::batch::{Batch, array};
 use super::damage;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{Start, by_clip, carried_masks, expect, middle, of_slice, read_from, share};
+use super::memory_net::{Ahead, Start, by_clip, carried_masks, middle, of_slice, read_from, share};
 use super::networks::Trainee;
 use super::random::{Random, chance, uniform};
 use super::resample::blur;
@@ -29,15 +30,19 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     let mut logits = vec![];
     let mut truths = vec![];
     let mut present = vec![];
+    let mut judged = vec![];
     for (i, Seen { features, readout, probability, expected }) in seen.iter().enumerate() {
         logits.push(trainee.quality(features, readout, probability, expected));
         let truth = batch.mask(i as i64 + 2);
         truths.push(iou(probability, &truth));
         present.push(truth.amax([1i64, 2, 3].as_slice(), false).gt(0.5).to_kind(Kind::Float));
+        let annotated = |&ahead: &bool| ahead && i as i64 + 3 == t;
+        let slice: Vec<f32> = batch.ahead.iter().map(|ahead| f32::from(!annotated(ahead))).collect();
+        judged.push(Tensor::from_slice(&slice).to_device(truth.device()));
     }
-    let [logits, truths, present] = [logits, truths, present].map(|parts| Tensor::stack(&parts, 1));
+    let [logits, truths, present, judged] = [logits, truths, present, judged].map(|parts| Tensor::stack(&parts, 1));
     assert_eq!(logits.size()[..2], [b, t - 2]);
-    let (loss, quality) = quality_loss(&logits, &truths, &present);
+    let (loss, quality) = quality_loss(&logits, &truths, &present, &judged);
     (loss, quality.detach(), truths)
 }
 
@@ -60,6 +65,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED[0])).collect();
     let mut before_slices = of_slice(&all, 1, b, t);
     let mut memories = by_clip(trainee.memorize(&start, &first));
+    let ahead = Ahead::choose(trainee, batch, &of_slice(&all, t - 1, b, t), 0.0, random);
     let carried = trainee.memorize(&before_slices, &before);
     memories.iter_mut().zip(carried).for_each(|(memories, carried)| memories.push(carried));
     let numbers: Vec<usize> = annotated.iter().map(|&twice| 1 + usize::from(twice)).collect();
@@ -72,8 +78,9 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
     let mut seen = vec![];
     for i in 2..t {
         let features = of_slice(&all, i, b, t);
-        let expected = expect(&starts.of(batch, i), &before, &before_slices, &|_| None);
-        let (logits, readout) = trainee.segment(&features, &read_from(&memories, &numbers, true, random), &expected);
+        let expected = ahead.expected(&ahead.largest(starts.of(batch, i), batch, i), &before, &before_slices, i);
+        let memory = ahead.join(read_from(&memories, &numbers, true, random), i);
+        let (logits, readout) = trainee.segment(&features, &memory, &expected);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {
@@ -93,7 +100,7 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
         let truth = batch.mask(i);
         let gone = |n: i64| match truth.get(n).max().double_value(&[]) < 0.5 {
             true => recognised[n as usize],
-            false => chance(random, WRONG),
+            false => chance(random, WRONG) && !ahead.leads(n as usize, i),
         };
         let empty: Vec<bool> = (0..b).map(gone).collect();
         let choose = |kept: &Tensor, new: &Tensor| {
@@ -175,6 +182,7 @@ mod tests {
             steps: twice(&Tensor::from_slice(&[0f32, 4.0, 5.0]).view([1, 3])),
             step: Tensor::from_slice(&[0.25f32, 0.25]).view([2, 1]),
             carried: vec![true, true],
+            ahead: vec![false, false],
         };
         let starts = Starts {
             slices: [0, 1].map(|t| batch.images.select(1, t).select(1, 0)),
