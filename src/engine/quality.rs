@@ -75,44 +75,34 @@ impl Profile {
     }
 }
 
-/// Slices from each to the nearest that is fixed; none where none is.
-fn distances(fixed: &[bool]) -> Vec<Option<usize>> {
-    let n = fixed.len();
-    let mut distances = vec![None; n];
-    let mut pass = |order: &mut dyn Iterator<Item = usize>| {
+/// For each slice the nearest that is marked at or below it, and at or above it.
+fn around(marked: &[bool]) -> Vec<[Option<usize>; 2]> {
+    let mut around = vec![[None; 2]; marked.len()];
+    let mut pass = |side: usize, order: &mut dyn Iterator<Item = usize>| {
         let mut last = None;
         for k in order {
-            last = if fixed[k] { Some(k) } else { last };
-            let new = last.map(|j: usize| j.abs_diff(k));
-            distances[k] = [distances[k], new].into_iter().flatten().min();
+            last = if marked[k] { Some(k) } else { last };
+            around[k][side] = last;
         }
     };
-    pass(&mut (0..n));
-    pass(&mut (0..n).rev());
-    distances
+    pass(0, &mut (0..marked.len()));
+    pass(1, &mut (0..marked.len()).rev());
+    around
+}
+
+/// Slices from each to the nearest that is fixed; none where none is.
+fn distances(fixed: &[bool]) -> Vec<Option<usize>> {
+    let nearest = |(k, found): (usize, [Option<usize>; 2])| found.into_iter().flatten().map(|j| j.abs_diff(k)).min();
+    around(fixed).into_iter().enumerate().map(nearest).collect()
 }
 
 /// Area of the nearest mask that is not empty; of two as near the larger, 0 where there is none.
 fn nearest_area(areas: &[usize]) -> Vec<usize> {
-    let n = areas.len();
-    // Distance to, and area of, the last mask on the way up and down.
-    let mut nearest = vec![(usize::MAX, 0); n];
-    let mut pass = |order: &mut dyn Iterator<Item = usize>| {
-        let mut last: Option<usize> = None;
-        for k in order {
-            last = if areas[k] > 0 { Some(k) } else { last };
-            if let Some(j) = last {
-                let (distance, area) = nearest[k];
-                let (new, own) = (j.abs_diff(k), areas[j]);
-                if new < distance || new == distance && own > area {
-                    nearest[k] = (new, own);
-                }
-            }
-        }
+    let nearest = |(k, found): (usize, [Option<usize>; 2])| {
+        let nearest = found.into_iter().flatten().min_by_key(|&j| (j.abs_diff(k), std::cmp::Reverse(areas[j])));
+        nearest.map_or(0, |j| areas[j])
     };
-    pass(&mut (0..n));
-    pass(&mut (0..n).rev());
-    nearest.into_iter().map(|(_, area)| area).collect()
+    around(&areas.iter().map(|&a| a > 0).collect::<Vec<_>>()).into_iter().enumerate().map(nearest).collect()
 }
 
 /// Quality of a slice `steps` beyond the last one looked at, whose quality was `last`: the target ended before, and the

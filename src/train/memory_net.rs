@@ -3,8 +3,8 @@
 //!
 //! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
 //! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
-//! refinement round: its mask is in memory, and the shape is expected between the two; of the
-//! clips far from the first slice two fifths lie on the way to such a slice. In memory are the first slice, the one before and
+//! refinement round: its mask is in memory, and the shape is expected between the two; two fifths of
+//! the clips that lie far from the first slice are on the way to such a slice. In memory are the first slice, the one before and
 //! a random choice of those between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the
 //! second has a mask that was carried there, often damaged as masks are after many slices: only the memory knows what the target was.
 //!
