@@ -61,7 +61,7 @@ impl Default for SessionOptions {
             stop_after_empty: 3,
             presence_probability: 0.5,
             presence_area_fraction: 0.02,
-            least_presence: 0.85,
+            least_presence: 0.8,
             min_area: 4,
             whole_slice: false,
             roi_scale: 1.6,

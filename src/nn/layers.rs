@@ -198,8 +198,13 @@ pub struct GroupNorm {
 impl GroupNorm {
     /// `channels` in `groups` groups, at `params`.
     pub fn new(params: &Params, groups: i64, channels: i64) -> Self {
+        GroupNorm::with_gain(params, groups, channels, Init::Ones)
+    }
+
+    /// As [`GroupNorm::new`], with one's own gain before training.
+    pub fn with_gain(params: &Params, groups: i64, channels: i64, gain: Init) -> Self {
         GroupNorm {
-            weight: params.get("weight", &[channels], Init::Ones),
+            weight: params.get("weight", &[channels], gain),
             bias: params.get("bias", &[channels], Init::Zeros),
             groups,
         }

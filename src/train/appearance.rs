@@ -145,6 +145,9 @@ impl Appearance {
             let strength = uniform(random, 0.05, 0.35);
             bias(random, planes, side, strength);
         }
+        if chance(random, 0.3) {
+            ramp(random, planes);
+        }
         let grain = if chance(random, 0.6) { 0.0 } else { uniform(random, 0.3, 0.9) };
         add_noise(random, planes, side, self.noise, grain);
         if chance(random, 0.5) {
@@ -171,6 +174,9 @@ pub(super) fn vary(random: &Random, planes: &mut [Vec<f32>], side: usize) {
     if chance(random, 0.3) {
         let (strength, grain) = (log_uniform(random, 0.005, 0.05), uniform(random, 0.0, 0.8));
         add_noise(random, planes, side, strength, grain);
+    }
+    if chance(random, 0.3) {
+        ramp(random, planes);
     }
     if chance(random, 0.5) {
         gamma(planes, (0.3 * normal(random)).clamp(-0.7, 0.7).exp());
@@ -211,6 +217,15 @@ fn bias(random: &Random, planes: &mut [Vec<f32>], side: usize, strength: f32) {
     }
 }
 
+/// Planes become brighter or darker one after the other, by up to a third from the first to the last: a coil that is left behind.
+fn ramp(random: &Random, planes: &mut [Vec<f32>]) {
+    let (strength, last) = (uniform(random, -0.3, 0.3), planes.len().max(2) as f32 - 1.0);
+    for (k, plane) in planes.iter_mut().enumerate() {
+        let factor = (strength * k as f32 / last).exp();
+        plane.iter_mut().for_each(|v| *v *= factor);
+    }
+}
+
 fn gamma(planes: &mut [Vec<f32>], exponent: f32) {
     planes.iter_mut().flatten().for_each(|v| *v = v.clamp(0.0, 1.0).powf(exponent));
 }
@@ -219,4 +234,27 @@ fn gamma(planes: &mut [Vec<f32>], exponent: f32) {
 fn window(planes: &mut [Vec<f32>], [low, high]: [f32; 2]) {
     let scale = 1.0 / (high - low);
     planes.iter_mut().flatten().for_each(|v| *v = ((*v - low) * scale).clamp(0.0, 1.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::{Purpose, random};
+    use super::*;
+
+    #[test]
+    fn a_ramp_goes_evenly_from_the_first_plane_to_the_last() {
+        let mut factors = vec![];
+        for i in 0..50 {
+            let mut planes = vec![vec![0.5f32; 4]; 3];
+            ramp(&random(1, Purpose::Clip, i), &mut planes);
+            let [first, middle, last] = [0, 1, 2].map(|k| planes[k][3]);
+            assert_eq!(first, 0.5);
+            // Equal factors from plane to plane.
+            assert!((middle / first - last / middle).abs() < 1e-5);
+            factors.push(last / first);
+        }
+        let (low, high) = (0.3f32.exp().recip(), 0.3f32.exp());
+        assert!(factors.iter().all(|&f| (low..=high).contains(&f)));
+        assert!(factors.iter().any(|&f| f < 0.85) && factors.iter().any(|&f| f > 1.17));
+    }
 }

@@ -237,9 +237,29 @@ fn contrast(image: &[f32], mask: &[f32], side: usize) -> f32 {
     (mean(&|i| mask[i] > 0.5) - mean(&|i| mask[i] <= 0.5 && near[i] > 0.03)).abs()
 }
 
-/// Directions and size of the native pixels; the origin is one of the target's voxels.
+/// Directions and size of the native pixels, and the voxel of the target where the clip starts.
 fn frame(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random: &Random) -> Frame {
-    let origin = *pick(random, points);
+    let mut frame = directions(scene, points, options, random);
+    frame.origin = origin(scene, points, &frame, random);
+    frame
+}
+
+/// One of the target's voxels: any, so that large slices are starts more often than small ones, or, in half of the clips, one of a slice
+/// that is as likely as any other, so that targets grow as often as they shrink.
+fn origin(scene: &Scene, points: &[[f32; 3]], frame: &Frame, random: &Random) -> [f32; 3] {
+    if chance(random, 0.5) {
+        return *pick(random, points);
+    }
+    let along = |p: &[f32; 3]| frame.coordinates(*p, scene.spacing)[0];
+    let (low, high) = points.iter().map(along).fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
+    let plane = uniform(random, low, high);
+    let away = |p: &[f32; 3]| (along(p) - plane).abs();
+    *points.iter().min_by(|a, b| away(a).total_cmp(&away(b))).expect("a target has voxels")
+}
+
+/// Directions and size of the native pixels.
+fn directions(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random: &Random) -> Frame {
+    let origin = points[0];
     let thick = 1.5 + 5.0 * options.difficulty;
     if scene.image.is_none() {
         let turn = if chance(random, 0.5) { rotation(random) } else { along_axes(random) };
@@ -443,6 +463,22 @@ mod tests {
         assert!((80..135).contains(&from_start), "{from_start}");
         // Two of five of those that lie apart.
         assert!((25..55).contains(&between), "{between}");
+    }
+
+    #[test]
+    fn small_slices_are_starts_too() {
+        // A target with 1 voxel on plane 0 and 99 on plane 9: by voxels alone, one start in a hundred is the small one.
+        let shape = [12, 12, 12];
+        let ids = vec![0u16; 12 * 12 * 12];
+        let kinds = [super::super::scene::Kind::new(0, super::super::scene::Tissue::Organ, true)];
+        let scene = Scene::new(shape, [1.0; 3], ids, &kinds, 10, &random(1, Purpose::Scene, 0));
+        let large = (0..99).map(|i| [9.0, (i / 10) as f32, (i % 10) as f32]);
+        let points: Vec<[f32; 3]> = std::iter::once([0.0; 3]).chain(large).collect();
+        let frame = Frame { origin: [0.0; 3], row: [0.0, 1.0, 0.0], col: [0.0, 0.0, 1.0], plane: [1.0, 0.0, 0.0] };
+        let small =
+            (0..400).filter(|&i| origin(&scene, &points, &frame, &random(1, Purpose::Clip, i))[0] < 1.0).count();
+        // Half of the half that are drawn by plane, and hardly any of the others.
+        assert!((70..135).contains(&small), "{small}");
     }
 
     #[test]

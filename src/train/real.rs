@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Labels of fewer voxels are no targets.
 const LEAST_VOXELS: usize = 100;
+/// Largest weight of a data set; it is the square root of the number of its targets.
+const MOST_WEIGHT: f32 = 6.0;
 
 /// Scenes of a training.
 #[derive(Debug, Default)]
@@ -49,20 +51,25 @@ impl Cases {
             )));
         }
         let (mut training, mut held_out) = (vec![], vec![]);
-        // Data sets with many cases do not drown those with few.
-        let mut sizes: BTreeMap<String, f32> = BTreeMap::new();
-        pairs.iter().for_each(|p| *sizes.entry(group(&p.name)).or_default() += 1.0);
-        let every = options.hold_out_every;
-        for (i, pair) in pairs.iter().enumerate() {
+        let mut scenes = vec![];
+        // By data set: cases, targets.
+        let mut sizes: BTreeMap<String, [f32; 2]> = BTreeMap::new();
+        for pair in &pairs {
             let excluded = options.exclude.get(&pair.name).map_or(&[][..], Vec::as_slice);
             let scene = Arc::new(scene(pair, excluded)?);
+            let size = sizes.entry(group(&pair.name)).or_default();
+            *size = [size[0] + 1.0, size[1] + scene.targets().len() as f32];
+            scenes.push(scene);
+        }
+        let every = options.hold_out_every;
+        for (i, (pair, scene)) in pairs.iter().zip(scenes).enumerate() {
             log::debug!("{}: {:?}, {} targets", pair.name, scene.shape, scene.targets().len());
             let is_pair = pair.image.is_some() && pair.label.is_some();
             if every > 0 && i % every == every - 1 && is_pair && !scene.targets().is_empty() {
                 held_out.push(scene);
                 continue;
             }
-            let weight = 1.0 / sizes[&group(&pair.name)].sqrt();
+            let weight = weight(sizes[&group(&pair.name)]);
             let share = match (&pair.image, &pair.label) {
                 (Some(_), None) => 1.0,
                 (Some(_), Some(_)) => options.supervoxel_share as f32,
@@ -85,6 +92,11 @@ impl Cases {
         }
         Ok(Cases { training: Arc::new(training), held_out })
     }
+}
+
+/// Weight of each case of a data set of so many cases and targets: those with many do not drown those with few.
+fn weight([cases, targets]: [f32; 2]) -> f32 {
+    targets.max(cases).sqrt().min(MOST_WEIGHT) / cases
 }
 
 /// The data set that a case belongs to, by its name: what comes before the last number.
@@ -185,4 +197,16 @@ fn same_grid(image: &Volume, label: &Volume, path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_set_weighs_as_much_as_the_root_of_its_targets() {
+        // 25 cases of a target each weigh 5 together, one case of 9 weighs 3, one of 100 no more than 6, and supervoxels as cases.
+        assert_eq!([[25.0, 25.0], [1.0, 9.0], [1.0, 100.0], [4.0, 0.0]].map(weight), [0.2, 3.0, 6.0, 0.5]);
+        assert_eq!((group("sts_mr_012"), group("msd-7")), ("sts_mr".into(), "msd".into()));
+    }
 }

@@ -1,7 +1,7 @@
 //! Building blocks: convolution with group normalisation, and the residual block made of two.
 
 use super::super::layers::{Conv, ConvOptions, GroupNorm};
-use super::super::params::Params;
+use super::super::params::{Init, Params};
 use tch::Tensor;
 
 /// 3x3 convolution, group normalisation, ReLU.
@@ -13,9 +13,14 @@ pub(super) struct ConvNorm {
 
 impl ConvNorm {
     pub fn new(params: &Params, options: ConvOptions, groups: i64) -> Self {
+        ConvNorm::with_gain(params, options, groups, Init::Ones)
+    }
+
+    /// As [`ConvNorm::new`], with one's own gain of the normalisation before training.
+    fn with_gain(params: &Params, options: ConvOptions, groups: i64, gain: Init) -> Self {
         ConvNorm {
             conv: Conv::new(&params.sub("conv"), options.no_bias()),
-            norm: GroupNorm::new(&params.sub("norm"), groups, options.outputs),
+            norm: GroupNorm::with_gain(&params.sub("norm"), groups, options.outputs, gain),
         }
     }
 
@@ -50,6 +55,16 @@ impl Block {
         }
     }
 
+    /// A block of stride 1 that changes nothing before it is trained.
+    pub fn silent(params: &Params, channels: i64, groups: i64) -> Self {
+        let conv = ConvOptions::new(channels, channels, 3);
+        Block {
+            first: ConvNorm::new(&params.sub("first"), conv, groups),
+            second: ConvNorm::with_gain(&params.sub("second"), conv, groups, Init::Zeros),
+            shortcut: None,
+        }
+    }
+
     /// # Shapes
     /// `[N, inputs, H, W]` / `[N, outputs, H / stride, W / stride]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
@@ -59,5 +74,19 @@ impl Block {
             None => y += x,
         }
         y.relu_()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::params::Target;
+    use super::*;
+
+    #[test]
+    fn a_silent_block_changes_nothing() {
+        let x = Tensor::arange(2 * 8 * 4 * 4, (tch::Kind::Float, tch::Device::Cpu)).view([2, 8, 4, 4]);
+        let params = Params::init(1, Target::default());
+        assert_eq!(Block::silent(&params.sub("silent"), 8, 4).forward(&x), x);
+        assert_ne!(Block::new(&params.sub("block"), 8, 8, 1, 4).forward(&x), x);
     }
 }

@@ -42,23 +42,30 @@ struct Up {
     narrow: Conv,
     skip: Conv,
     mix: ConvNorm,
+    /// Reaches farther than the border may have been missed by.
+    refine: Option<Block>,
 }
 
 impl Up {
-    fn new(params: &Params, coarse: i64, skip: i64, outputs: i64, groups: i64) -> Self {
+    fn new(params: &Params, coarse: i64, skip: i64, outputs: i64, groups: i64, refine: bool) -> Self {
         let one = |i: i64| ConvOptions::new(i, outputs, 1).init(Init::Lecun);
         Up {
             narrow: Conv::new(&params.sub("narrow"), one(coarse)),
             skip: Conv::new(&params.sub("skip"), one(skip)),
             mix: ConvNorm::new(&params.sub("mix"), ConvOptions::new(outputs, outputs, 3), groups),
+            refine: refine.then(|| Block::silent(&params.sub("refine"), outputs, groups)),
         }
     }
 
     fn forward(&self, coarse: &Tensor, skip: &Tensor) -> Tensor {
         let mut x = resize(&self.narrow.forward(coarse), size2(skip));
         x += self.skip.forward(skip);
-        self.mix.forward(&x.relu_())
+        refined(self.mix.forward(&x.relu_()), &self.refine)
     }
+}
+
+fn refined(x: Tensor, refine: &Option<Block>) -> Tensor {
+    refine.as_ref().map_or_else(|| x.shallow_clone(), |block| block.forward(&x))
 }
 
 /// Readout and features to mask logits.
@@ -66,6 +73,7 @@ impl Up {
 pub struct Decoder {
     fuse: ConvNorm,
     f8: Block,
+    refine: Option<Block>,
     f4: Up,
     f2: Up,
     f1: Up,
@@ -80,21 +88,29 @@ impl Decoder {
         let expected = params.get_f32("expected", &[2], Init::Constant(EXPECTED_LOGIT));
         let labels = params.get_f32("labels", &[LABELS], Init::Constant(LABEL_LOGIT));
         let coarse = config.value_channels + GUIDE;
-        let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE);
+        let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE, true);
         Decoder { expected: Some([expected, labels]), ..decoder }
     }
 
     /// A decoder of `coarse` further channels at stride 8, `guide` further ones at strides 4 and 2, and a full-resolution
-    /// input of `fine` channels.
-    pub(super) fn with(params: &Params, config: &CompactConfig, coarse: i64, guide: i64, fine: i64) -> Self {
+    /// input of `fine` channels; with `refine`, two more convolutions at each of the strides 8, 4 and 2.
+    pub(super) fn with(
+        params: &Params,
+        config: &CompactConfig,
+        coarse: i64,
+        guide: i64,
+        fine: i64,
+        refine: bool,
+    ) -> Self {
         let [c2, c4, c8, _] = config.channels;
         let g = config.groups;
         Decoder {
             fuse: ConvNorm::new(&params.sub("fuse"), ConvOptions::new(coarse + c8, c8, 3), g),
             f8: Block::new(&params.sub("f8"), c8, c8, 1, g),
-            f4: Up::new(&params.sub("f4"), c8, c4 + guide, c4, g),
-            f2: Up::new(&params.sub("f2"), c4, c2 + guide, c2, g),
-            f1: Up::new(&params.sub("f1"), c2, fine, FINE, g),
+            refine: refine.then(|| Block::silent(&params.sub("refine"), c8, g)),
+            f4: Up::new(&params.sub("f4"), c8, c4 + guide, c4, g, refine),
+            f2: Up::new(&params.sub("f2"), c4, c2 + guide, c2, g, refine),
+            f1: Up::new(&params.sub("f1"), c2, fine, FINE, g, false),
             logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Normal(LAST))),
             expected: None,
         }
@@ -152,7 +168,7 @@ impl Decoder {
     /// Skips with their guide, `fine`: `[N, fine, H, W]` / logits `[N, 1, H, W]`, f32.
     pub(super) fn decode(&self, readout: Option<&Tensor>, [f2, f4, f8]: [&Tensor; 3], fine: &Tensor) -> Tensor {
         let joined = readout.map_or_else(|| f8.shallow_clone(), |readout| Tensor::cat(&[readout, f8], 1));
-        let x = self.f8.forward(&self.fuse.forward(&joined));
+        let x = refined(self.f8.forward(&self.fuse.forward(&joined)), &self.refine);
         let x = self.f4.forward(&x, f4);
         let x = self.f2.forward(&x, f2);
         // A few slices at a time at full resolution, so that what is computed stays in the processor's cache.

@@ -38,7 +38,7 @@ impl InteractionNet {
         let inputs = config.context_slices + GUIDANCE + 2;
         InteractionNet {
             trunk: Trunk::new(&params.sub("trunk"), inputs, config),
-            decoder: Decoder::with(&params.sub("decoder"), config, 0, 0, inputs),
+            decoder: Decoder::with(&params.sub("decoder"), config, 0, 0, inputs, false),
             context: config.context_slices,
             grown: params.get_f32("grown", &[1], Init::Constant(GROWN_LOGIT)),
             appearance: params.get_f32("appearance", &[1], Init::Constant(APPEARANCE_LOGIT)),
