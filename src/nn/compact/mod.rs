@@ -476,7 +476,7 @@ mod tests {
         for (name, t) in weights.trainable() {
             // Blocks that are silent at first let nothing through to their own beginning.
             if name.contains("refine") && name.ends_with("norm.weight") {
-                tch::no_grad(|| t.shallow_clone().fill_(1.0));
+                let _ = tch::no_grad(|| t.shallow_clone().fill_(1.0));
             }
             let _ = t.set_requires_grad(true);
         }
