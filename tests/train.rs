@@ -75,8 +75,13 @@ fn gradients_reach_every_parameter(design: &Design, size: usize) {
         step_loss(&*trainee, design, stage, &clips, size).backward();
         let gradients = optimiser.gradients();
         assert!(!gradients.is_empty());
-        let without: Vec<&str> =
-            gradients.iter().filter(|(_, size)| !size.is_some_and(|s| s > 0.0)).map(|(name, _)| *name).collect();
+        // Blocks that are silent before they are trained have a gain of 0, which alone gets a gradient in the first step.
+        let behind_silence = |name: &str| name.contains("refine") && !name.contains("second.norm");
+        let without: Vec<&str> = gradients
+            .iter()
+            .filter(|(name, size)| !size.is_some_and(|s| s > 0.0) && !behind_silence(name))
+            .map(|(name, _)| *name)
+            .collect();
         assert!(without.is_empty(), "{stage:?}: no gradient reaches {without:?}");
     }
 }
