@@ -672,7 +672,7 @@ typedef struct mem3d_session_options {
     uint64_t feature_cache_bytes;
     /**
      * A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-     * annotated slice with the target lies ahead. 0 for 0.85, -1 for no such test.
+     * annotated slice with the target lies ahead. 0 for 0.8, -1 for no such test.
      */
     double least_presence;
     /**
@@ -681,9 +681,10 @@ typedef struct mem3d_session_options {
      */
     uint32_t keep_cuda_cache;
     /**
-     * 0.
+     * 1: carried masks stay as the networks give them; 0: they are put right in three dimensions, held against the image, the slices
+     * on both sides and what the annotated masks alone would leave there.
      */
-    uint32_t reserved;
+    uint32_t no_regularisation;
 } mem3d_session_options;
 
 /**

@@ -212,7 +212,8 @@ fn quality_is_defined_everywhere_and_suggests_what_gains_most() {
     assert_eq!(quality.len(), 24);
     assert!(quality.iter().all(|q| (0.0..=1.0).contains(q)));
     assert_eq!(quality[10], 1.0);
-    assert!(quality[11] < 0.9 && quality[23] > 0.9);
+    // Six slices beyond the last mask, a diameter being 22: a doubt of 0.15 has become 0.12.
+    assert!(quality[11] < 0.9 && (quality[23] - 0.876).abs() < 0.002, "{quality:?}");
     let suggestion = s.suggest_slice(None).unwrap().unwrap();
     assert!((5..17).contains(&suggestion.slice) && suggestion.slice != 10, "{suggestion:?}");
     s.accept(1, SliceAxis::Depth, suggestion.slice).unwrap();
@@ -247,7 +248,7 @@ fn the_whole_slice_can_be_used_as_in_the_paper() {
 
 #[test]
 fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() {
-    let (mut s, calls) = session_with(SessionOptions::default());
+    let (mut s, calls) = session_with(SessionOptions { regularise: false, ..SessionOptions::default() });
     calls.follow.store(true, Ordering::Relaxed);
     let axis = SliceAxis::Depth;
     // A square of 20 pixels on slice 4, and of 8 about the same centre on slice 10.
@@ -261,6 +262,43 @@ fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() 
     // beyond the two, the shape stays.
     assert_eq!(sides[4..=10], [20, 20, 18, 16, 14, 12, 8]);
     assert_eq!((sides[3], sides[0], sides[11], sides[23]), (20, 20, 8, 8));
+}
+
+#[test]
+fn what_one_slice_alone_says_is_put_right_between_annotated_ones() {
+    // Slice 8 has something as bright beside the target; slice 9 is dark.
+    let blurred = || {
+        let mut volume = volume();
+        let [_, rows, cols] = volume.shape();
+        let mut data = vec![0u8; volume.data().len()];
+        let VoxelData::U8(old) = volume.data() else { unreachable!() };
+        data.copy_from_slice(old);
+        for r in 12..28 {
+            data[(8 * rows + r) * cols + 34..(8 * rows + r) * cols + 40].fill(200);
+            data[(9 * rows + r) * cols + 10..(9 * rows + r) * cols + 34].fill(20);
+        }
+        volume = Volume::new([24, rows, cols], VoxelData::U8(data), Geometry::default()).unwrap();
+        volume
+    };
+    let areas = |regularise, annotated: [usize; 2]| {
+        let options = SessionOptions { regularise, window: Some((0.0, 255.0)), ..SessionOptions::default() };
+        let mut s = Session::new(blurred(), Box::new(StandIn::new()), options).unwrap();
+        for k in annotated {
+            s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
+        }
+        go(&mut s, both());
+        let areas: Vec<usize> = (0..18).map(|k| s.read_slice_mask(1, SliceAxis::Depth, k).unwrap().area()).collect();
+        areas
+    };
+    let whole = 16 * 24;
+    let leaked = areas(false, [6, 11]);
+    assert_eq!((leaked[7], leaked[8], leaked[9], leaked[10]), (whole, 16 * 30, 0, whole));
+    // Five slices apart, a quarter of the diameter: what the annotated masks leave there counts three quarters. The image says otherwise,
+    // so that borders of what was put right are not exact.
+    let put_right = areas(true, [6, 11]);
+    assert_eq!((put_right[7], put_right[10]), (whole, whole));
+    assert!((whole..whole + 16 * 6 / 4).contains(&put_right[8]), "{put_right:?}");
+    assert!((whole / 2..=whole).contains(&put_right[9]), "{put_right:?}");
 }
 
 #[test]
@@ -286,6 +324,7 @@ fn low_presence_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
     // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.97.
     let options = |least_presence| SessionOptions {
         least_presence,
+        regularise: false,
         whole_slice: true,
         window: Some((0.0, 255.0)),
         ..SessionOptions::default()

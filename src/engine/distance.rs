@@ -41,30 +41,31 @@ pub fn depth_inside(mask: &SliceMask, grid: &SliceGrid) -> Vec<f64> {
     (0..mask.data.len()).map(|i| padded[(i / mask.cols + 1) * cols + i % mask.cols + 1].sqrt()).collect()
 }
 
-/// Squared distance (pixels²) of every pixel of a square to the nearest one where `to` holds. Beyond `reach` pixels it may be
-/// larger than it is; infinite when `to` holds nowhere near.
+/// Squared distance (pixels²) of every pixel to the nearest one where `to` holds. Beyond `reach` pixels it may be larger than it is;
+/// infinite when `to` holds nowhere near.
 ///
 /// # Shapes
-/// `to`: `[side, side]` / the same. Exact, since whole numbers up to 2^24 are exact in f32.
-pub fn squared_pixels(to: &[bool], side: usize, reach: usize) -> Vec<f32> {
+/// `to`: `[rows, cols]` / the same. Exact, since whole numbers up to 2^24 are exact in f32.
+pub fn squared_pixels(to: &[bool], cols: usize, reach: usize) -> Vec<f32> {
+    let rows = to.len() / cols;
     // Along columns first: a row at a time, from above and from below.
     let mut column: Vec<f32> = to.iter().map(|&t| if t { 0.0 } else { f32::INFINITY }).collect();
     let nearer = |line: &mut [f32], neighbour: &[f32]| {
         line.iter_mut().zip(neighbour).for_each(|(d, n)| *d = least(*d, n + 1.0));
     };
-    for r in 1..side {
-        let (above, here) = column.split_at_mut(r * side);
-        nearer(&mut here[..side], &above[(r - 1) * side..]);
+    for r in 1..rows {
+        let (above, here) = column.split_at_mut(r * cols);
+        nearer(&mut here[..cols], &above[(r - 1) * cols..]);
     }
-    for r in (1..side).rev() {
-        let (here, below) = column.split_at_mut(r * side);
-        nearer(&mut here[(r - 1) * side..], &below[..side]);
+    for r in (1..rows).rev() {
+        let (here, below) = column.split_at_mut(r * cols);
+        nearer(&mut here[(r - 1) * cols..], &below[..cols]);
     }
     column.iter_mut().for_each(|d| *d *= *d);
     // Then along rows, from near to far, until no column farther away can be nearer.
     let mut squared = column.clone();
-    for (row, column) in squared.chunks_exact_mut(side).zip(column.chunks_exact(side)) {
-        for away in 1..=reach.min(side - 1) {
+    for (row, column) in squared.chunks_exact_mut(cols).zip(column.chunks_exact(cols)) {
+        for away in 1..=reach.min(cols - 1) {
             let square = (away * away) as f32;
             if away % 4 == 1 && row.iter().fold(0.0, |m, &d| if d > m { d } else { m }) <= square {
                 break;

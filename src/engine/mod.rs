@@ -14,6 +14,8 @@ pub mod preprocess;
 pub mod progress;
 mod propagation;
 pub(crate) mod quality;
+mod random_walk;
+mod regularisation;
 pub mod roi;
 mod rois;
 pub mod session;

@@ -27,7 +27,7 @@ pub struct SessionOptions {
     /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. Default 0.02.
     pub presence_area_fraction: f64,
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an annotated
-    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.85; 0 for no such test.
+    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.8; 0 for no such test.
     pub least_presence: f64,
     /// Masks with fewer pixels than this are taken as empty. Default 4.
     pub min_area: usize,
@@ -35,6 +35,10 @@ pub struct SessionOptions {
     pub whole_slice: bool,
     /// Side of the region of interest over the side of the target. Default 1.6.
     pub roi_scale: f64,
+    /// What is carried between annotated slices is put right in three dimensions: held against the image, the slices on both sides and
+    /// what the annotated masks alone would leave there. Default true; false gives the networks' masks as they are.
+    #[serde(default = "yes")]
+    pub regularise: bool,
     /// Steps that can be undone. Default 50.
     pub undo_depth: usize,
     /// Most memory for features kept per slice, bytes. Default 400 MB.
@@ -47,6 +51,10 @@ pub struct SessionOptions {
     /// false; true is slower, for comparisons. Not saved with a session.
     #[serde(skip)]
     pub plain: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for SessionOptions {
@@ -65,6 +73,7 @@ impl Default for SessionOptions {
             min_area: 4,
             whole_slice: false,
             roi_scale: 1.6,
+            regularise: true,
             undo_depth: 50,
             feature_cache_bytes: 400_000_000,
             keep_cuda_cache: false,

@@ -103,8 +103,8 @@ pub fn slice_input(
     resize(&Tensor::cat(&planes, 1), size, size).clamp(0.0, 1.0)
 }
 
-/// The windowed pixels under `roi`, `[1, 1, roi.rows, roi.cols]`.
-fn crop_window(volume: &Volume, (low, high): (f64, f64), axis: SliceAxis, slice: usize, roi: Roi) -> Tensor {
+/// The windowed pixels under `roi`, 0..1, `[1, 1, roi.rows, roi.cols]`.
+pub(crate) fn crop_window(volume: &Volume, (low, high): (f64, f64), axis: SliceAxis, slice: usize, roi: Roi) -> Tensor {
     let shape = volume.shape();
     let (rows, cols) = axis.slice_shape(shape);
     let (along, per_row, per_col) = axis.strides(shape);

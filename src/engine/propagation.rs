@@ -11,6 +11,7 @@ use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
 use super::quality::beyond_the_end;
+use super::regularisation::regularise;
 use super::roi::{Roi, SliceGrid, paste_all, see_all};
 use super::rois::Rois;
 use super::shape::{self, Shape, Way};
@@ -141,7 +142,7 @@ pub(crate) fn propagate(
             }
         }
     }
-    Ok(compose(state, segments, axis, options, &intervals, &chains, rois))
+    Ok(compose(context, state, segments, axis, options, &intervals, &chains, rois))
 }
 
 /// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
@@ -476,7 +477,9 @@ fn area(dense: &[u8]) -> usize {
 }
 
 /// Puts the chains' estimates together.
+#[expect(clippy::too_many_arguments, reason = "one propagation's own")]
 fn compose(
+    context: &Context,
     state: &State,
     segments: &[u32],
     axis: SliceAxis,
@@ -502,8 +505,13 @@ fn compose(
             };
             carried.extend(interval.lower.filter(|_| options.direction != Direction::Down).map(|k| complete(k, true)));
             carried.extend(interval.upper.filter(|_| options.direction != Direction::Up).map(|k| complete(k, false)));
-            for slice in interval.first..interval.end {
-                let Some((plane, quality)) = blend(&own, slice, interval, old, axis, &grid) else { continue };
+            let estimate = |k| blend(&own, k, interval, old, axis, &grid).map(|(plane, quality)| (k, plane, quality));
+            let mut estimates: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
+            if context.options.regularise && !old.has_start_mask && !own.is_empty() {
+                let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
+                regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut estimates);
+            }
+            for (slice, plane, quality) in estimates {
                 if !across {
                     slices.push((slice, plane, quality));
                     continue;

@@ -10,10 +10,10 @@ use super::plane::{INSIDE, mask_of};
 use super::preprocess::{find_window, slice_grid};
 use super::progress::{CancelToken, Progress};
 use super::propagation;
-use super::quality::expected_gain;
+use super::quality::{calibrated, expected_gain};
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
-use crate::nn::{self, Networks};
+use crate::nn::{self, Networks, Preset};
 use crate::volume::{SliceAxis, SliceMask, Volume};
 use serde::{Deserialize, Serialize};
 
@@ -289,11 +289,28 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn quality(&self, segment: u32, axis: SliceAxis) -> Result<Vec<f32>> {
-        let state = self.segment(segment)?.axis(axis);
+        let state = self.segment(segment)?;
+        let quality = self.estimates(state, axis);
+        if self.networks.info().preset != Preset::Compact {
+            return Ok(quality);
+        }
+        let mut annotated = vec![false; quality.len()];
+        state.axis(axis).annotated().into_iter().for_each(|k| annotated[k] = true);
+        let areas = state.field.areas(axis);
+        let grid = slice_grid(&self.volume, axis);
+        let largest = areas.iter().copied().max().unwrap_or(0).max(1) as f64 * grid.row_mm * grid.col_mm;
+        let diameter = 2.0 * (largest / std::f64::consts::PI).sqrt();
+        let thickness = self.volume.geometry().spacing_mm[axis.index()];
+        Ok(calibrated(&quality, &areas, &annotated, (thickness / diameter) as f32))
+    }
+
+    /// What the quality head said of every slice; 1 where annotated, 0 where nothing is known yet.
+    fn estimates(&self, state: &SegmentState, axis: SliceAxis) -> Vec<f32> {
+        let state = state.axis(axis);
         let mut quality = state.quality.clone();
         quality.resize(self.volume.slice_count(axis), 0.0);
         state.annotated().into_iter().for_each(|k| quality[k] = 1.0);
-        Ok(quality)
+        quality
     }
 
     /// The slice whose correction is expected to gain most, of one segment or of all. None when nothing was propagated
@@ -311,7 +328,7 @@ impl Session {
             for axis in SliceAxis::ALL.into_iter().filter(|&a| !state.axis(a).quality.is_empty()) {
                 let quality = self.quality(segment, axis)?;
                 let fixed: Vec<bool> = (0..quality.len()).map(|k| state.axis(axis).slices.contains_key(&k)).collect();
-                let gain = expected_gain(&quality, &state.field.areas(axis), &fixed);
+                let gain = expected_gain(&self.estimates(state, axis), &state.field.areas(axis), &fixed);
                 for slice in (0..quality.len()).filter(|&k| !fixed[k]) {
                     let gain = gain[slice] as f32;
                     if best.is_none_or(|b| gain > b.gain) {

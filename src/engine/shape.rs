@@ -57,58 +57,85 @@ pub(crate) fn towards(before: &[f32], after: Option<(&Shape, Way)>, side: usize)
     };
     let nearness = 1.0 / (way.left + 1) as f32;
     let at = [0, 1].map(|i| from[i] + nearness * (to[i] - from[i]));
-    let distance = signed_distance(before, side, side);
-    let area = |distance: &[f32]| distance.iter().filter(|&&d| d > 0.0).count();
-    let weight = way.gone(area(&after.distance) < area(&distance));
-    let near = moved(&distance, side, [0, 1].map(|i| (at[i] - from[i]).round() as i32));
-    let far = moved(&after.distance, side, [0, 1].map(|i| (at[i] - to[i]).round() as i32));
-    near.iter().zip(&far).map(|(n, f)| scaled(&(n + weight * (f - n)))).collect()
+    let before = Shape::new(before, side);
+    let weight = way.gone(after.area() < before.area());
+    before.drawn_towards(after, at, weight).iter().map(scaled).collect()
 }
 
-/// What is needed of the mask of the annotated slice ahead; it serves every slice of a chain.
+/// Between two annotated slices with the target: the signed distance (pixels, positive inside) of the border expected on the slice
+/// that lies `walked` slices after the one and `left` before the other, from their masks alone.
+///
+/// # Shapes
+/// Shapes of masks `[rows, cols]` / the same; none when one of them is empty.
+pub(crate) fn between(one: &Shape, other: &Shape, way: Way) -> Option<Vec<f32>> {
+    let (from, to) = (one.centre?, other.centre?);
+    let nearness = way.walked as f32 / (way.walked + way.left) as f32;
+    // Of an ellipsoid that is widest where the larger one is annotated.
+    let weight = if other.area() <= one.area() { nearness.powi(2) } else { 1.0 - (1.0 - nearness).powi(2) };
+    Some(one.drawn_towards(other, [0, 1].map(|i| from[i] + nearness * (to[i] - from[i])), weight))
+}
+
+/// What is needed of a mask to draw it towards another.
 #[derive(Debug)]
 pub(crate) struct Shape {
     distance: Vec<f32>,
+    cols: usize,
     centre: Option<[f32; 2]>,
 }
 
 impl Shape {
-    /// The shape of probabilities `[side, side]`.
-    pub fn new(mask: &[f32], side: usize) -> Shape {
-        Shape { distance: signed_distance(mask, side, side), centre: centre(mask, side) }
+    /// The shape of probabilities `[rows, cols]`.
+    pub fn new(mask: &[f32], cols: usize) -> Shape {
+        let reach = cols.max(mask.len() / cols);
+        Shape { distance: signed_distance(mask, cols, reach), cols, centre: centre(mask, cols) }
+    }
+
+    /// Pixels of the mask.
+    fn area(&self) -> usize {
+        self.distance.iter().filter(|&&d| d > 0.0).count()
+    }
+
+    /// Signed distances `weight` of the way to those of `other`, both moved so that their centres lie `at` a row and column.
+    fn drawn_towards(&self, other: &Shape, at: [f32; 2], weight: f32) -> Vec<f32> {
+        let placed = |shape: &Shape| {
+            let from = shape.centre.unwrap_or(at);
+            moved(&shape.distance, shape.cols, [0, 1].map(|i| (at[i] - from[i]).round() as i32))
+        };
+        placed(self).iter().zip(&placed(other)).map(|(n, f)| n + weight * (f - n)).collect()
     }
 }
 
-/// Pixels to the border of the mask, positive inside; -side everywhere when it is empty, side when it is full. Exact up to `reach`
-/// pixels, and no less beyond.
-fn signed_distance(mask: &[f32], side: usize, reach: usize) -> Vec<f32> {
+/// Pixels to the border of the mask, positive inside; minus the longer side everywhere when it is empty, that side when it is full.
+/// Exact up to `reach` pixels, and no less beyond.
+fn signed_distance(mask: &[f32], cols: usize, reach: usize) -> Vec<f32> {
     let inside: Vec<bool> = mask.iter().map(|&p| p >= 0.5).collect();
     let outside: Vec<bool> = inside.iter().map(|i| !i).collect();
-    let [to_inside, to_outside] = [&inside, &outside].map(|to| squared_pixels(to, side, reach));
-    let pixels = |squared: f32| squared.sqrt().min(side as f32);
+    let [to_inside, to_outside] = [&inside, &outside].map(|to| squared_pixels(to, cols, reach));
+    let longest = cols.max(mask.len() / cols) as f32;
+    let pixels = |squared: f32| squared.sqrt().min(longest);
     // The border runs half-way between the centres of the pixels on its two sides.
     let signed = |((&i, &o), &inside): ((&f32, &f32), &bool)| if inside { pixels(o) - 0.5 } else { 0.5 - pixels(i) };
     to_inside.iter().zip(&to_outside).zip(&inside).map(signed).collect()
 }
 
 /// Mean row and column of the mask; none when it is empty.
-fn centre(mask: &[f32], side: usize) -> Option<[f32; 2]> {
+fn centre(mask: &[f32], cols: usize) -> Option<[f32; 2]> {
     let inside = (0..mask.len()).filter(|&i| mask[i] >= 0.5);
     let (n, r, c) =
-        inside.fold((0.0, 0.0, 0.0), |(n, r, c), i| (n + 1.0, r + (i / side) as f32, c + (i % side) as f32));
+        inside.fold((0.0, 0.0, 0.0), |(n, r, c), i| (n + 1.0, r + (i / cols) as f32, c + (i % cols) as f32));
     (n > 0.0).then(|| [r / n, c / n])
 }
 
 /// `map` moved by whole rows and columns, its border continued.
-fn moved(map: &[f32], side: usize, [down, right]: [i32; 2]) -> Vec<f32> {
-    let from = |by: i32| -> Vec<usize> {
-        (0..side as i32).map(|i| i.saturating_sub(by).clamp(0, side as i32 - 1) as usize).collect()
+fn moved(map: &[f32], cols: usize, [down, right]: [i32; 2]) -> Vec<f32> {
+    let from = |by: i32, n: usize| -> Vec<usize> {
+        (0..n as i32).map(|i| i.saturating_sub(by).clamp(0, n as i32 - 1) as usize).collect()
     };
-    let cols = from(right);
+    let columns = from(right, cols);
     let mut moved = Vec::with_capacity(map.len());
-    for r in from(down) {
-        let row = &map[r * side..(r + 1) * side];
-        moved.extend(cols.iter().map(|&c| row[c]));
+    for r in from(down, map.len() / cols) {
+        let row = &map[r * cols..(r + 1) * cols];
+        moved.extend(columns.iter().map(|&c| row[c]));
     }
     moved
 }

@@ -100,13 +100,14 @@ pub struct mem3d_session_options {
     /// Most memory for features kept per slice, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
     /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-    /// annotated slice with the target lies ahead. 0 for 0.85, -1 for no such test.
+    /// annotated slice with the target lies ahead. 0 for 0.8, -1 for no such test.
     pub least_presence: f64,
     /// Memory on a CUDA device: 0 to give it back to the device when the session is freed, 1 to leave it in libtorch's cache,
     /// from which the next session of this process takes it at once.
     pub keep_cuda_cache: u32,
-    /// 0.
-    pub reserved: u32,
+    /// 1: carried masks stay as the networks give them; 0: they are put right in three dimensions, held against the image, the slices
+    /// on both sides and what the annotated masks alone would leave there.
+    pub no_regularisation: u32,
 }
 
 // SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 + 2 * 4 bytes without padding, all numbers.
@@ -144,6 +145,7 @@ impl mem3d_session_options {
                 bytes => bytes as usize,
             },
             keep_cuda_cache: flag(self.keep_cuda_cache, "keep_cuda_cache")?,
+            regularise: !flag(self.no_regularisation, "no_regularisation")?,
             // For experiments only: not in the interface.
             plain: d.plain,
             memorize_previous: d.memorize_previous,
@@ -251,11 +253,13 @@ mod tests {
             window_high: 0.0,
             whole_slice: 1,
             keep_cuda_cache: 1,
+            no_regularisation: 1,
             ..zero()
         };
         let got = options.to_engine().unwrap();
         assert_eq!((got.stop_after_empty, got.undo_depth, got.presence_probability), (0, 0, 0.0));
         assert_eq!((got.window, got.whole_slice, got.keep_cuda_cache), (Some((-100.0, 0.0)), true, true));
+        assert!(!got.regularise && SessionOptions::default().regularise);
     }
 
     #[test]

@@ -67,7 +67,7 @@ int main(void)
     NEXT(mem3d_session_options, feature_cache_bytes);
     NEXT(mem3d_session_options, least_presence);
     NEXT(mem3d_session_options, keep_cuda_cache);
-    NEXT(mem3d_session_options, reserved);
+    NEXT(mem3d_session_options, no_regularisation);
     END(",");
     BEGIN(mem3d_interaction);
     FIRST(mem3d_interaction, struct_size);

@@ -116,7 +116,7 @@ class mem3d_session_options(ctypes.Structure):
         ("feature_cache_bytes", ctypes.c_uint64),
         ("least_presence", ctypes.c_double),
         ("keep_cuda_cache", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("no_regularisation", ctypes.c_uint32),
     ]
 
 

@@ -132,9 +132,12 @@ struct EngineArgs {
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
-    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.7].
+    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.8].
     #[arg(long, value_name = "PROBABILITY")]
     least_presence: Option<f64>,
+    /// Carried masks stay as the networks give them.
+    #[arg(long)]
+    no_regularisation: bool,
     /// Side of the region of interest over that of the target [default: 1.6].
     #[arg(long, value_name = "SCALE")]
     roi_scale: Option<f64>,
@@ -190,6 +193,7 @@ impl EngineArgs {
             memorize_annotated: !self.one_annotated_in_memory,
             stop_after_empty: self.stop_after_empty.unwrap_or(d.stop_after_empty),
             least_presence: self.least_presence.unwrap_or(d.least_presence),
+            regularise: !self.no_regularisation,
             roi_scale: self.roi_scale.unwrap_or(d.roi_scale),
             ..d
         };

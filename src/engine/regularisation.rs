@@ -1,0 +1,199 @@
+//! The last word on the slices between annotated ones: what the chains say of them, what the annotated masks alone would leave
+//! there, and the image, put together in three dimensions.
+//!
+//! A chain sees one slice after the other and passes its errors on. Here each slice is held against the slices on both sides and
+//! against the annotated ones at once ([`super::random_walk`]). Between two annotated slices that are close together, the border drawn
+//! from one to the other ([`super::shape::between`]) is better than anything carried: it has the more weight, the closer they
+//! are in diameters of the target.
+
+use super::context::Context;
+use super::plane::{PixelBox, Plane};
+use super::preprocess::crop_window;
+use super::random_walk::Block;
+use super::roi::{Roi, resize};
+use super::shape::{Shape, Way, between};
+use crate::volume::SliceAxis;
+use tch::Tensor;
+
+/// Pixels around all masks.
+const MARGIN: usize = 4;
+/// Slices beyond the last mask towards an open end.
+const BEYOND: usize = 2;
+/// Most rows and columns that are worked on; larger masks are made smaller, and what changes is made larger again.
+const SIDE: usize = 128;
+/// Most voxels that are worked on together.
+const MOST: usize = 2_000_000;
+
+/// One slice of an interval: number, probabilities, quality.
+pub(super) type Estimate = (usize, Plane, f32);
+
+/// Puts the consecutive `slices` of an interval right; `ends` are the annotated slices below and above, where there are any. Where a slice
+/// becomes empty or stops being so, its quality is how much that was doubted.
+pub(super) fn regularise(
+    context: &Context,
+    axis: SliceAxis,
+    ends: [Option<(usize, Plane)>; 2],
+    slices: &mut [Estimate],
+) {
+    let closed = ends.iter().all(|e| e.as_ref().is_some_and(|(_, mask)| !mask.is_empty()));
+    let held = |(_, plane, _): &Estimate| !plane.is_empty();
+    let (first, last) = match (slices.iter().position(held), slices.iter().rposition(held)) {
+        _ if closed => (0, slices.len()),
+        (Some(first), Some(last)) => (first.saturating_sub(BEYOND), (last + 1 + BEYOND).min(slices.len())),
+        _ => return,
+    };
+    let slices = &mut slices[first..last];
+    let planes = slices.iter().map(|(_, plane, _)| plane).chain(ends.iter().flatten().map(|(_, mask)| mask));
+    let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return };
+    let window = Window::around(context, axis, place);
+    let drawn = closed.then(|| Drawn::new(&window, &ends)).flatten();
+    let [below, above] = ends.map(|end| end.map(|(k, mask)| (k, window.see(&mask))));
+    let at_once = (MOST / (window.side[0] * window.side[1])).max(1);
+    let adjacent = |end: &Option<(usize, Vec<f32>)>, slice: usize| {
+        end.as_ref().filter(|(k, _)| k.abs_diff(slice) == 1).map(|(k, mask)| (*k, mask.clone()))
+    };
+    // What is known of the slice before: the annotated one, later the last of the part before.
+    let mut before = adjacent(&below, slices[0].0);
+    let mut start = 0;
+    while start < slices.len() {
+        let end = (start + at_once).min(slices.len());
+        let prior = |(k, plane, _): &Estimate| {
+            let mut seen = window.see(plane);
+            if let Some(drawn) = &drawn {
+                drawn.join(*k, &mut seen);
+            }
+            seen
+        };
+        let after = match slices.get(end) {
+            Some(next) => Some((next.0, prior(next))),
+            None => adjacent(&above, slices[end - 1].0),
+        };
+        let priors: Vec<(usize, Vec<f32>)> = slices[start..end].iter().map(|s| (s.0, prior(s))).collect();
+        let walked = window.walk(context, before.as_ref(), &priors, after.as_ref());
+        for ((slice, plane, quality), walked) in slices[start..end].iter_mut().zip(&walked) {
+            let new = window.changed(plane, walked, context.options.min_area);
+            if (new.area() > 0) != (plane.area() > 0) {
+                *quality = 1.0 - *quality;
+            }
+            before = Some((*slice, walked.clone()));
+            *plane = new;
+        }
+        start = end;
+    }
+}
+
+/// Pixels of the slices that are worked on, and how large they are made.
+struct Window {
+    axis: SliceAxis,
+    roi: Roi,
+    place: PixelBox,
+    /// Rows and columns.
+    side: [usize; 2],
+    /// Distance of slices, rows and columns, mm.
+    spacing: [f64; 3],
+}
+
+impl Window {
+    fn around(context: &Context, axis: SliceAxis, masks: PixelBox) -> Window {
+        let grid = context.grid(axis);
+        let place = PixelBox {
+            top: masks.top.saturating_sub(MARGIN),
+            left: masks.left.saturating_sub(MARGIN),
+            bottom: (masks.bottom + MARGIN).min(grid.rows),
+            right: (masks.right + MARGIN).min(grid.cols),
+        };
+        let pixels = [place.bottom - place.top, place.right - place.left];
+        let side = pixels.map(|n| n.min(SIDE));
+        let thickness = context.volume.geometry().spacing_mm[axis.index()];
+        let mm = |i: usize, mm: f64| mm * pixels[i] as f64 / side[i] as f64;
+        Window {
+            axis,
+            roi: Roi { top: place.top as i32, left: place.left as i32, rows: pixels[0] as i32, cols: pixels[1] as i32 },
+            place,
+            side,
+            spacing: [thickness, mm(0, grid.row_mm), mm(1, grid.col_mm)],
+        }
+    }
+
+    fn scaled(&self, pixels: &Tensor) -> Vec<f32> {
+        let scaled = resize(pixels, self.side[0] as i64, self.side[1] as i64);
+        Vec::try_from(scaled.contiguous().view([-1])).expect("a flat f32 tensor")
+    }
+
+    fn pixels(&self, values: &[f32]) -> Tensor {
+        Tensor::from_slice(values).view([1, 1, i64::from(self.roi.rows), i64::from(self.roi.cols)])
+    }
+
+    /// Probabilities, 0..1.
+    fn see(&self, plane: &Plane) -> Vec<f32> {
+        self.scaled(&self.pixels(&plane.part(self.roi)))
+    }
+
+    /// New probabilities of consecutive slices, whose neighbours may be known.
+    fn walk(
+        &self,
+        context: &Context,
+        before: Option<&(usize, Vec<f32>)>,
+        priors: &[(usize, Vec<f32>)],
+        after: Option<&(usize, Vec<f32>)>,
+    ) -> Vec<Vec<f32>> {
+        let all: Vec<&(usize, Vec<f32>)> = before.into_iter().chain(priors).chain(after).collect();
+        let free = usize::from(before.is_some())..usize::from(before.is_some()) + priors.len();
+        let fixed: Vec<bool> = (0..all.len()).map(|i| !free.contains(&i)).collect();
+        let image = |k: usize| self.scaled(&crop_window(context.volume, context.window, self.axis, k, self.roi));
+        let image: Vec<f32> = all.iter().flat_map(|(k, _)| image(*k)).collect();
+        let prior: Vec<f32> = all.iter().flat_map(|(_, prior)| prior.iter().copied()).collect();
+        let block = Block { side: self.side, spacing: self.spacing, image: &image, fixed: &fixed };
+        let area = self.side[0] * self.side[1];
+        block.walk(&prior).chunks_exact(area).skip(free.start).take(priors.len()).map(<[f32]>::to_vec).collect()
+    }
+
+    /// A plane whose probabilities have become `walked`; empty when fewer than `least` pixels are left inside.
+    fn changed(&self, plane: &Plane, walked: &[f32], least: usize) -> Plane {
+        let pixels = plane.part(self.roi);
+        let new = if self.side == [self.roi.rows as usize, self.roi.cols as usize] {
+            walked.to_vec()
+        } else {
+            // What is finer than was worked on stays as it was.
+            let change: Vec<f32> = walked.iter().zip(self.see(plane)).map(|(new, old)| new - old).collect();
+            let change = Tensor::from_slice(&change).view([1, 1, self.side[0] as i64, self.side[1] as i64]);
+            let change = resize(&change, i64::from(self.roi.rows), i64::from(self.roi.cols)).contiguous().view([-1]);
+            let change = Vec::<f32>::try_from(change).expect("a flat f32 tensor");
+            pixels.iter().zip(change).map(|(p, change)| p + change).collect()
+        };
+        let bytes: Vec<u8> = new.iter().map(|p| (p.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+        let plane = Plane::from_part(&bytes, self.place);
+        if plane.area() < least { Plane::default() } else { plane }
+    }
+}
+
+/// What two annotated masks leave between them.
+struct Drawn {
+    ends: [usize; 2],
+    shapes: [Shape; 2],
+    /// Weight against what was carried.
+    share: f32,
+}
+
+impl Drawn {
+    fn new(window: &Window, ends: &[Option<(usize, Plane)>; 2]) -> Option<Drawn> {
+        let [Some((a, lower)), Some((b, upper))] = ends else { return None };
+        let [thickness, row, col] = window.spacing;
+        let cols = window.side[1];
+        let masks = [lower, upper].map(|mask| window.see(mask));
+        let area = masks.iter().flatten().filter(|&&p| p >= 0.5).count() as f64 / 2.0;
+        let diameter = 2.0 * (area * row * col / std::f64::consts::PI).sqrt();
+        let gap = (b - a) as f64 * thickness;
+        let share = (-gap / diameter.max(1e-9)).exp() as f32;
+        Some(Drawn { ends: [*a, *b], shapes: masks.map(|mask| Shape::new(&mask, cols)), share })
+    }
+
+    /// Joins it with the probabilities carried to `slice`.
+    fn join(&self, slice: usize, carried: &mut [f32]) {
+        let way = Way { walked: slice - self.ends[0], left: self.ends[1] - slice };
+        let Some(distance) = between(&self.shapes[0], &self.shapes[1], way) else { return };
+        for (p, d) in carried.iter_mut().zip(distance) {
+            *p += self.share * (1.0 / (1.0 + (-d).exp()) - *p);
+        }
+    }
+}
