@@ -142,7 +142,7 @@ pub(crate) fn propagate(
             }
         }
     }
-    Ok(compose(context, state, segments, axis, options, &intervals, &chains, rois))
+    compose(context, state, segments, axis, options, cancel, &intervals, &chains, rois)
 }
 
 /// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
@@ -484,10 +484,11 @@ fn compose(
     segments: &[u32],
     axis: SliceAxis,
     options: &PropagateOptions,
+    cancel: &CancelToken,
     intervals: &[Interval],
     chains: &[Chain],
     mut rois: Rois,
-) -> Vec<Outcome> {
+) -> Result<Vec<Outcome>> {
     let grid = rois.grid;
     let mut outcomes = Vec::new();
     for &segment in segments {
@@ -509,7 +510,7 @@ fn compose(
             let mut estimates: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
             if context.options.regularise && !old.has_start_mask && !own.is_empty() {
                 let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
-                regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut estimates);
+                regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut estimates, cancel)?;
             }
             for (slice, plane, quality) in estimates {
                 if !across {
@@ -523,7 +524,7 @@ fn compose(
         }
         outcomes.push(Outcome { segment, slices, rois: rois.by_segment.remove(&segment).unwrap_or_default(), carried });
     }
-    outcomes
+    Ok(outcomes)
 }
 
 /// Quality that a chain which has stopped, or is sure of nothing, is taken to have.

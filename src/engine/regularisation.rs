@@ -9,9 +9,11 @@
 use super::context::Context;
 use super::plane::{PixelBox, Plane};
 use super::preprocess::crop_window;
+use super::progress::CancelToken;
 use super::random_walk::Block;
 use super::roi::{Roi, resize};
 use super::shape::{Shape, Way, between};
+use crate::error::{Error, Result};
 use crate::volume::SliceAxis;
 use tch::Tensor;
 
@@ -29,22 +31,26 @@ pub(super) type Estimate = (usize, Plane, f32);
 
 /// Puts the consecutive `slices` of an interval right; `ends` are the annotated slices below and above, where there are any. Where a slice
 /// becomes empty or stops being so, its quality is how much that was doubted.
+///
+/// # Errors
+/// [`Error::Cancelled`] when `cancel` was asked for.
 pub(super) fn regularise(
     context: &Context,
     axis: SliceAxis,
     ends: [Option<(usize, Plane)>; 2],
     slices: &mut [Estimate],
-) {
+    cancel: &CancelToken,
+) -> Result<()> {
     let closed = ends.iter().all(|e| e.as_ref().is_some_and(|(_, mask)| !mask.is_empty()));
     let held = |(_, plane, _): &Estimate| !plane.is_empty();
     let (first, last) = match (slices.iter().position(held), slices.iter().rposition(held)) {
         _ if closed => (0, slices.len()),
         (Some(first), Some(last)) => (first.saturating_sub(BEYOND), (last + 1 + BEYOND).min(slices.len())),
-        _ => return,
+        _ => return Ok(()),
     };
     let slices = &mut slices[first..last];
     let planes = slices.iter().map(|(_, plane, _)| plane).chain(ends.iter().flatten().map(|(_, mask)| mask));
-    let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return };
+    let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return Ok(()) };
     let window = Window::around(context, axis, place);
     let drawn = closed.then(|| Drawn::new(&window, &ends)).flatten();
     let [below, above] = ends.map(|end| end.map(|(k, mask)| (k, window.see(&mask))));
@@ -56,6 +62,9 @@ pub(super) fn regularise(
     let mut before = adjacent(&below, slices[0].0);
     let mut start = 0;
     while start < slices.len() {
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let end = (start + at_once).min(slices.len());
         let prior = |(k, plane, _): &Estimate| {
             let mut seen = window.see(plane);
@@ -80,6 +89,7 @@ pub(super) fn regularise(
         }
         start = end;
     }
+    Ok(())
 }
 
 /// Pixels of the slices that are worked on, and how large they are made.
