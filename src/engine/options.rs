@@ -35,7 +35,7 @@ pub struct SessionOptions {
     pub whole_slice: bool,
     /// Side of the region of interest over the side of the target. Default 1.6.
     pub roi_scale: f64,
-    /// What is carried between annotated slices is put right in three dimensions: held against the image, the slices on both sides and
+    /// What is carried from annotated slices is put right in three dimensions: held against the image, the slices on both sides and
     /// what the annotated masks alone would leave there. Default true; false gives the networks' masks as they are.
     #[serde(default = "yes")]
     pub regularise: bool,

@@ -10,7 +10,7 @@ use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
-use super::quality::beyond_the_end;
+use super::quality::{beyond_the_end, trust};
 use super::regularisation::regularise;
 use super::roi::{Roi, SliceGrid, paste_all, see_all};
 use super::rois::Rois;
@@ -527,15 +527,6 @@ fn compose(
     Ok(outcomes)
 }
 
-/// Quality that a chain which has stopped, or is sure of nothing, is taken to have.
-const LEAST_TRUST: f32 = 0.05;
-
-/// Weights of two estimates of one slice, 1 in all: nearness (0..1) times quality, both squared.
-fn trust(estimates: [(f32, f32); 2]) -> [f32; 2] {
-    let weights = estimates.map(|(nearness, quality)| (nearness * quality.max(LEAST_TRUST)).powi(2));
-    weights.map(|w| w / (weights[0] + weights[1]))
-}
-
 /// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
 fn blend(
     chains: &[&Chain],
@@ -589,19 +580,4 @@ fn blend(
     }
     let whole: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
     Some((Plane::from_part(&whole, place), quality))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearer_and_the_better_is_trusted() {
-        assert_eq!(trust([(0.5, 0.8), (0.5, 0.8)]), [0.5, 0.5]);
-        // (3/4 * 1)² and (1/4 * 1)²: nine to one. Twice the quality: four to one.
-        assert!((trust([(0.75, 1.0), (0.25, 1.0)])[0] - 0.9).abs() < 1e-6);
-        assert!((trust([(0.5, 0.4), (0.5, 0.8)])[1] - 0.8).abs() < 1e-6);
-        // Neither says anything: the nearer one.
-        assert!((trust([(0.75, 0.0), (0.25, 0.0)])[0] - 0.9).abs() < 1e-6);
-    }
 }

@@ -111,6 +111,15 @@ pub(crate) fn beyond_the_end(last: f32, steps: usize) -> f32 {
     1.0 - (1.0 - last) * 0.5f32.powi(steps.min(60) as i32)
 }
 
+/// Quality that a chain which has stopped, or is sure of nothing, is taken to have.
+const LEAST_TRUST: f32 = 0.05;
+
+/// Weights of two estimates of one slice, 1 in all: nearness (0..1) times quality, both squared.
+pub(crate) fn trust(estimates: [(f32, f32); 2]) -> [f32; 2] {
+    let weights = estimates.map(|(nearness, quality)| (nearness * quality.max(LEAST_TRUST)).powi(2));
+    weights.map(|w| w / (weights[0] + weights[1]))
+}
+
 /// What a slice is, as far as its quality is to be read by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -251,5 +260,15 @@ mod tests {
     fn doubt_halves_beyond_the_end() {
         assert!((beyond_the_end(0.6, 1) - 0.8).abs() < 1e-6);
         assert!((beyond_the_end(0.6, 2) - 0.9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_nearer_and_the_better_is_trusted() {
+        assert_eq!(trust([(0.5, 0.8), (0.5, 0.8)]), [0.5, 0.5]);
+        // (3/4 * 1)² and (1/4 * 1)²: nine to one. Twice the quality: four to one.
+        assert!((trust([(0.75, 1.0), (0.25, 1.0)])[0] - 0.9).abs() < 1e-6);
+        assert!((trust([(0.5, 0.4), (0.5, 0.8)])[1] - 0.8).abs() < 1e-6);
+        // Neither says anything: the nearer one.
+        assert!((trust([(0.75, 0.0), (0.25, 0.0)])[0] - 0.9).abs() < 1e-6);
     }
 }
