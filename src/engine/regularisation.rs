@@ -4,9 +4,10 @@
 //! A chain sees one slice after the other and passes its errors on. Here each slice is held against the slices on both sides and
 //! against the annotated ones at once ([`super::random_walk`]). Between two annotated slices that are close together, the border drawn
 //! from one to the other ([`super::shape::between`]) is better than anything carried: it has the more weight, the closer they
-//! are in diameters of the target.
+//! are in diameters of the target. What the pixels of the annotated slices look like ([`super::pixel_model`]) counts besides.
 
 use super::context::Context;
+use super::pixel_model::PixelModel;
 use super::plane::{PixelBox, Plane};
 use super::preprocess::crop_window;
 use super::progress::CancelToken;
@@ -18,11 +19,15 @@ use crate::volume::SliceAxis;
 use tch::Tensor;
 
 /// Pixels around all masks.
-const MARGIN: usize = 4;
+const MARGIN: usize = 12;
 /// Slices beyond the last mask towards an open end.
 const BEYOND: usize = 2;
 /// Most rows and columns that are worked on; larger masks are made smaller, and what changes is made larger again.
 const SIDE: usize = 128;
+/// Weight of what a pixel looks like against what was carried, both as logits.
+const LOOKS: f32 = 0.7;
+/// Least probability, and of the other, that was carried: one that is certain cannot be argued with.
+const LEAST: f32 = 0.01;
 /// Most voxels that are worked on together.
 const MOST: usize = 2_000_000;
 
@@ -53,6 +58,7 @@ pub(super) fn regularise(
     let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return Ok(()) };
     let window = Window::around(context, axis, place);
     let drawn = closed.then(|| Drawn::new(&window, &ends)).flatten();
+    let looks = PixelModel::new(&ends.iter().flatten().map(|end| window.example(context, end)).collect::<Vec<_>>());
     let [below, above] = ends.map(|end| end.map(|(k, mask)| (k, window.see(&mask))));
     let at_once = (MOST / (window.side[0] * window.side[1])).max(1);
     let adjacent = |end: &Option<(usize, Vec<f32>)>, slice: usize| {
@@ -68,6 +74,9 @@ pub(super) fn regularise(
         let end = (start + at_once).min(slices.len());
         let prior = |(k, plane, _): &Estimate| {
             let mut seen = window.see(plane);
+            if let Some(looks) = looks.as_ref().filter(|_| !plane.is_empty()) {
+                join_looks(&mut seen, &looks.logits(&window.slice(context, *k)));
+            }
             if let Some(drawn) = &drawn {
                 drawn.join(*k, &mut seen);
             }
@@ -125,9 +134,18 @@ impl Window {
         }
     }
 
-    fn scaled(&self, pixels: &Tensor) -> Vec<f32> {
-        let scaled = resize(pixels, self.side[0] as i64, self.side[1] as i64);
-        Vec::try_from(scaled.contiguous().view([-1])).expect("a flat f32 tensor")
+    fn scaled(&self, pixels: &Tensor) -> Tensor {
+        resize(pixels, self.side[0] as i64, self.side[1] as i64).contiguous()
+    }
+
+    /// Intensities of a slice, `[1, 1, rows, columns]`, 0..1.
+    fn slice(&self, context: &Context, slice: usize) -> Tensor {
+        self.scaled(&crop_window(context.volume, context.window, self.axis, slice, self.roi))
+    }
+
+    /// An annotated slice and its mask, each `[1, 1, rows, columns]`.
+    fn example(&self, context: &Context, (slice, mask): &(usize, Plane)) -> (Tensor, Tensor) {
+        (self.slice(context, *slice), self.scaled(&self.pixels(&mask.part(self.roi))))
     }
 
     fn pixels(&self, values: &[f32]) -> Tensor {
@@ -136,7 +154,7 @@ impl Window {
 
     /// Probabilities, 0..1.
     fn see(&self, plane: &Plane) -> Vec<f32> {
-        self.scaled(&self.pixels(&plane.part(self.roi)))
+        flat(&self.scaled(&self.pixels(&plane.part(self.roi))))
     }
 
     /// New probabilities of consecutive slices, whose neighbours may be known.
@@ -150,8 +168,7 @@ impl Window {
         let all: Vec<&(usize, Vec<f32>)> = before.into_iter().chain(priors).chain(after).collect();
         let free = usize::from(before.is_some())..usize::from(before.is_some()) + priors.len();
         let fixed: Vec<bool> = (0..all.len()).map(|i| !free.contains(&i)).collect();
-        let image = |k: usize| self.scaled(&crop_window(context.volume, context.window, self.axis, k, self.roi));
-        let image: Vec<f32> = all.iter().flat_map(|(k, _)| image(*k)).collect();
+        let image: Vec<f32> = all.iter().flat_map(|(k, _)| flat(&self.slice(context, *k))).collect();
         let prior: Vec<f32> = all.iter().flat_map(|(_, prior)| prior.iter().copied()).collect();
         let block = Block { side: self.side, spacing: self.spacing, image: &image, fixed: &fixed };
         let area = self.side[0] * self.side[1];
@@ -167,13 +184,24 @@ impl Window {
             // What is finer than was worked on stays as it was.
             let change: Vec<f32> = walked.iter().zip(self.see(plane)).map(|(new, old)| new - old).collect();
             let change = Tensor::from_slice(&change).view([1, 1, self.side[0] as i64, self.side[1] as i64]);
-            let change = resize(&change, i64::from(self.roi.rows), i64::from(self.roi.cols)).contiguous().view([-1]);
-            let change = Vec::<f32>::try_from(change).expect("a flat f32 tensor");
-            pixels.iter().zip(change).map(|(p, change)| p + change).collect()
+            let change = resize(&change, i64::from(self.roi.rows), i64::from(self.roi.cols));
+            pixels.iter().zip(flat(&change)).map(|(p, change)| p + change).collect()
         };
         let bytes: Vec<u8> = new.iter().map(|p| (p.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
         let plane = Plane::from_part(&bytes, self.place);
         if plane.area() < least { Plane::default() } else { plane }
+    }
+}
+
+fn flat(t: &Tensor) -> Vec<f32> {
+    Vec::try_from(t.contiguous().view([-1])).expect("f32")
+}
+
+/// Probabilities that were carried, joined with the logits of what the pixels look like.
+fn join_looks(carried: &mut [f32], logits: &[f32]) {
+    for (p, logit) in carried.iter_mut().zip(logits) {
+        let known = p.clamp(LEAST, 1.0 - LEAST);
+        *p = 1.0 / (1.0 + (1.0 - known) / known * (-LOOKS * logit).exp());
     }
 }
 
@@ -205,5 +233,20 @@ impl Drawn {
         for (p, d) in carried.iter_mut().zip(distance) {
             *p += self.share * (1.0 / (1.0 + (-d).exp()) - *p);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_count_seven_tenths_and_nothing_is_certain() {
+        let mut carried = [0.5, 0.0, 1.0];
+        join_looks(&mut carried, &[1.0, 4.6, 0.0]);
+        // Odds 1 and e^0.7; 1/99 and e^3.22; 99 and 1.
+        let odds = [0.7f32.exp(), 3.22f32.exp() / 99.0, 99.0];
+        let expected = odds.map(|o| o / (1.0 + o));
+        assert!(carried.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-5), "{carried:?} {expected:?}");
     }
 }
