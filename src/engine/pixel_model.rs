@@ -22,6 +22,8 @@ const LEAST_RING: i64 = 3;
 const SAMPLES: i64 = 4096;
 /// Largest logit.
 const LARGEST: f64 = 4.6;
+/// Share of pixels told rightly that is as good as chance, where masks are not exact.
+const LEAST_RIGHT: f64 = 0.65;
 /// What a feature that is the same everywhere is taken to vary by.
 const LEAST_SPREAD: f64 = 1e-4;
 
@@ -34,6 +36,8 @@ pub(super) struct PixelModel {
     linear: Tensor,
     products: Tensor,
     constant: Tensor,
+    /// How well it tells them apart, 0..1.
+    trust: f32,
 }
 
 impl PixelModel {
@@ -56,8 +60,11 @@ impl PixelModel {
             let (first, second) = (of(&|p| p.0), of(&|p| p.1));
             let z = (x - &mean) / &spread;
             let products = z.index_select(1, &first) * z.index_select(1, &second);
-            let fitted = logistic::fit(&Tensor::cat(&[&z, &products], 1), &inside, RIDGE);
+            let x = Tensor::cat(&[&z, &products], 1);
+            let fitted = logistic::fit(&x, &inside, RIDGE);
             let count = pairs.len() as i64;
+            let found = x.mv(&fitted.narrow(0, 0, FEATURES + count)) + fitted.narrow(0, FEATURES + count, 1);
+            let trust = trust(&found, &inside);
             let products = Tensor::zeros([FEATURES * FEATURES], (Kind::Float, fitted.device()));
             let products = products.index_copy(0, &(first * FEATURES + second), &fitted.narrow(0, FEATURES, count));
             Some(PixelModel {
@@ -66,11 +73,13 @@ impl PixelModel {
                 linear: fitted.narrow(0, 0, FEATURES),
                 products: products.view([FEATURES, FEATURES]),
                 constant: fitted.narrow(0, FEATURES + count, 1),
+                trust,
             })
         })
     }
 
-    /// Logits of the target at each pixel of a slice, row by row.
+    /// Logits of the target at each pixel of a slice, row by row, nearer to 0 the worse target and surroundings are told apart: a mask
+    /// that is not quite right says less of what its target looks like.
     ///
     /// # Shapes
     /// `[1, 1, h, w]`, 0..1 / `[h * w]`.
@@ -78,10 +87,23 @@ impl PixelModel {
         tch::no_grad(|| {
             let z = (features(slice) - &self.mean) / &self.spread;
             let second = (z.matmul(&self.products) * &z).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-            let logits = (second + z.mv(&self.linear) + &self.constant).clamp(-LARGEST, LARGEST);
+            let logits =
+                (second + z.mv(&self.linear) + &self.constant).clamp(-LARGEST, LARGEST) * f64::from(self.trust);
             Vec::try_from(logits).expect("a flat f32 tensor")
         })
     }
+}
+
+/// From the share of target and of surroundings that are told rightly, both counting the same: 0 up to [`LEAST_RIGHT`], 1 where all are.
+///
+/// # Shapes
+/// Logits and labels `[P]`.
+fn trust(logits: &Tensor, inside: &Tensor) -> f32 {
+    let found = logits.gt(0.0).to_kind(Kind::Float);
+    let share = |of: &Tensor, found: &Tensor| (of * found).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
+    let (outside, missed): (Tensor, Tensor) = (1.0 - inside, 1.0 - &found);
+    let right = (share(inside, &found) + share(&outside, &missed)).double_value(&[]) / 2.0;
+    ((right - LEAST_RIGHT) / (1.0 - LEAST_RIGHT)).max(0.0) as f32
 }
 
 /// Features and labels of the pixels in and around a mask; none where it is empty.
@@ -169,6 +191,12 @@ mod tests {
     fn nothing_is_learnt_without_a_target() {
         assert!(PixelModel::new(&[(map(&|_, _| 0.5), map(&|_, _| 0.0))]).is_none());
         assert!(PixelModel::new(&[]).is_none());
+        // Half of the target and nine tenths of the surroundings told rightly: 0.7, a seventh of the way from 0.65 to 1.
+        let (logits, inside) = ([1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 1.0], [1.0, 1.0]);
+        let inside =
+            Tensor::cat(&[Tensor::from_slice(&inside), Tensor::zeros([10], (Kind::Double, tch::Device::Cpu))], 0);
+        let sure = trust(&Tensor::from_slice(&logits), &inside.to_kind(Kind::Float));
+        assert!((sure - 1.0 / 7.0).abs() < 1e-5, "{sure}");
         // Nor where everything in sight is target.
         let all = PixelModel::new(&[(map(&|r, _| r as f32 / 32.0), map(&|_, _| 1.0))]).unwrap();
         assert!(all.logits(&map(&|_, _| 0.5)).iter().all(|&l| l == 0.0));

@@ -25,7 +25,7 @@ const BEYOND: usize = 2;
 /// Most rows and columns that are worked on; larger masks are made smaller, and what changes is made larger again.
 const SIDE: usize = 128;
 /// Weight of what a pixel looks like against what was carried, both as logits.
-const LOOKS: f32 = 0.7;
+const LOOKS: f32 = 0.9;
 /// Least probability, and of the other, that was carried: one that is certain cannot be argued with.
 const LEAST: f32 = 0.01;
 /// Most voxels that are worked on together.
@@ -241,11 +241,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_count_seven_tenths_and_nothing_is_certain() {
+    fn looks_count_nine_tenths_and_nothing_is_certain() {
         let mut carried = [0.5, 0.0, 1.0];
         join_looks(&mut carried, &[1.0, 4.6, 0.0]);
-        // Odds 1 and e^0.7; 1/99 and e^3.22; 99 and 1.
-        let odds = [0.7f32.exp(), 3.22f32.exp() / 99.0, 99.0];
+        // Odds 1 and e^0.9; 1/99 and e^4.14; 99 and 1.
+        let odds = [0.9f32.exp(), 4.14f32.exp() / 99.0, 99.0];
         let expected = odds.map(|o| o / (1.0 + o));
         assert!(carried.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-5), "{carried:?} {expected:?}");
     }
