@@ -151,7 +151,7 @@ fn blur(slice: &Tensor, spread: f64) -> Tensor {
     along(&rows, [1, 1, 1, -1], [reach, reach, 0, 0])
 }
 
-/// Length of the gradient by central differences, which is 0 across the border.
+/// Length of the gradient by central differences; border pixels are repeated.
 ///
 /// # Shapes
 /// `[1, 1, h, w]` / the same.
@@ -191,15 +191,19 @@ mod tests {
     fn nothing_is_learnt_without_a_target() {
         assert!(PixelModel::new(&[(map(&|_, _| 0.5), map(&|_, _| 0.0))]).is_none());
         assert!(PixelModel::new(&[]).is_none());
+        // Nor where everything in sight is target.
+        let all = PixelModel::new(&[(map(&|r, _| r as f32 / 32.0), map(&|_, _| 1.0))]).unwrap();
+        assert!(all.logits(&map(&|_, _| 0.5)).iter().all(|&l| l == 0.0));
+    }
+
+    #[test]
+    fn what_is_told_apart_badly_is_trusted_less() {
         // Half of the target and nine tenths of the surroundings told rightly: 0.7, a seventh of the way from 0.65 to 1.
         let (logits, inside) = ([1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 1.0], [1.0, 1.0]);
         let inside =
             Tensor::cat(&[Tensor::from_slice(&inside), Tensor::zeros([10], (Kind::Double, tch::Device::Cpu))], 0);
         let sure = trust(&Tensor::from_slice(&logits), &inside.to_kind(Kind::Float));
         assert!((sure - 1.0 / 7.0).abs() < 1e-5, "{sure}");
-        // Nor where everything in sight is target.
-        let all = PixelModel::new(&[(map(&|r, _| r as f32 / 32.0), map(&|_, _| 1.0))]).unwrap();
-        assert!(all.logits(&map(&|_, _| 0.5)).iter().all(|&l| l == 0.0));
     }
 
     #[test]
