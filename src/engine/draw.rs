@@ -16,6 +16,10 @@ const CLICK_PART: f64 = 0.33;
 const BOX_MARGIN: f64 = 0.1;
 /// How often a region that turns out too small is enlarged.
 const ENLARGEMENTS: usize = 3;
+/// Sides of the further regions that a slice is seen through, over that of the region which serves what was found first.
+const STROKE_LOOKS: [f64; 3] = [0.75, 1.45, 2.0];
+/// The same where a box or extreme points say how large the target is.
+const BOX_LOOKS: [f64; 1] = [1.45];
 
 /// The probabilities `[rows, cols]` of the slice that `drawn` (at least one, all on one slice) is about; `before` is what
 /// the slice held. Call inside [`crate::nn::run`].
@@ -23,10 +27,11 @@ pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before
     let grid = context.grid(drawn[0].axis);
     let drawn_box = drawn.iter().map(|i| i.extent(&grid)).reduce(PixelBox::union).expect("something was drawn");
     let known = bounds(before, grid.cols, INSIDE);
+    let previous = known.map(|_| before);
     let target = known.map_or(drawn_box, |b| b.union(drawn_box));
     let mut roi =
         if context.options.whole_slice { grid.whole() } else { first_roi(&grid, drawn, target, known, context) };
-    let mut dense = run(context, drawn, before, known.is_some(), roi, &grid);
+    let mut dense = look(context, drawn, previous, roi, &grid);
     for _ in 0..ENLARGEMENTS {
         if roi == grid.whole() {
             break;
@@ -37,7 +42,11 @@ pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before
         }
         let larger = grid.around(found.union(target), context.options.roi_scale);
         roi = if larger.rows > roi.rows { larger } else { grid.whole() };
-        dense = run(context, drawn, before, known.is_some(), roi, &grid);
+        dense = look(context, drawn, previous, roi, &grid);
+    }
+    if !context.options.whole_slice {
+        let found = bounds(&dense, grid.cols, INSIDE).unwrap_or(target).union(drawn_box);
+        dense = look_again(context, drawn, previous, (roi, &dense), found, &grid);
     }
     limit_to_box(&mut dense, drawn, &grid);
     for interaction in drawn {
@@ -57,11 +66,10 @@ fn first_roi(
     context: &Context,
 ) -> Roi {
     let scale = context.options.roi_scale;
-    let has = |kinds: &[InteractionKind]| drawn.iter().any(|i| kinds.contains(&i.kind));
-    if known.is_some() || has(&[InteractionKind::Box, InteractionKind::ExtremePoints]) {
+    if known.is_some() || drawn.iter().any(is_box) {
         return grid.around(target, scale);
     }
-    if has(&[InteractionKind::Scribble]) {
+    if drawn.iter().any(|i| i.kind == InteractionKind::Scribble) {
         return grid.around(target, scale * SCRIBBLE_SCALE);
     }
     let part = |n: usize| (n as f64 * CLICK_PART / 2.0) as usize;
@@ -74,15 +82,43 @@ fn first_roi(
     grid.around(grown, 1.0)
 }
 
-/// One pass of the interaction network over `roi`.
-fn run(context: &Context, drawn: &[Interaction], before: &[u8], known: bool, roi: Roi, grid: &SliceGrid) -> Vec<u8> {
+/// The mean of what was seen `first`, through its region, and of what is seen through smaller and larger ones around `found`: networks
+/// answer a little differently to each, and a drawing says little of how large the target is. The answer to a box is
+/// then given back to the network, which corrects it as it would a mask that the slice held before.
+fn look_again(
+    context: &Context,
+    drawn: &[Interaction],
+    previous: Option<&[u8]>,
+    (roi, first): (Roi, &[u8]),
+    found: PixelBox,
+    grid: &SliceGrid,
+) -> Vec<u8> {
+    let boxed = drawn.iter().any(is_box);
+    let mut rois = vec![roi];
+    for side in if boxed { &BOX_LOOKS[..] } else { &STROKE_LOOKS } {
+        let other = grid.around(found, context.options.roi_scale * side);
+        if !rois.contains(&other) {
+            rois.push(other);
+        }
+    }
+    let mut sum: Vec<u16> = first.iter().copied().map(u16::from).collect();
+    for &other in &rois[1..] {
+        let seen = look(context, drawn, previous, other, grid);
+        sum.iter_mut().zip(seen).for_each(|(sum, v)| *sum += u16::from(v));
+    }
+    let looks = rois.len() as u16;
+    let mean: Vec<u8> = sum.into_iter().map(|sum| ((sum + looks / 2) / looks) as u8).collect();
+    if boxed { look(context, drawn, Some(&mean), roi, grid) } else { mean }
+}
+
+/// One pass of the interaction network over `roi`; `previous` is what the slice is taken to hold.
+fn look(context: &Context, drawn: &[Interaction], previous: Option<&[u8]>, roi: Roi, grid: &SliceGrid) -> Vec<u8> {
     let size = context.size();
     let device = context.networks.device();
     let maps = guidance(drawn, grid, roi, size);
-    let previous = if known {
-        resize(&roi.crop(before, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size)
-    } else {
-        Tensor::full([1, 1, size, size], 0.5, (Kind::Float, tch::Device::Cpu))
+    let previous = match previous {
+        Some(previous) => resize(&roi.crop(previous, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size),
+        None => Tensor::full([1, 1, size, size], 0.5, (Kind::Float, tch::Device::Cpu)),
     };
     let input = InteractionInput {
         slices: context.input(drawn[0].axis, drawn[0].slice, roi),
@@ -95,15 +131,21 @@ fn run(context: &Context, drawn: &[Interaction], before: &[u8], known: bool, roi
     roi.paste(&context.networks.interact(kind, &input), grid.rows, grid.cols)
 }
 
+/// Whether it says how far the target reaches.
+fn is_box(interaction: &Interaction) -> bool {
+    matches!(interaction.kind, InteractionKind::Box | InteractionKind::ExtremePoints)
+}
+
 /// A box says where the target ends: nothing is kept beyond it and its margin, unless something positive was also drawn
 /// out there.
 fn limit_to_box(dense: &mut [u8], drawn: &[Interaction], grid: &SliceGrid) {
-    let is_box = |i: &&Interaction| matches!(i.kind, InteractionKind::Box | InteractionKind::ExtremePoints);
     let extent = |i: &Interaction| match &i.stroke {
         Stroke::Points { .. } => i.extent(grid),
         Stroke::Raster(mask) => bounds(&mask.data, mask.cols, 1).expect("checked not to be empty"),
     };
-    let Some(limit) = drawn.iter().filter(is_box).map(|i| i.extent(grid)).reduce(PixelBox::union) else { return };
+    let Some(limit) = drawn.iter().filter(|i| is_box(i)).map(|i| i.extent(grid)).reduce(PixelBox::union) else {
+        return;
+    };
     let margin = |low: usize, high: usize| (((high - low) as f64 * BOX_MARGIN).ceil() as usize).max(2);
     let (rows, cols) = (margin(limit.top, limit.bottom), margin(limit.left, limit.right));
     let limit = PixelBox {

@@ -36,6 +36,10 @@ pub struct Calls {
     pub shared: AtomicUsize,
     /// Brightest pixel of the slice before each slice segmented.
     pub before: Mutex<Vec<f64>>,
+    /// Of each look of the interaction network: share of the region that is bright, largest probability of the mask before.
+    pub looks: Mutex<Vec<[f64; 2]>>,
+    /// What the probabilities of the next looks are multiplied by; afterwards, 1.
+    pub sure: Mutex<Vec<f64>>,
 }
 
 pub struct StandIn {
@@ -109,7 +113,11 @@ impl Networks for StandIn {
         let weight = if drawn.sum(Kind::Float).double_value(&[]) > 0.0 { drawn.ge(0.99) } else { middle.ge(0.5) };
         let weight = weight.to_kind(Kind::Float);
         let bright = (&input.slices * &weight).max();
-        alike(&input.slices, &bright)
+        let share = input.slices.ge(0.5).to_kind(Kind::Float).mean(Kind::Float);
+        self.calls.looks.lock().unwrap().push([&share, &input.previous.max()].map(|t| t.double_value(&[])));
+        let mut sure = self.calls.sure.lock().unwrap();
+        let sure = if sure.is_empty() { 1.0 } else { sure.remove(0) };
+        alike(&input.slices, &bright) * sure
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
