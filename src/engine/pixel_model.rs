@@ -85,10 +85,10 @@ impl PixelModel {
     /// `[1, 1, h, w]`, 0..1 / `[h * w]`.
     pub fn logits(&self, slice: &Tensor) -> Vec<f32> {
         tch::no_grad(|| {
-            let z = (features(slice) - &self.mean) / &self.spread;
-            let second = (z.matmul(&self.products) * &z).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-            let logits =
-                (second + z.mv(&self.linear) + &self.constant).clamp(-LARGEST, LARGEST) * f64::from(self.trust);
+            let z = (features(slice) - self.mean.unsqueeze(1)) / self.spread.unsqueeze(1);
+            let slopes = self.products.transpose(0, 1).matmul(&z) + self.linear.unsqueeze(1);
+            let second = (slopes * &z).sum_dim_intlist([0i64].as_slice(), false, Kind::Float);
+            let logits = (second + &self.constant).clamp(-LARGEST, LARGEST) * f64::from(self.trust);
             Vec::try_from(logits).expect("a flat f32 tensor")
         })
     }
@@ -118,11 +118,11 @@ fn near(slice: &Tensor, mask: &Tensor) -> (Tensor, Tensor) {
     let around = wide(&wide(&inside, [2 * ring + 1, 1]), [1, 2 * ring + 1]);
     let rows = around.view([-1]).gt(0.5).nonzero().view([-1]);
     let rows = rows.slice(0, None, None, (rows.size()[0] / SAMPLES).max(1));
-    (features(slice).index_select(0, &rows), inside.view([-1]).index_select(0, &rows))
+    (features(slice).index_select(1, &rows).transpose(0, 1).contiguous(), inside.view([-1]).index_select(0, &rows))
 }
 
 /// # Shapes
-/// `[1, 1, h, w]` / `[h * w, F]`, f32.
+/// `[1, 1, h, w]` / `[F, h * w]`, f32.
 fn features(slice: &Tensor) -> Tensor {
     let mut all = vec![slice.shallow_clone()];
     for (n, spread) in BLURS.into_iter().enumerate() {
@@ -133,7 +133,7 @@ fn features(slice: &Tensor) -> Tensor {
         }
         all.push(smooth);
     }
-    Tensor::cat(&all, 1).view([FEATURES, -1]).transpose(0, 1).contiguous()
+    Tensor::cat(&all, 1).view([FEATURES, -1])
 }
 
 /// A Gaussian filter; border pixels are repeated.
@@ -141,14 +141,23 @@ fn features(slice: &Tensor) -> Tensor {
 /// # Shapes
 /// `[1, 1, h, w]` / the same.
 fn blur(slice: &Tensor, spread: f64) -> Tensor {
+    let size = slice.size();
+    let [rows, cols] = [size[2], size[3]];
+    smoothing(rows, spread).matmul(slice).matmul(&smoothing(cols, spread).transpose(0, 1))
+}
+
+/// What a Gaussian filter multiplies `n` values by, `[n, n]`: small slices are filtered several times as fast so than by convolution.
+fn smoothing(n: i64, spread: f64) -> Tensor {
     let reach = (REACH * spread).ceil() as i64;
-    let weights: Vec<f32> = (-reach..=reach).map(|i| (-0.5 * (i as f64 / spread).powi(2)).exp() as f32).collect();
-    let kernel = Tensor::from_slice(&weights) / f64::from(weights.iter().sum::<f32>());
-    let along = |t: &Tensor, shape: [i64; 4], pad: [i64; 4]| {
-        t.replication_pad2d(pad).conv2d(&kernel.view(shape), None::<Tensor>, [1, 1], [0, 0], [1, 1], 1)
-    };
-    let rows = along(slice, [1, 1, -1, 1], [0, 0, reach, reach]);
-    along(&rows, [1, 1, 1, -1], [reach, reach, 0, 0])
+    let weight = |k: i64| (-0.5 * (k as f64 / spread).powi(2)).exp();
+    let total: f64 = (-reach..=reach).map(weight).sum();
+    let mut matrix = vec![0f32; (n * n) as usize];
+    for i in 0..n {
+        for k in -reach..=reach {
+            matrix[(i * n + (i + k).clamp(0, n - 1)) as usize] += (weight(k) / total) as f32;
+        }
+    }
+    Tensor::from_slice(&matrix).view([n, n])
 }
 
 /// Length of the gradient by central differences; border pixels are repeated.
