@@ -50,11 +50,11 @@ fn a_drawing_is_seen_through_regions_of_several_sizes() {
     // A square of 120 pixels on a slice of 600.
     let bright = |i: usize| (240..360).contains(&(i / 600)) && (240..360).contains(&(i % 600));
     let data: Vec<u8> = (0..600 * 600).map(|i| if bright(i) { 200 } else { 20 }).collect();
-    let draw = |kind: InteractionKind, points: &[[f64; 3]], sure: &[f64]| {
+    let draw = |whole_slice: bool, kind: InteractionKind, points: &[[f64; 3]], sure: &[f64]| {
         let networks = StandIn::new();
         let calls = networks.calls.clone();
         *calls.sure.lock().unwrap() = sure.to_vec();
-        let options = SessionOptions { window: Some((0.0, 255.0)), ..SessionOptions::default() };
+        let options = SessionOptions { window: Some((0.0, 255.0)), whole_slice, ..SessionOptions::default() };
         let volume = Volume::new([1, 600, 600], VoxelData::U8(data.clone()), Geometry::default()).unwrap();
         let mut s = Session::new(volume, Box::new(networks), options).unwrap();
         let area = s.interact(at(1, kind, true, points)).unwrap().area();
@@ -62,7 +62,8 @@ fn a_drawing_is_seen_through_regions_of_several_sizes() {
         (area, looks)
     };
     // Looks at regions that are smaller and larger than the first; the mean of all four decides.
-    let scribble = |sure: &[f64]| draw(InteractionKind::Scribble, &[[0.0, 300.0, 270.0], [0.0, 300.0, 330.0]], sure);
+    let line = [[0.0, 300.0, 270.0], [0.0, 300.0, 330.0]];
+    let scribble = |sure: &[f64]| draw(false, InteractionKind::Scribble, &line, sure);
     let (area, looks) = scribble(&[1.0, 0.4, 0.4, 0.4]);
     let shares: Vec<f64> = looks.iter().map(|l| l[0]).collect();
     assert!(shares.len() == 4 && shares[1] > shares[0] && shares[0] > shares[2] && shares[2] > shares[3], "{shares:?}");
@@ -72,11 +73,15 @@ fn a_drawing_is_seen_through_regions_of_several_sizes() {
     assert!(area < 300, "{area}: only the scribble itself");
     // A box says how large the target is: one more look, and another that is given the mean of both.
     let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
-    let (area, looks) = draw(InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
+    let (area, looks) = draw(false, InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
     assert!(looks.len() == 3 && (looks[2][1] - 0.6).abs() < 0.01 && looks[1][1] == 0.5, "{looks:?}");
     assert!((13_000..=15_500).contains(&area), "{area}");
-    let (area, _) = draw(InteractionKind::Box, &corners, &[1.0, 1.0, 0.4]);
+    let (area, _) = draw(false, InteractionKind::Box, &corners, &[1.0, 1.0, 0.4]);
     assert_eq!(area, 0, "the last look decides");
+    // A whole slice is looked at once, as in the paper.
+    for (kind, points) in [(InteractionKind::Scribble, &line), (InteractionKind::Box, &corners)] {
+        assert_eq!(draw(true, kind, points, &[]).1.len(), 1, "{kind:?}");
+    }
 }
 
 #[test]

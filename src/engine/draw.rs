@@ -83,7 +83,7 @@ fn first_roi(
 }
 
 /// The mean of what was seen `first`, through its region, and of what is seen through smaller and larger ones around `found`: networks
-/// answer a little differently to each, and a drawing says little of how large the target is. The answer to a box is
+/// answer a little differently to each, and a drawing says little of how large the target is. Beyond its region a look finds nothing. The answer to a box is
 /// then given back to the network, which corrects it as it would a mask that the slice held before.
 fn look_again(
     context: &Context,

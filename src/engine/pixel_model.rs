@@ -146,15 +146,15 @@ fn blur(slice: &Tensor, spread: f64) -> Tensor {
     smoothing(rows, spread).matmul(slice).matmul(&smoothing(cols, spread).transpose(0, 1))
 }
 
-/// What a Gaussian filter multiplies `n` values by, `[n, n]`: small slices are filtered several times as fast so than by convolution.
+/// What a Gaussian filter multiplies `n` values by, `[n, n]`.
 fn smoothing(n: i64, spread: f64) -> Tensor {
     let reach = (REACH * spread).ceil() as i64;
-    let weight = |k: i64| (-0.5 * (k as f64 / spread).powi(2)).exp();
-    let total: f64 = (-reach..=reach).map(weight).sum();
+    let weights: Vec<f64> = (-reach..=reach).map(|k| (-0.5 * (k as f64 / spread).powi(2)).exp()).collect();
+    let total: f64 = weights.iter().sum();
     let mut matrix = vec![0f32; (n * n) as usize];
     for i in 0..n {
-        for k in -reach..=reach {
-            matrix[(i * n + (i + k).clamp(0, n - 1)) as usize] += (weight(k) / total) as f32;
+        for (k, weight) in (-reach..=reach).zip(&weights) {
+            matrix[(i * n + (i + k).clamp(0, n - 1)) as usize] += (weight / total) as f32;
         }
     }
     Tensor::from_slice(&matrix).view([n, n])
