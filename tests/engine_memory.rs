@@ -38,11 +38,30 @@ fn masks(session: &Session) -> Vec<Vec<u8>> {
 fn with_less_memory_fewer_slices_go_together_and_masks_are_the_same() {
     let (mut free, _) = open();
     let replaced = go(&mut free).unwrap();
-    for most in 1..=4 {
-        let (mut tight, calls) = open();
-        calls.most_together.store(most, Ordering::Relaxed);
-        assert_eq!(go(&mut tight).unwrap(), replaced);
-        assert!(masks(&tight) == masks(&free), "at most {most} slices together gave other masks");
+    for threads in 1..=3 {
+        tch::set_num_threads(threads);
+        for most in 1..=4 {
+            let (mut tight, calls) = open();
+            calls.most_together.store(most, Ordering::Relaxed);
+            assert_eq!(go(&mut tight).unwrap(), replaced);
+            assert!(masks(&tight) == masks(&free), "{threads} threads, at most {most} slices together: other masks");
+        }
+    }
+}
+
+#[test]
+fn chains_are_carried_by_as_many_threads_as_libtorch_has_and_give_the_same_masks() {
+    let mut alone: Option<Vec<Vec<u8>>> = None;
+    for threads in 1..=3 {
+        tch::set_num_threads(threads);
+        let (mut session, calls) = open();
+        go(&mut session).unwrap();
+        // Six chains: as many parts as threads, each a call of the network.
+        assert_eq!(calls.most_at_once.load(Ordering::Relaxed), 6 / threads as usize, "{threads} threads");
+        let others = calls.threads.lock().unwrap().iter().filter(|name| name.starts_with("mem3d-")).count();
+        assert_eq!(others > 0, threads > 1, "{threads} threads");
+        let masks = masks(&session);
+        assert!(*alone.get_or_insert(masks.clone()) == masks, "{threads} threads gave other masks");
     }
 }
 

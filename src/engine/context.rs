@@ -5,21 +5,23 @@ use super::options::SessionOptions;
 use super::preprocess::{slice_grid, slice_input};
 use super::roi::{Roi, SliceGrid};
 use crate::error::{Error, Result};
-use crate::nn::{ImageFeatures, Memory, Networks};
+use crate::nn::{ImageFeatures, Memory, Networks, threads};
 use crate::volume::{SliceAxis, Volume};
 use tch::{Device, Tensor};
 
-/// Slices encoded, segmented or memorized in one go.
+/// Slices encoded, segmented or memorized in one go, on each thread.
 pub(crate) const MAX_BATCH: usize = 8;
 
 /// Borrowed parts of a session. Its functions call networks: use them inside [`crate::nn::run`].
 pub(crate) struct Context<'a> {
     pub volume: &'a Volume,
     pub window: (f64, f64),
-    pub networks: &'a dyn Networks,
+    pub networks: &'a mut dyn Networks,
+    /// Further owners of the same weights, for threads that compute side by side; made when they are needed.
+    pub team: &'a mut Vec<Box<dyn Networks>>,
     pub cache: &'a mut FeatureCache,
     pub options: &'a SessionOptions,
-    /// Slices that networks are given together; falls when memory runs out.
+    /// Slices that are computed at the same time, on all threads together; falls when memory runs out.
     pub max_batch: usize,
 }
 
@@ -51,6 +53,25 @@ impl Context<'_> {
             crate::nn::torch_ext::empty_cuda_cache();
         }
         Ok(())
+    }
+
+    /// What `run` makes of each job, in order; side by side inside of [`threads::side_by_side`], each with networks of its own and
+    /// nothing kept of what it computes.
+    pub fn each<J: Send, O: Send>(&mut self, jobs: Vec<J>, run: impl Fn(&mut Context, J) -> O + Sync) -> Vec<O> {
+        let at_once = threads::at_once().min(jobs.len());
+        if at_once < 2 {
+            return jobs.into_iter().map(|job| run(self, job)).collect();
+        }
+        while self.team.len() < at_once {
+            self.team.push(self.networks.share());
+        }
+        let (volume, window, options, max_batch) = (self.volume, self.window, self.options, self.max_batch);
+        let mut kept: Vec<_> = (0..at_once).map(|_| (FeatureCache::new(0), Vec::new())).collect();
+        let mut workers = Vec::with_capacity(at_once);
+        for (networks, (cache, team)) in self.team.iter_mut().zip(&mut kept) {
+            workers.push(Context { volume, window, networks: &mut **networks, team, cache, options, max_batch });
+        }
+        threads::each(&mut workers, jobs, run)
     }
 
     /// Keys and values of slices with masks, in as many parts as memory wants.
@@ -86,12 +107,12 @@ impl Context<'_> {
         slice_input(self.volume, self.window, axis, slice, roi, self.size(), context).to_device(self.networks.device())
     }
 
-    /// Features of the slices, joined along N; those not yet known are computed together and kept. What is kept is packed, and
-    /// what is new is packed as well before it is used, so that a result does not depend on what was kept.
+    /// Features of each of the slices, packed; those not yet known are computed together and kept. What is new is packed as well before
+    /// it is used, so that a result does not depend on what was kept.
     ///
     /// # Errors
     /// As [`crate::nn::run`], when not even one slice fits into memory.
-    pub fn features(&mut self, axis: SliceAxis, wanted: &[(usize, Roi)]) -> Result<ImageFeatures> {
+    pub fn features(&mut self, axis: SliceAxis, wanted: &[(usize, Roi)]) -> Result<Vec<ImageFeatures>> {
         let mut known: Vec<Option<ImageFeatures>> =
             wanted.iter().map(|&(s, r)| self.cache.get(&(axis, s, r))).collect();
         let mut missing: Vec<(usize, Roi)> = Vec::new();
@@ -100,22 +121,21 @@ impl Context<'_> {
                 missing.push(*w);
             }
         }
-        let plain = self.options.plain;
         let mut done = 0;
         while done < missing.len() {
-            let part = &missing[done..missing.len().min(done + self.max_batch)];
-            let inputs: Vec<Tensor> = part.iter().map(|&(slice, roi)| self.input(axis, slice, roi)).collect();
-            let encoded = crate::nn::run(|| self.networks.encode_image(&Tensor::cat(&inputs, 0)));
-            let features = match encoded {
-                Ok(features) if plain => features,
-                Ok(features) => features.packed(),
+            let together = self.max_batch.min(MAX_BATCH * threads::at_once());
+            let part = &missing[done..missing.len().min(done + together)];
+            let jobs = part.chunks(part.len().div_ceil(threads::at_once())).collect();
+            let encoded: Result<Vec<_>> =
+                self.each(jobs, |context, slices| context.encode(axis, slices)).into_iter().collect();
+            let encoded = match encoded {
+                Ok(encoded) => encoded,
                 Err(error) => {
                     self.make_room(part.len(), error)?;
                     continue;
                 }
             };
-            for (n, &(slice, roi)) in part.iter().enumerate() {
-                let one = features.get(n as i64);
+            for (&(slice, roi), one) in part.iter().zip(encoded.into_iter().flatten()) {
                 for (known, _) in known.iter_mut().zip(wanted).filter(|(_, w)| **w == (slice, roi)) {
                     *known = Some(one.get(0));
                 }
@@ -123,7 +143,22 @@ impl Context<'_> {
             }
             done += part.len();
         }
-        let known: Vec<ImageFeatures> = known.into_iter().map(|f| f.expect("computed just now")).collect();
-        Ok(ImageFeatures::cat(&known.iter().collect::<Vec<_>>()).unpacked())
+        Ok(known.into_iter().map(|f| f.expect("computed just now")).collect())
     }
+
+    /// Features of slices that nothing is known of, each packed.
+    fn encode(&mut self, axis: SliceAxis, slices: &[(usize, Roi)]) -> Result<Vec<ImageFeatures>> {
+        let inputs: Vec<Tensor> = slices.iter().map(|&(slice, roi)| self.input(axis, slice, roi)).collect();
+        let plain = self.options.plain;
+        crate::nn::run(|| {
+            let features = self.networks.encode_image(&Tensor::cat(&inputs, 0));
+            let features = if plain { features } else { features.packed() };
+            (0..slices.len()).map(|n| features.get(n as i64)).collect()
+        })
+    }
+}
+
+/// Features of several slices as networks take them, joined along N.
+pub(super) fn join(features: &[ImageFeatures]) -> ImageFeatures {
+    ImageFeatures::cat(&features.iter().collect::<Vec<_>>()).unpacked()
 }

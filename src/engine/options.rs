@@ -13,7 +13,7 @@ pub struct SessionOptions {
     pub replace_non_finite: bool,
     /// Every how many slices one stays in memory (the paper's N); 0 keeps none. Default 5.
     pub memorize_every: usize,
-    /// Most slices kept in memory besides the annotated ones and the previous slice. Default 8.
+    /// Most slices kept in memory besides the annotated ones and the previous slice. Default 4.
     pub max_memory_slices: usize,
     /// The slice just segmented is in memory. Default true; false is for experiments.
     pub memorize_previous: bool,
@@ -63,7 +63,7 @@ impl Default for SessionOptions {
             window: None,
             replace_non_finite: false,
             memorize_every: 5,
-            max_memory_slices: 8,
+            max_memory_slices: 4,
             memorize_previous: true,
             memorize_annotated: true,
             stop_after_empty: 3,

@@ -5,7 +5,7 @@
 //! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted for its
 //! nearness and its quality. All chains advance together, one batch a step.
 
-use super::context::Context;
+use super::context::{Context, MAX_BATCH, join};
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{INSIDE, PixelBox, Plane, bounds};
@@ -17,7 +17,7 @@ use super::rois::Rois;
 use super::shape::{self, Shape, Way};
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
-use crate::nn::{Expected, ImageFeatures, Memory, Segmented};
+use crate::nn::{Expected, ImageFeatures, Memory, Segmented, threads};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -126,14 +126,16 @@ pub(crate) fn propagate(
         }
         // Segments on one slice side by side, so that they share what depends on the image.
         active.sort_by_key(|c| (c.upwards, c.next));
-        let batches = active.len().div_ceil(context.max_batch);
+        let device = context.networks.device();
+        let together = context.max_batch.min(MAX_BATCH * threads::for_jobs(active.len(), device));
+        let batches = active.len().div_ceil(together);
         let at_once = active.len().div_ceil(batches);
         for batch in active.chunks_mut(at_once) {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let slices: Vec<(usize, u32)> = batch.iter().map(|c| (c.next, c.segment)).collect();
-            step(context, batch, axis, &mut rois)?;
+            threads::side_by_side(batch.len(), device, || step(context, batch, axis, &mut rois))?;
             for (slice, segment) in slices {
                 done += 1;
                 if !on_slice(Progress { done, total, slice, segment }) {
@@ -142,7 +144,9 @@ pub(crate) fn propagate(
             }
         }
     }
-    compose(context, state, segments, axis, options, cancel, &intervals, &chains, rois)
+    let leave = |c: Chain| Carried { interval: c.interval, start: c.start, upwards: c.upwards, estimates: c.estimates };
+    let carried: Vec<Carried> = chains.into_iter().map(leave).collect();
+    compose(context, state, segments, axis, options, cancel, &intervals, &carried, rois)
 }
 
 /// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
@@ -281,9 +285,9 @@ fn memorize_masks(
     let size = context.size();
     let device = context.networks.device();
     let mut memorized = Vec::new();
-    let at_once = context.max_batch;
+    let at_once = context.max_batch.min(MAX_BATCH);
     for (wanted, masks) in wanted.chunks(at_once).zip(masks.chunks(at_once)) {
-        let features = context.features(axis, wanted)?;
+        let features = join(&context.features(axis, wanted)?);
         let inputs: Vec<Tensor> = wanted
             .iter()
             .zip(masks)
@@ -302,7 +306,7 @@ fn memorize_masks(
     Ok(memorized)
 }
 
-/// What the networks say of the next slices of a batch.
+/// What the networks say of the next slices of some chains.
 struct Seen {
     features: ImageFeatures,
     segmented: Segmented,
@@ -310,28 +314,85 @@ struct Seen {
     presence: Vec<f32>,
 }
 
-/// Segments the next slice of every chain of the batch; of one half after the other when they do not fit into memory together.
-fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<()> {
-    match look(context, batch, axis, rois) {
-        Ok(seen) => advance(context, batch, axis, seen),
-        Err(error) => {
-            context.make_room(batch.len(), error)?;
-            let (first, second) = batch.split_at_mut(batch.len() / 2);
-            [first, second].into_iter().filter(|b| !b.is_empty()).try_for_each(|b| step(context, b, axis, rois))
-        }
-    }
+/// What is memorized of the slices just segmented.
+struct Remembered {
+    features: ImageFeatures,
+    masks: Tensor,
+    /// Whether anything is remembered of each of them.
+    kept: Vec<bool>,
 }
 
-/// Runs the networks on the next slices of a batch; changes no chain but for its region.
-fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<Seen> {
+/// Chains that did not get to the end of a step.
+enum Stuck {
+    /// They are as they were.
+    Unseen(Error),
+    /// Only their memory is missing.
+    Forgetful(Remembered),
+}
+
+/// Segments the next slice of every chain of the batch; of one half after the other when they do not fit into memory together.
+fn step(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<()> {
     for chain in batch.iter_mut() {
         chain.roi = rois.choose(chain.segment, chain.next, chain.target, Some(chain.roi));
     }
     let wanted: Vec<(usize, Roi)> = batch.iter().map(|c| (c.next, c.roi)).collect();
-    let features = context.features(axis, &wanted)?;
+    let mut features = match context.features(axis, &wanted) {
+        Ok(features) => features,
+        Err(error) => {
+            context.make_room(batch.len(), error)?;
+            return halves(context, batch, axis, rois);
+        }
+    };
+    let together = batch.len();
+    let part = together.div_ceil(threads::at_once());
+    let jobs = batch.chunks_mut(part).zip(features.chunks_mut(part)).collect();
+    let ends = context.each(jobs, |context, (chains, features)| walk(context, chains, axis, join(features)));
+    for (chains, end) in batch.chunks_mut(part).zip(ends) {
+        match end {
+            Ok(()) => {}
+            Err(Stuck::Unseen(error)) => {
+                context.make_room(together, error)?;
+                halves(context, chains, axis, rois)?;
+            }
+            Err(Stuck::Forgetful(remembered)) => {
+                let memories = context.memorize(&remembered.features, &remembered.masks)?;
+                remember(context.options, chains, &memories, &remembered.kept);
+                go_on(chains);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A step of one half of the chains after the other.
+fn halves(context: &mut Context, chains: &mut [&mut Chain], axis: SliceAxis, rois: &mut Rois) -> Result<()> {
+    let (first, second) = chains.split_at_mut(chains.len() / 2);
+    [first, second].into_iter().filter(|c| !c.is_empty()).try_for_each(|c| step(context, c, axis, rois))
+}
+
+/// One step of some chains.
+fn walk(
+    context: &mut Context,
+    chains: &mut [&mut Chain],
+    axis: SliceAxis,
+    features: ImageFeatures,
+) -> std::result::Result<(), Stuck> {
+    let seen = look(context, chains, axis, features).map_err(Stuck::Unseen)?;
+    if let Some(remembered) = take(context, chains, axis, seen) {
+        let Ok(memories) = crate::nn::run(|| context.networks.memorize(&remembered.features, &remembered.masks)) else {
+            return Err(Stuck::Forgetful(remembered));
+        };
+        remember(context.options, chains, &memories, &remembered.kept);
+    }
+    go_on(chains);
+    Ok(())
+}
+
+/// Runs the networks on the next slices of some chains; changes none.
+fn look(context: &mut Context, chains: &mut [&mut Chain], axis: SliceAxis, features: ImageFeatures) -> Result<Seen> {
     crate::nn::run(|| {
-        let memory: Vec<Memory> = batch.iter().map(|c| c.bank.view()).collect();
-        let expected = expect(context, axis, batch, &features);
+        let memory: Vec<Memory> = chains.iter().map(|c| c.bank.view()).collect();
+        let expected = expect(context, axis, chains, &features);
         let segmented = context.networks.segment(&features, &memory, &expected);
         let judgement = context.networks.quality(&features, &segmented, &expected);
         let values = |t: &Tensor| Vec::<f32>::try_from(t.clamp(0.0, 1.0)).expect("one number a slice");
@@ -340,15 +401,15 @@ fn look(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, rois: 
     })
 }
 
-/// Takes what was seen of a batch's slices, and memorizes them.
-fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Result<()> {
+/// Takes what was seen of the chains' next slices; what is to be memorized of them, if anything.
+fn take(context: &Context, chains: &mut [&mut Chain], axis: SliceAxis, seen: Seen) -> Option<Remembered> {
     let grid = context.grid(axis);
     let Seen { features, segmented, quality: qualities, presence } = seen;
-    let mut masks = Vec::with_capacity(batch.len());
-    let mut remembered = Vec::with_capacity(batch.len());
-    let rois: Vec<Roi> = batch.iter().map(|c| c.roi).collect();
+    let mut masks = Vec::with_capacity(chains.len());
+    let mut kept = Vec::with_capacity(chains.len());
+    let rois: Vec<Roi> = chains.iter().map(|c| c.roi).collect();
     let planes = paste_all(&segmented.probability, &rois, grid.rows, grid.cols);
-    for ((n, chain), plane) in batch.iter_mut().enumerate().zip(planes) {
+    for ((n, chain), plane) in chains.iter_mut().enumerate().zip(planes) {
         let probability = segmented.probability.narrow(0, n as i64, 1);
         let quality = qualities[n];
         let seen = is_present(&plane, chain.area, context.options);
@@ -360,7 +421,7 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
         }
         let present = seen && !gone;
         // Of a slice that may have been called empty wrongly, nothing is remembered: those after it are to be seen as it was.
-        remembered.push(!gone);
+        kept.push(!gone);
         let quality = if present { quality } else { 1.0 - presence[n] };
         masks.push(if present { probability } else { probability.zeros_like() });
         let plane = if present { plane } else { Plane::default() };
@@ -381,22 +442,28 @@ fn advance(context: &mut Context, batch: &mut [&mut Chain], axis: SliceAxis, see
         }
         chain.estimates.insert(chain.next, Estimate { plane, quality });
     }
-    if batch.iter().any(|c| c.left > 0) && remembered.contains(&true) {
-        let memories = context.memorize(&features, &Tensor::cat(&masks, 0))?;
-        for ((chain, memory), _) in batch.iter_mut().zip(&memories).zip(remembered).filter(|(_, kept)| *kept) {
-            let every = context.options.memorize_every;
-            let steps = chain.next.abs_diff(chain.start);
-            let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
-            if keep || context.options.memorize_previous {
-                chain.bank.memorize(chain.next, memory, keep);
-                chain.memorized.insert(chain.next, chain.roi);
-            }
+    let wanted = chains.iter().any(|c| c.left > 0) && kept.contains(&true);
+    wanted.then(|| Remembered { features, masks: Tensor::cat(&masks, 0), kept })
+}
+
+/// Puts the memories of the slices just segmented into the chains' banks.
+fn remember(options: &SessionOptions, chains: &mut [&mut Chain], memories: &[Memory], kept: &[bool]) {
+    for ((chain, memory), _) in chains.iter_mut().zip(memories).zip(kept).filter(|(_, kept)| **kept) {
+        let every = options.memorize_every;
+        let steps = chain.next.abs_diff(chain.start);
+        let keep = every > 0 && steps.is_multiple_of(every) && chain.empty_in_a_row == 0;
+        if keep || options.memorize_previous {
+            chain.bank.memorize(chain.next, memory, keep);
+            chain.memorized.insert(chain.next, chain.roi);
         }
     }
-    for chain in batch.iter_mut() {
+}
+
+/// On to the slices after these.
+fn go_on(chains: &mut [&mut Chain]) {
+    for chain in chains {
         chain.next = if chain.upwards { chain.next + 1 } else { chain.next.wrapping_sub(1) };
     }
-    Ok(())
 }
 
 /// For each chain the first of the batch that segments the same slice through the same region, after the same slice and with the
@@ -476,60 +543,85 @@ fn area(dense: &[u8]) -> usize {
     dense.iter().filter(|&&v| v >= INSIDE).count()
 }
 
+/// What a chain leaves behind.
+struct Carried {
+    interval: usize,
+    start: usize,
+    upwards: bool,
+    estimates: BTreeMap<usize, Estimate>,
+}
+
 /// Puts the chains' estimates together.
 #[expect(clippy::too_many_arguments, reason = "one propagation's own")]
 fn compose(
-    context: &Context,
+    context: &mut Context,
     state: &State,
     segments: &[u32],
     axis: SliceAxis,
     options: &PropagateOptions,
     cancel: &CancelToken,
     intervals: &[Interval],
-    chains: &[Chain],
+    carried: &[Carried],
     mut rois: Rois,
 ) -> Result<Vec<Outcome>> {
-    let grid = rois.grid;
-    let mut outcomes = Vec::new();
+    let settled = threads::side_by_side(intervals.len(), context.networks.device(), || {
+        context.each((0..intervals.len()).collect(), |context, number| {
+            let interval = &intervals[number];
+            let own: Vec<&Carried> = carried.iter().filter(|c| c.interval == number).collect();
+            settle(context, &state.segments[&interval.segment], axis, cancel, interval, &own)
+        })
+    });
+    let mut outcomes: Vec<Outcome> = Vec::new();
     for &segment in segments {
-        let old = &state.segments[&segment];
-        let across = old.annotated_across(axis);
-        let mut dense = vec![0; grid.rows * grid.cols];
-        let mut slices = Vec::new();
-        let mut carried = Vec::new();
-        for (number, interval) in intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
-            let own: Vec<&Chain> = chains.iter().filter(|c| c.interval == number).collect();
-            let complete = |k: usize, upwards: bool| {
-                let whole =
-                    options.range.is_none() || if upwards { interval.first == k + 1 } else { interval.end == k };
-                (k, upwards && whole, !upwards && whole)
-            };
-            carried.extend(interval.lower.filter(|_| options.direction != Direction::Down).map(|k| complete(k, true)));
-            carried.extend(interval.upper.filter(|_| options.direction != Direction::Up).map(|k| complete(k, false)));
-            let estimate = |k| blend(&own, k, interval, old, axis, &grid).map(|(plane, quality)| (k, plane, quality));
-            let mut estimates: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
-            if context.options.regularise && !old.has_start_mask && !own.is_empty() {
-                let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
-                regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut estimates, cancel)?;
-            }
-            for (slice, plane, quality) in estimates {
-                if !across {
-                    slices.push((slice, plane, quality));
-                    continue;
-                }
-                plane.write_dense(&mut dense, grid.cols);
-                old.keep_annotated(axis, slice, &mut dense);
-                slices.push((slice, Plane::from_dense(&dense, grid.cols), quality));
-            }
-        }
-        outcomes.push(Outcome { segment, slices, rois: rois.by_segment.remove(&segment).unwrap_or_default(), carried });
+        let rois = rois.by_segment.remove(&segment).unwrap_or_default();
+        outcomes.push(Outcome { segment, slices: Vec::new(), rois, carried: Vec::new() });
+    }
+    for (interval, slices) in intervals.iter().zip(settled) {
+        let complete = |k: usize, upwards: bool| {
+            let whole = options.range.is_none() || if upwards { interval.first == k + 1 } else { interval.end == k };
+            (k, upwards && whole, !upwards && whole)
+        };
+        let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("of these segments");
+        let up = interval.lower.filter(|_| options.direction != Direction::Down);
+        let down = interval.upper.filter(|_| options.direction != Direction::Up);
+        outcome.carried.extend(up.map(|k| complete(k, true)).into_iter().chain(down.map(|k| complete(k, false))));
+        outcome.slices.extend(slices?);
     }
     Ok(outcomes)
 }
 
+/// The new slices of an interval, from the chains that lead through it.
+fn settle(
+    context: &Context,
+    old: &SegmentState,
+    axis: SliceAxis,
+    cancel: &CancelToken,
+    interval: &Interval,
+    own: &[&Carried],
+) -> Result<Vec<(usize, Plane, f32)>> {
+    let grid = context.grid(axis);
+    let estimate = |k| blend(own, k, interval, old, axis, &grid).map(|(plane, quality)| (k, plane, quality));
+    let mut slices: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
+    if context.options.regularise && !old.has_start_mask && !own.is_empty() {
+        let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
+        crate::nn::run(|| {
+            regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut slices, cancel)
+        })??;
+    }
+    if old.annotated_across(axis) {
+        let mut dense = vec![0; grid.rows * grid.cols];
+        for (slice, plane, _) in &mut slices {
+            plane.write_dense(&mut dense, grid.cols);
+            old.keep_annotated(axis, *slice, &mut dense);
+            *plane = Plane::from_dense(&dense, grid.cols);
+        }
+    }
+    Ok(slices)
+}
+
 /// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
 fn blend(
-    chains: &[&Chain],
+    chains: &[&Carried],
     slice: usize,
     interval: &Interval,
     old: &SegmentState,
@@ -544,7 +636,7 @@ fn blend(
     if old.has_start_mask && nearest > START_MASK_REACH {
         return None;
     }
-    let own = |c: &Chain, span: usize| {
+    let own = |c: &Carried, span: usize| {
         let nearness = 1.0 - slice.abs_diff(c.start) as f32 / span as f32;
         (nearness, c.estimates.get(&slice).map_or(0.0, |e| e.quality))
     };

@@ -60,6 +60,8 @@ pub struct SavedSession {
 pub struct Session {
     volume: Volume,
     networks: Box<dyn Networks>,
+    /// Further owners of their weights, for threads that compute side by side.
+    team: Vec<Box<dyn Networks>>,
     options: SessionOptions,
     window: (f64, f64),
     cache: FeatureCache,
@@ -82,6 +84,7 @@ impl Session {
             cancel: CancelToken::default(),
             volume,
             networks,
+            team: Vec::new(),
             options,
             window,
         })
@@ -502,13 +505,16 @@ impl Session {
     }
 
     fn context(&mut self) -> Context<'_> {
+        let threads = nn::threads::for_jobs(usize::MAX, self.networks.device());
+        let max_batch = if self.options.plain { 1 } else { MAX_BATCH * threads };
         Context {
             volume: &self.volume,
             window: self.window,
-            networks: &*self.networks,
+            networks: &mut *self.networks,
+            team: &mut self.team,
             cache: &mut self.cache,
             options: &self.options,
-            max_batch: if self.options.plain { 1 } else { MAX_BATCH },
+            max_batch,
         }
     }
 }

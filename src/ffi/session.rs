@@ -80,7 +80,7 @@ pub struct mem3d_session_options {
     pub window_high: f64,
     /// Every how many slices one stays in memory during a propagation. 0 for 5, -1 to keep none.
     pub memorize_every: i32,
-    /// Most slices in memory besides the annotated ones and the previous one. 0 for 8, -1 for none.
+    /// Most slices in memory besides the annotated ones and the previous one. 0 for 4, -1 for none.
     pub max_memory_slices: i32,
     /// A propagation ends after this many slices without target in a row. 0 for 3, -1 to never end early.
     pub stop_after_empty: i32,

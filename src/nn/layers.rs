@@ -94,11 +94,38 @@ impl Conv {
     /// # Shapes
     /// `x`: `[N, CI, H, W]` / `[N, CO, ceil(H / stride), ceil(W / stride)]`.
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let ConvOptions { kernel, stride, dilation, groups, .. } = self.options;
+        let ConvOptions { outputs, kernel, stride, dilation, groups, .. } = self.options;
         let padding = dilation * (kernel - 1) / 2;
-        let y = x.conv2d(&self.weight, self.bias.as_ref(), [stride; 2], [padding; 2], [dilation; 2], groups);
+        let plain = (outputs, stride, dilation, groups) == (1, 1, 1, 1) && kernel > 1;
+        let y = if plain && x.device() == Device::Cpu && x.kind() == Kind::Float && !self.weight.requires_grad() {
+            self.to_one_channel(x)
+        } else {
+            x.conv2d(&self.weight, self.bias.as_ref(), [stride; 2], [padding; 2], [dilation; 2], groups)
+        };
         super::macs::add(&y, self.options.inputs / groups * kernel * kernel);
         y
+    }
+}
+
+impl Conv {
+    /// [`Conv::forward`] where libtorch would compute as many channels as fit into the processor's registers, to keep one of them: a
+    /// product of matrices gives what each place of the kernel adds to its neighbour, and these maps are shifted and added.
+    fn to_one_channel(&self, x: &Tensor) -> Tensor {
+        let ConvOptions { inputs, kernel, .. } = self.options;
+        let (n, [height, width]) = (x.size()[0], size2(x));
+        let places = self.weight.view([inputs, kernel * kernel]).transpose(0, 1);
+        let maps = places.expand([n, kernel * kernel, inputs], false).bmm(&x.flatten(2, 3));
+        let maps = maps.view([n, kernel * kernel, height, width]);
+        let whole = Tensor::zeros([n, 1, height + kernel - 1, width + kernel - 1], (Kind::Float, Device::Cpu));
+        for place in 0..kernel * kernel {
+            let (row, col) = (kernel - 1 - place / kernel, kernel - 1 - place % kernel);
+            let _ = whole.narrow(2, row, height).narrow(3, col, width).g_add_(&maps.narrow(1, place, 1));
+        }
+        let y = whole.narrow(2, kernel / 2, height).narrow(3, kernel / 2, width);
+        match &self.bias {
+            Some(bias) => y + bias,
+            None => y.contiguous(),
+        }
     }
 }
 
@@ -291,6 +318,22 @@ mod tests {
 
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5
+    }
+
+    #[test]
+    fn a_single_channel_is_the_same_by_shifted_maps() {
+        let noise = |shape: &[i64]| {
+            let n: i64 = shape.iter().product();
+            (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 7.0 + 3.0).remainder(11.0).view(shape) * 0.1 - 0.5
+        };
+        for (kernel, bias) in [(3, true), (5, false)] {
+            let (weight, bias) = (noise(&[1, 6, kernel, kernel]), bias.then(|| noise(&[1])));
+            let x = channels_last(&noise(&[2, 6, 7, 9]));
+            let half = kernel / 2;
+            let expected = x.conv2d(&weight, bias.as_ref(), [1, 1], [half, half], [1, 1], 1);
+            let options = ConvOptions::new(6, 1, kernel);
+            assert!(close(&Conv::with(channels_last(&weight), bias, options).forward(&x), &expected), "{kernel}");
+        }
     }
 
     #[test]

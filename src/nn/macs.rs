@@ -22,6 +22,13 @@ pub(super) fn add(out: &Tensor, per_element: i64) {
     }
 }
 
+/// Adds what was counted on another thread.
+pub(super) fn add_counted(macs: u64) {
+    if let Some(n) = COUNT.get() {
+        COUNT.set(Some(n + macs));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::layers::{Conv, ConvOptions};

@@ -27,6 +27,7 @@ pub mod published;
 pub mod quality_head;
 pub mod query_encoder;
 pub mod resnet;
+pub(crate) mod threads;
 pub mod torch_ext;
 pub mod weights;
 

@@ -11,6 +11,7 @@ use mem3d::nn::{
     Segmented,
 };
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tch::{Device, Kind, Tensor};
@@ -24,6 +25,10 @@ pub struct Calls {
     /// The n-th call of `segment` fails, from 1 on; 0 never.
     pub fail_at: AtomicUsize,
     pub segment_calls: AtomicUsize,
+    /// Most slices segmented in one call.
+    pub most_at_once: AtomicUsize,
+    /// Names of the threads that segmented.
+    pub threads: Mutex<BTreeSet<String>>,
     /// More slices than this together are too much for the memory; 0 for no such limit.
     pub most_together: AtomicUsize,
     /// Not even one slice fits into memory.
@@ -156,6 +161,8 @@ impl Networks for StandIn {
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
         self.calls.take_memory(memory.len() as i64);
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
+        self.calls.most_at_once.fetch_max(memory.len(), Ordering::Relaxed);
+        self.calls.threads.lock().unwrap().extend(std::thread::current().name().map(String::from));
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
         for (n, &first) in expected.same.iter().enumerate() {
             let row = |t: &Tensor, n: usize| t.get(n as i64);

@@ -120,7 +120,7 @@ struct EngineArgs {
     /// Every how many slices one stays in memory; 0: none [default: 5].
     #[arg(long, value_name = "N")]
     memorize_every: Option<usize>,
-    /// Most slices in memory besides the annotated and the previous one [default: 8].
+    /// Most slices in memory besides the annotated and the previous one [default: 4].
     #[arg(long, value_name = "N")]
     max_memory_slices: Option<usize>,
     /// The slice just segmented is not in memory.

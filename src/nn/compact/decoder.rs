@@ -148,7 +148,8 @@ impl Decoder {
             Tensor::cat(&[labels, pooled(expected, stride), appearance, like, matched], 1).to_kind(kind)
         };
         let guides = [2, 4, 8].map(guide);
-        let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &guides[i]], 1));
+        // As the features are laid out: what is joined of both kinds has to be laid out anew later.
+        let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &channels_last(&guides[i])], 1));
         let slices = (&features.slices - MEAN) / SPREAD;
         let full = |t: &Tensor| resize(t, size2(expected));
         let coarse = full(&Tensor::cat(&[&appearance, &like, &matched], 1));

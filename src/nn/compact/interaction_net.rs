@@ -3,7 +3,7 @@
 //! of the drawing and how each intensity compares with what was marked; its answer is a change of these.
 
 use super::super::layers::{f32, resize, size2};
-use super::super::params::{Init, Params};
+use super::super::params::{Init, Params, channels_last};
 use super::appearance::appearance;
 use super::geodesic::{Drawing, grown};
 use super::image_encoder::{MEAN, SPREAD};
@@ -64,7 +64,8 @@ impl InteractionNet {
         });
         let full = |t: &Tensor| resize(t, size2(input));
         let (grown, seen) = (full(&grown), full(&appearance(&middle, &inside, &outside)));
-        let x = Tensor::cat(&[slices, drawn, grown.to_kind(input.kind()), seen.to_kind(input.kind())], 1);
+        let x = [slices, drawn, grown.to_kind(input.kind()), seen.to_kind(input.kind())];
+        let x = channels_last(&Tensor::cat(&x, 1));
         let [f2, f4, f8] = self.trunk.forward(&x);
         let change = f32(&self.decoder.decode(None, [&f2, &f4, &f8], &x));
         change + grown * &self.grown + seen * &self.appearance

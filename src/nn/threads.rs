@@ -1,0 +1,174 @@
+//! Threads that compute one slice each, side by side.
+//!
+//! libtorch spreads every single operation over its threads. The maps of small networks are so small that a second thread hardly helps
+//! there, and all that lies between the operations waits. Slices that do not depend on each other are better given to a thread each, on
+//! which libtorch computes alone.
+
+use super::macs;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+use tch::Device;
+
+thread_local! {
+    /// On a thread of [`pool`], how many there are.
+    static THREADS: Cell<usize> = const { Cell::new(1) };
+}
+
+/// Jobs that [`each`] does at the same time when called here: 1 outside of [`side_by_side`].
+pub(crate) fn at_once() -> usize {
+    THREADS.get()
+}
+
+/// Threads that [`side_by_side`] would take for so many jobs; 1 when it would only call.
+pub(crate) fn for_jobs(jobs: usize, device: Device) -> usize {
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
+    if jobs < threads || device != Device::Cpu { 1 } else { threads }
+}
+
+/// Runs `body`, which has `jobs` to do with [`each`], where they are done side by side: when there is one for each of the threads that
+/// libtorch is to use on the CPU. Otherwise it is just called.
+pub(crate) fn side_by_side<T: Send>(jobs: usize, device: Device, body: impl FnOnce() -> T + Send) -> T {
+    let threads = for_jobs(jobs, device);
+    let Some(pool) = Some(threads).filter(|&n| n > 1).and_then(pool) else { return body() };
+    let (result, macs) = pool.install(|| macs::count(body));
+    macs::add_counted(macs);
+    result
+}
+
+/// What `run` makes of each job, in order; the workers take the next one as soon as they are done with one. Gradients are not recorded.
+///
+/// # Panics
+/// When `run` does, once all other jobs are done.
+pub(crate) fn each<W: Send, J: Send, O: Send>(
+    workers: &mut [W],
+    jobs: Vec<J>,
+    run: impl Fn(&mut W, J) -> O + Sync,
+) -> Vec<O> {
+    let queue = Mutex::new(jobs.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(|e| e.into_inner()).next();
+    let done = Mutex::new(Vec::new());
+    rayon::in_place_scope(|scope| {
+        for worker in workers {
+            scope.spawn(|_| {
+                let (own, macs) = macs::count(|| {
+                    let mut own = Vec::new();
+                    while let Some((n, job)) = next() {
+                        own.push((n, tch::no_grad(|| run(worker, job))));
+                    }
+                    own
+                });
+                done.lock().unwrap_or_else(|e| e.into_inner()).push((own, macs));
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(|e| e.into_inner());
+    macs::add_counted(done.iter().map(|(_, macs)| macs).sum());
+    let mut results: Vec<(usize, O)> = done.into_iter().flat_map(|(own, _)| own).collect();
+    results.sort_by_key(|(n, _)| *n);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// As many threads, on which libtorch computes alone; started anew when the number changes. None when they cannot be had.
+fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
+    static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
+    let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
+        return Some(pool.clone());
+    }
+    let new = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("mem3d-{i}")).build();
+    let new = Arc::new(new.inspect_err(|e| log::warn!("{threads} threads cannot be started: {e}")).ok()?);
+    new.broadcast(|_| {
+        // libtorch keeps one number for each thread, and one for threads that have not asked for theirs yet. A thread that asks now keeps
+        // the 1; the other number is put back below.
+        let _ = tch::get_num_threads();
+        tch::set_num_threads(1);
+        THREADS.set(threads);
+    });
+    tch::set_num_threads(threads as i32);
+    *pool = Some(new.clone());
+    Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+
+    /// The number of threads is the process's: tests that set it come one after the other.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn with_threads<T>(threads: i32, body: impl FnOnce() -> T) -> T {
+        let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+        let before = tch::get_num_threads();
+        tch::set_num_threads(threads);
+        let result = body();
+        tch::set_num_threads(before);
+        result
+    }
+
+    #[test]
+    fn jobs_are_done_at_the_same_time_in_order_and_alone() {
+        let meet = Barrier::new(2);
+        let run = |worker: &mut Vec<i32>, job: i32| {
+            // Nobody gets past here alone.
+            if job < 2 {
+                meet.wait();
+            }
+            worker.push(job);
+            (job * 10, tch::get_num_threads(), std::thread::current().id())
+        };
+        let mut workers = [vec![], vec![]];
+        let (at_once_there, done) =
+            with_threads(2, || side_by_side(5, Device::Cpu, || (at_once(), each(&mut workers, (0..5).collect(), run))));
+        assert_eq!(at_once_there, 2);
+        assert_eq!(done.iter().map(|d| d.0).collect::<Vec<_>>(), [0, 10, 20, 30, 40]);
+        assert!(done.iter().all(|d| d.1 == 1), "libtorch computes alone on each thread");
+        assert_eq!(done.iter().map(|d| format!("{:?}", d.2)).collect::<BTreeSet<_>>().len(), 2);
+        assert_eq!(workers.iter().map(Vec::len).sum::<usize>(), 5);
+    }
+
+    #[test]
+    fn where_there_are_not_enough_jobs_libtorch_keeps_its_threads() {
+        let here = std::thread::current().id();
+        let seen = || (at_once(), tch::get_num_threads(), std::thread::current().id());
+        with_threads(3, || {
+            assert_eq!(side_by_side(2, Device::Cpu, seen), (1, 3, here));
+            assert_eq!(side_by_side(9, Device::Cuda(0), seen), (1, 3, here));
+            let (at_once, alone, there) = side_by_side(3, Device::Cpu, seen);
+            assert!((at_once, alone) == (3, 1) && there != here);
+            // A thread that comes later finds the number that was set.
+            assert_eq!(std::thread::spawn(tch::get_num_threads).join().unwrap(), 3);
+        });
+        with_threads(1, || assert_eq!(side_by_side(9, Device::Cpu, seen), (1, 1, here)));
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_threads_go_on() {
+        let failing = || {
+            side_by_side(4, Device::Cpu, || {
+                each(&mut [(), ()], vec![1, 2, 3, 4], |_, n| if n == 3 { panic!("three") } else { n })
+            })
+        };
+        with_threads(2, || {
+            let payload = std::panic::catch_unwind(failing).unwrap_err();
+            assert_eq!(payload.downcast_ref::<&str>(), Some(&"three"));
+            assert_eq!(side_by_side(2, Device::Cpu, || each(&mut [(), ()], vec![1, 2], |_, n| n + 1)), [2, 3]);
+        });
+    }
+
+    #[test]
+    fn what_is_computed_there_is_counted() {
+        use super::super::layers::{Conv, ConvOptions};
+        use super::super::params::{Params, Target};
+        let conv = || Conv::new(&Params::init(1, Target::default()), ConvOptions::new(4, 6, 3));
+        let x = || tch::Tensor::zeros([1, 4, 8, 8], (tch::Kind::Float, Device::Cpu));
+        let run = |conv: &mut Conv, _: i32| conv.forward(&x()).numel();
+        let (_, macs) = with_threads(2, || {
+            let mut workers = [conv(), conv()];
+            macs::count(|| side_by_side(3, Device::Cpu, || each(&mut workers, vec![0, 1, 2], run)))
+        });
+        assert_eq!(macs, 3 * 6 * 64 * 36);
+    }
+}
