@@ -634,7 +634,7 @@ typedef struct mem3d_session_options {
      */
     int32_t memorize_every;
     /**
-     * Most slices in memory besides the annotated ones and the previous one. 0 for 8, -1 for none.
+     * Most slices in memory besides the annotated ones and the previous one. 0 for 4, -1 for none.
      */
     int32_t max_memory_slices;
     /**
@@ -953,6 +953,8 @@ MEM3D_API mem3d_status mem3d_device_get_info(uint32_t index, struct mem3d_device
 
 /**
  * Sets how many CPU threads one call may use, for every session and thread of the process.
+ *
+ * They are libtorch's, and as many of mem3d's own, which sessions share.
  *
  * With the same number, the same calls give the same bytes on the CPU.
  *

@@ -55,11 +55,39 @@ fn a_token_cancels_and_is_forgotten_by_the_next_call() {
 }
 
 #[test]
+fn a_token_cancels_after_the_last_slice_while_masks_are_put_right() {
+    for threads in [1, 2] {
+        tch::set_num_threads(threads);
+        let mut slices = 0;
+        two_rounds()
+            .propagate(&PropagateOptions::default(), &mut |_| {
+                slices += 1;
+                true
+            })
+            .unwrap();
+        let mut s = two_rounds();
+        let before = visible(&s);
+        let (token, mut told) = (s.cancel_token(), 0);
+        let result = s.propagate(&PropagateOptions::default(), &mut |_| {
+            told += 1;
+            if told == slices {
+                token.cancel();
+            }
+            true
+        });
+        assert!(matches!(result, Err(Error::Cancelled)), "{threads} threads");
+        assert_eq!((told, visible(&s)), (slices, before));
+    }
+}
+
+#[test]
 fn a_network_that_fails_changes_nothing() {
     let (mut s, calls) = session_with(SessionOptions::default());
     s.interact(click(1, 10)).unwrap();
     let before = visible(&s);
-    for n in [1, 3] {
+    // On two threads one of the two chains fails, the other goes on.
+    for (threads, n) in [(1, 1), (1, 3), (2, 1), (2, 4)] {
+        tch::set_num_threads(threads);
         calls.segment_calls.store(0, Ordering::Relaxed);
         calls.fail_at.store(n, Ordering::Relaxed);
         assert!(matches!(s.propagate(&PropagateOptions::default(), &mut |_| true), Err(Error::Internal(_))));

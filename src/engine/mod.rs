@@ -1,5 +1,6 @@
 //! The interactive loop. Uses [`crate::nn`] and [`crate::volume`]; knows no file, no C and no thread.
 
+mod composition;
 mod context;
 pub(crate) mod distance;
 mod draw;

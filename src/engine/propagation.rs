@@ -2,16 +2,15 @@
 //!
 //! Two independent chains leave every annotated slice, one towards higher and one towards lower slice numbers. Each runs
 //! to the next annotated slice or to the end of the volume, so that the slice before the query is always its true
-//! neighbour. Between two annotated slices both chains meet; their probabilities are blended, each trusted for its
-//! nearness and its quality. All chains advance together, one batch a step.
+//! neighbour. All chains advance together, a slice each a step, side by side on the processor's threads where there are enough of them. What they
+//! say is put together at the end ([`super::composition`]).
 
+use super::composition::{Carried, compose};
 use super::context::{Context, MAX_BATCH, join};
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{INSIDE, PixelBox, Plane, bounds};
 use super::progress::{CancelToken, Progress};
-use super::quality::{beyond_the_end, trust};
-use super::regularisation::regularise;
 use super::roi::{Roi, SliceGrid, paste_all, see_all};
 use super::rois::Rois;
 use super::shape::{self, Shape, Way};
@@ -23,26 +22,26 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 
 /// A correction of a mask given by the host fades into it over this many slices.
-const START_MASK_REACH: usize = 10;
+pub(super) const START_MASK_REACH: usize = 10;
 
 /// Slices between two neighbouring annotated ones, or between one and the end of the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Interval {
-    segment: u32,
+pub(super) struct Interval {
+    pub segment: u32,
     /// Annotated slice below, if any.
-    lower: Option<usize>,
+    pub lower: Option<usize>,
     /// Annotated slice above, if any.
-    upper: Option<usize>,
+    pub upper: Option<usize>,
     /// First slice to change.
-    first: usize,
+    pub first: usize,
     /// One past the last slice to change.
-    end: usize,
+    pub end: usize,
 }
 
 /// What a chain says of one slice.
-struct Estimate {
-    plane: Plane,
-    quality: f32,
+pub(super) struct Estimate {
+    pub plane: Plane,
+    pub quality: f32,
 }
 
 /// One walk away from an annotated slice.
@@ -541,135 +540,4 @@ fn is_present(plane: &Plane, neighbour_area: usize, options: &SessionOptions) ->
 
 fn area(dense: &[u8]) -> usize {
     dense.iter().filter(|&&v| v >= INSIDE).count()
-}
-
-/// What a chain leaves behind.
-struct Carried {
-    interval: usize,
-    start: usize,
-    upwards: bool,
-    estimates: BTreeMap<usize, Estimate>,
-}
-
-/// Puts the chains' estimates together.
-#[expect(clippy::too_many_arguments, reason = "one propagation's own")]
-fn compose(
-    context: &mut Context,
-    state: &State,
-    segments: &[u32],
-    axis: SliceAxis,
-    options: &PropagateOptions,
-    cancel: &CancelToken,
-    intervals: &[Interval],
-    carried: &[Carried],
-    mut rois: Rois,
-) -> Result<Vec<Outcome>> {
-    let settled = threads::side_by_side(intervals.len(), context.networks.device(), || {
-        context.each((0..intervals.len()).collect(), |context, number| {
-            let interval = &intervals[number];
-            let own: Vec<&Carried> = carried.iter().filter(|c| c.interval == number).collect();
-            settle(context, &state.segments[&interval.segment], axis, cancel, interval, &own)
-        })
-    });
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for &segment in segments {
-        let rois = rois.by_segment.remove(&segment).unwrap_or_default();
-        outcomes.push(Outcome { segment, slices: Vec::new(), rois, carried: Vec::new() });
-    }
-    for (interval, slices) in intervals.iter().zip(settled) {
-        let complete = |k: usize, upwards: bool| {
-            let whole = options.range.is_none() || if upwards { interval.first == k + 1 } else { interval.end == k };
-            (k, upwards && whole, !upwards && whole)
-        };
-        let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("of these segments");
-        let up = interval.lower.filter(|_| options.direction != Direction::Down);
-        let down = interval.upper.filter(|_| options.direction != Direction::Up);
-        outcome.carried.extend(up.map(|k| complete(k, true)).into_iter().chain(down.map(|k| complete(k, false))));
-        outcome.slices.extend(slices?);
-    }
-    Ok(outcomes)
-}
-
-/// The new slices of an interval, from the chains that lead through it.
-fn settle(
-    context: &Context,
-    old: &SegmentState,
-    axis: SliceAxis,
-    cancel: &CancelToken,
-    interval: &Interval,
-    own: &[&Carried],
-) -> Result<Vec<(usize, Plane, f32)>> {
-    let grid = context.grid(axis);
-    let estimate = |k| blend(own, k, interval, old, axis, &grid).map(|(plane, quality)| (k, plane, quality));
-    let mut slices: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
-    if context.options.regularise && !old.has_start_mask && !own.is_empty() {
-        let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
-        crate::nn::run(|| {
-            regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut slices, cancel)
-        })??;
-    }
-    if old.annotated_across(axis) {
-        let mut dense = vec![0; grid.rows * grid.cols];
-        for (slice, plane, _) in &mut slices {
-            plane.write_dense(&mut dense, grid.cols);
-            old.keep_annotated(axis, *slice, &mut dense);
-            *plane = Plane::from_dense(&dense, grid.cols);
-        }
-    }
-    Ok(slices)
-}
-
-/// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
-fn blend(
-    chains: &[&Carried],
-    slice: usize,
-    interval: &Interval,
-    old: &SegmentState,
-    axis: SliceAxis,
-    grid: &SliceGrid,
-) -> Option<(Plane, f32)> {
-    if chains.is_empty() {
-        // Every annotated neighbour says that the target is not here.
-        return (!old.has_start_mask).then(|| (Plane::default(), 1.0));
-    }
-    let nearest = chains.iter().map(|c| slice.abs_diff(c.start)).min().expect("there is a chain");
-    if old.has_start_mask && nearest > START_MASK_REACH {
-        return None;
-    }
-    let own = |c: &Carried, span: usize| {
-        let nearness = 1.0 - slice.abs_diff(c.start) as f32 / span as f32;
-        (nearness, c.estimates.get(&slice).map_or(0.0, |e| e.quality))
-    };
-    let weights = match (interval.lower, interval.upper, chains) {
-        (Some(a), Some(b), [one, other]) => trust([own(one, b - a), own(other, b - a)]).to_vec(),
-        _ => vec![1.0; chains.len()],
-    };
-    let mut quality = 0.0;
-    let mut parts: Vec<(&Plane, f32)> = Vec::new();
-    for (chain, weight) in chains.iter().zip(weights) {
-        match chain.estimates.get(&slice) {
-            Some(estimate) => {
-                parts.push((&estimate.plane, weight));
-                quality += weight * estimate.quality;
-            }
-            None => {
-                let last =
-                    if chain.upwards { chain.estimates.last_key_value() } else { chain.estimates.first_key_value() };
-                quality += weight * last.map_or(0.0, |(&k, e)| beyond_the_end(e.quality, k.abs_diff(slice)));
-            }
-        }
-    }
-    let before = old.has_start_mask.then(|| Plane::from_dense(&old.field.slice(axis, slice), grid.cols));
-    let boxes = parts.iter().map(|(plane, _)| *plane).chain(&before).filter_map(Plane::extent);
-    let quality = quality.clamp(0.0, 1.0);
-    let Some(place) = boxes.reduce(PixelBox::union) else { return Some((Plane::default(), quality)) };
-    let mut probability = vec![0f32; (place.bottom - place.top) * (place.right - place.left)];
-    parts.iter().for_each(|(plane, weight)| plane.add_to(&mut probability, place, *weight));
-    if let Some(before) = before {
-        let weight = 1.0 - nearest as f32 / (START_MASK_REACH + 1) as f32;
-        probability.iter_mut().for_each(|p| *p *= weight);
-        before.add_to(&mut probability, place, 1.0 - weight);
-    }
-    let whole: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
-    Some((Plane::from_part(&whole, place), quality))
 }

@@ -80,6 +80,8 @@ pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_devi
 
 /// Sets how many CPU threads one call may use, for every session and thread of the process.
 ///
+/// They are libtorch's, and as many of mem3d's own, which sessions share.
+///
 /// With the same number, the same calls give the same bytes on the CPU.
 ///
 /// @param count  1 to 1024; 0 for the default (one a core).

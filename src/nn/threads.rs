@@ -69,11 +69,14 @@ pub(crate) fn each<W: Send, J: Send, O: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// As many threads, on which libtorch computes alone; started anew when the number changes. None when they cannot be had.
+/// As many threads, on which libtorch computes alone; started anew when the number changes, and in a process that was forked off, where they
+/// are missing. None when they cannot be had.
 fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
-    static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
+    static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
     let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
+    let process = std::process::id();
+    if let Some((_, pool)) = pool.as_ref().filter(|(of, pool)| *of == process && pool.current_num_threads() == threads)
+    {
         return Some(pool.clone());
     }
     let new = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("mem3d-{i}")).build();
@@ -86,7 +89,7 @@ fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
         THREADS.set(threads);
     });
     tch::set_num_threads(threads as i32);
-    *pool = Some(new.clone());
+    *pool = Some((process, new.clone()));
     Some(new)
 }
 
