@@ -66,6 +66,26 @@ fn chains_are_carried_by_as_many_threads_as_libtorch_has_and_give_the_same_masks
 }
 
 #[test]
+fn no_thread_waits_for_another_with_more_chains() {
+    let mut alone: Option<Vec<u8>> = None;
+    for threads in [1, 2] {
+        tch::set_num_threads(threads);
+        let options = SessionOptions { window: Some((0.0, 255.0)), whole_slice: true, ..SessionOptions::default() };
+        let (mut session, calls) = session_with(options);
+        for slice in [6, 14] {
+            calls.most_at_once.store(0, Ordering::Relaxed);
+            session.set_slice_mask(1, SliceAxis::Depth, slice, &slice_mask(12..28, 10..34)).unwrap();
+            go(&mut session).unwrap();
+        }
+        // From the first slice upwards, from the second to both sides: three chains, two of which take the next step on two threads.
+        assert_eq!(calls.most_at_once.load(Ordering::Relaxed), if threads == 1 { 3 } else { 1 });
+        let mut mask = vec![0; session.volume().data().len()];
+        session.read_mask(1, &mut mask).unwrap();
+        assert!(*alone.get_or_insert(mask.clone()) == mask, "{threads} threads gave another mask");
+    }
+}
+
+#[test]
 fn when_nothing_fits_the_error_says_so_and_the_session_is_as_it_was() {
     let (mut session, calls) = open();
     let before = masks(&session);

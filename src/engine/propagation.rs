@@ -18,7 +18,7 @@ use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
 use crate::nn::{Expected, ImageFeatures, Memory, Segmented, threads};
 use crate::volume::SliceAxis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tch::Tensor;
 
 /// A correction of a mask given by the host fades into it over this many slices.
@@ -123,10 +123,12 @@ pub(crate) fn propagate(
         if active.is_empty() {
             break;
         }
+        let device = context.networks.device();
+        let threads = threads::for_jobs(active.len(), device);
+        leave_none_waiting(&mut active, threads);
         // Segments on one slice side by side, so that they share what depends on the image.
         active.sort_by_key(|c| (c.upwards, c.next));
-        let device = context.networks.device();
-        let together = context.max_batch.min(MAX_BATCH * threads::for_jobs(active.len(), device));
+        let together = context.max_batch.min(MAX_BATCH * threads);
         let batches = active.len().div_ceil(together);
         let at_once = active.len().div_ceil(batches);
         for batch in active.chunks_mut(at_once) {
@@ -146,6 +148,16 @@ pub(crate) fn propagate(
     let leave = |c: Chain| Carried { interval: c.interval, start: c.start, upwards: c.upwards, estimates: c.estimates };
     let carried: Vec<Carried> = chains.into_iter().map(leave).collect();
     compose(context, state, segments, axis, options, cancel, &intervals, &carried, rois)
+}
+
+/// Leaves as many chains for the next step as keep all threads busy to its end, those with the longest way to go; all of them where some (of
+/// several segments) go through one slice side by side, of which they share a part of the work.
+fn leave_none_waiting(active: &mut Vec<&mut Chain>, threads: usize) {
+    let slices: BTreeSet<(bool, usize)> = active.iter().map(|c| (c.upwards, c.next)).collect();
+    if active.len() > threads && slices.len() == active.len() {
+        active.sort_by_key(|c| (std::cmp::Reverse(c.left), c.interval, c.upwards));
+        active.truncate(active.len() - active.len() % threads);
+    }
 }
 
 /// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
