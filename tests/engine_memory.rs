@@ -87,18 +87,21 @@ fn no_thread_waits_for_another_with_more_chains() {
 
 #[test]
 fn when_nothing_fits_the_error_says_so_and_the_session_is_as_it_was() {
-    let (mut session, calls) = open();
-    let before = masks(&session);
-    calls.nothing_fits.store(true, Ordering::Relaxed);
-    match go(&mut session).unwrap_err() {
-        Error::OutOfMemory(text) => assert!(text.contains("not enough memory"), "{text}"),
-        other => panic!("{other}"),
+    for threads in 1..=3 {
+        tch::set_num_threads(threads);
+        let (mut session, calls) = open();
+        let before = masks(&session);
+        calls.nothing_fits.store(true, Ordering::Relaxed);
+        match go(&mut session).unwrap_err() {
+            Error::OutOfMemory(text) => assert!(text.contains("not enough memory"), "{text}"),
+            other => panic!("{other}"),
+        }
+        // What can be computed again was given up before giving in.
+        assert_eq!(session.memory_usage().features, 0);
+        assert!(masks(&session) == before && session.undo() && session.redo());
+        calls.nothing_fits.store(false, Ordering::Relaxed);
+        let (mut untroubled, _) = open();
+        assert_eq!(go(&mut session).unwrap(), go(&mut untroubled).unwrap());
+        assert!(masks(&session) == masks(&untroubled));
     }
-    // What can be computed again was given up before giving in.
-    assert_eq!(session.memory_usage().features, 0);
-    assert!(masks(&session) == before && session.undo() && session.redo());
-    calls.nothing_fits.store(false, Ordering::Relaxed);
-    let (mut untroubled, _) = open();
-    assert_eq!(go(&mut session).unwrap(), go(&mut untroubled).unwrap());
-    assert!(masks(&session) == masks(&untroubled));
 }

@@ -79,9 +79,7 @@ fn settle(
     let mut slices: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
     if context.options.regularise && !old.has_start_mask && !own.is_empty() {
         let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
-        crate::nn::run(|| {
-            regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut slices, cancel)
-        })??;
+        regularise(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut slices, cancel)?;
     }
     if old.annotated_across(axis) {
         let mut dense = vec![0; grid.rows * grid.cols];

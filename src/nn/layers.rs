@@ -105,15 +105,13 @@ impl Conv {
         super::macs::add(&y, self.options.inputs / groups * kernel * kernel);
         y
     }
-}
 
-impl Conv {
     /// [`Conv::forward`] where libtorch would compute as many channels as fit into the processor's registers, to keep one of them: a
     /// product of matrices gives what each place of the kernel adds to its neighbour, and these maps are shifted and added.
     fn to_one_channel(&self, x: &Tensor) -> Tensor {
         let ConvOptions { inputs, kernel, .. } = self.options;
         let (n, [height, width]) = (x.size()[0], size2(x));
-        let places = self.weight.view([inputs, kernel * kernel]).transpose(0, 1);
+        let places = self.weight.reshape([inputs, kernel * kernel]).transpose(0, 1);
         let maps = places.expand([n, kernel * kernel, inputs], false).bmm(&x.flatten(2, 3));
         let maps = maps.view([n, kernel * kernel, height, width]);
         let whole = Tensor::zeros([n, 1, height + kernel - 1, width + kernel - 1], (Kind::Float, Device::Cpu));
