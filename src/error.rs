@@ -77,8 +77,11 @@ impl From<tch::TchError> for Error {
 }
 
 /// Sorts a libtorch message into [`Error::OutOfMemory`], [`Error::Unsupported`] (a driver that is too old) or [`Error::Torch`],
-/// without its C++ backtrace.
+/// without its C++ backtrace. `text` may be that of a panic about a [`tch::TchError`].
 pub(crate) fn torch_error(text: &str) -> Error {
+    let told = text.split_once("Torch(\"").and_then(|(_, told)| told.rsplit_once("\")"));
+    let told = told.map(|(told, _)| told.replace("\\n", "\n").replace("\\\"", "\""));
+    let text = told.as_deref().unwrap_or(text);
     let first = text.split("\nException raised from").next().unwrap_or(text).trim();
     let lower = first.to_lowercase();
     if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
@@ -130,5 +133,11 @@ mod tests {
             Error::Torch(text) => assert_eq!(text, "size mismatch"),
             other => panic!("{other:?}"),
         }
+        // As tch's functions panic about it.
+        let panic = format!(
+            "called `Result::unwrap()`: {:?}",
+            tch::TchError::Torch("no \"x\"\nException raised from y".into())
+        );
+        assert_eq!(torch_error(&panic).to_string(), Error::Torch("no \"x\"".into()).to_string());
     }
 }

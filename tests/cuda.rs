@@ -1,5 +1,8 @@
 //! Sessions on a CUDA device. Skipped without one; `cargo test --test cuda -- --ignored --test-threads 1` runs them, and
-//! `tools/cuda.py` where there is no Rust toolchain.
+//! `tools/cuda.py` where there is no Rust toolchain. On a simulated device they always run.
+
+#[path = "common/simulated_cuda.rs"]
+mod simulated_cuda;
 
 use mem3d::Error;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
@@ -59,6 +62,11 @@ fn mask(session: &Session) -> Vec<u8> {
 
 fn free_bytes() -> u64 {
     device::list()[1].memory_free
+}
+
+#[test]
+fn all_of_these_on_a_simulated_device() {
+    simulated_cuda::run_ignored_tests();
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! A CUDA device that fails in the middle of a session. In a program of its own: the device cannot be used again in it.
 
+#[path = "common/simulated_cuda.rs"]
+mod simulated_cuda;
+
 use mem3d::Error;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use tch::{Device, Kind, Tensor};
+
+#[test]
+fn this_on_a_simulated_device() {
+    simulated_cuda::run_ignored_tests();
+}
 
 #[test]
 #[ignore = "needs CUDA"]

@@ -61,10 +61,11 @@ pub fn loss(
     let network = trainee.interaction_network(leading);
     let kinds: Vec<InteractionKind> =
         kinds.iter().copied().filter(|&k| trainee.interaction_network(k) == network).collect();
+    let on_cpu = truth.to_device(Device::Cpu);
     let mut samples: Vec<Sample> = (0..batch.clips())
         .map(|n| {
             let n_pixels = pixels[n as usize].clamp(16, 2 * size as usize);
-            Sample::new(&truth.narrow(0, n, 1), n_pixels, &kinds, options.from_mask, random)
+            Sample::new(&on_cpu.narrow(0, n, 1), n_pixels, &kinds, options.from_mask, random)
         })
         .collect();
     let (mut losses, mut scores) = (vec![], vec![]);
@@ -106,6 +107,7 @@ fn join(images: &Tensor, samples: &[Sample], size: i64, device: Device) -> Inter
 }
 
 impl Sample {
+    /// `truth`: `[1, 1, H, W]`, on the CPU.
     fn new(truth: &Tensor, pixels: usize, kinds: &[InteractionKind], from_mask: f64, random: &Random) -> Sample {
         let grid = SliceGrid { rows: pixels, cols: pixels, row_mm: 1.0, col_mm: 1.0 };
         let side = pixels as i32;
