@@ -18,28 +18,35 @@ const RING: i64 = 15;
 /// # Shapes
 /// `intensity`, `inside`, `outside`: `[N, 1, H, W]`, weights at least 0 / `[N, 1, H / 2, W / 2]`, f32.
 pub(super) fn appearance(intensity: &Tensor, inside: &Tensor, outside: &Tensor) -> Tensor {
-    seen_as(intensity, intensity, &half(inside), &half(outside))
+    let [x, inside, outside] = [intensity, inside, outside].map(half);
+    seen_as(&x, &x, &inside, &outside)
 }
 
-/// The same by the histograms of an annotated slice: inside its mask, and in a ring around it.
+/// The same, and the likeness to an annotated slice: by the histograms inside its mask, and in a ring around it.
 ///
 /// # Shapes
-/// As [`appearance`]; `annotated`, `mask` (0..1): `[N, 1, H', W']`.
-pub(super) fn likeness(intensity: &Tensor, annotated: &Tensor, mask: &Tensor) -> Tensor {
-    let inside = half(mask);
-    let outside = largest(&inside, RING) - &inside;
-    seen_as(intensity, annotated, &inside, &outside)
+/// As [`appearance`]; `annotated`, `mask` (0..1): `[N, 1, H, W]`.
+pub(super) fn appearance_and_likeness(
+    intensity: &Tensor,
+    [inside, outside]: [&Tensor; 2],
+    [annotated, mask]: [&Tensor; 2],
+) -> [Tensor; 2] {
+    let [x, inside, outside, annotated, mask] = [intensity, inside, outside, annotated, mask].map(half);
+    let ring = largest(&mask, RING) - &mask;
+    let both = |own: &Tensor, other: &Tensor| Tensor::cat(&[own, other], 0);
+    let seen = seen_as(&both(&x, &x), &both(&x, &annotated), &both(&inside, &mask), &both(&outside, &ring));
+    let n = x.size()[0];
+    [seen.narrow(0, 0, n), seen.narrow(0, n, n)]
 }
 
 fn half(t: &Tensor) -> Tensor {
     t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
-/// Intensities by the histograms of `other`, whose weights are at half resolution.
+/// Intensities by the histograms of `other`; everything at half resolution.
 fn seen_as(intensity: &Tensor, other: &Tensor, inside: &Tensor, outside: &Tensor) -> Tensor {
-    let x = half(intensity);
-    let shape = x.size();
-    let [x, other, inside, outside] = [&x, &half(other), inside, outside].map(|t| t.flatten(1, -1));
+    let shape = intensity.size();
+    let [x, other, inside, outside] = [intensity, other, inside, outside].map(|t| t.flatten(1, -1));
     let range = range(&other, &(&inside + &outside));
     let bins = Bins::new(&other, &range);
     let ((inside, inside_weight), (outside, outside_weight)) = (bins.histogram(&inside), bins.histogram(&outside));
@@ -71,7 +78,8 @@ mod tests {
         assert!((at(8) - trust).abs() < 1e-4 && (at(7) + trust).abs() < 1e-4, "{} {}", at(8), at(7));
         // By another slice, on which the mask is the bright half: of 15 pixels to the left of it, 7 are in the ring.
         let mask = columns(&|c| f32::from(c >= 16));
-        let other = likeness(&(&image * 1.0), &image, &mask);
+        let [own, other] = appearance_and_likeness(&image, [&inside, &outside], [&image, &mask]);
+        assert!(own.equal(&map));
         let trust = (128.0f64 / 138.0) * (16.0 * 7.0 / (16.0 * 7.0 + 10.0));
         let at = |c: i64| other.double_value(&[0, 0, 5, c]);
         assert!((at(8) - trust).abs() < 1e-4 && (at(7) + trust).abs() < 1e-4, "{} {} {trust}", at(8), at(7));

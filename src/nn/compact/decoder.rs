@@ -9,7 +9,7 @@ use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
 use super::super::params::{Init, Params, channels_last};
 use super::super::{Expected, ImageFeatures};
 use super::CompactConfig;
-use super::appearance::{appearance, likeness};
+use super::appearance::appearance_and_likeness;
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
 use super::matched::Matches;
@@ -132,12 +132,12 @@ impl Decoder {
         let matches = Matches::new(&same.once(&slice), &same.once(&expected.before_slice));
         let matched = matches.label(&expected.before_mask, &same);
         let new = same.spread(&matches.new);
-        let like = likeness(&slice, &expected.annotated_slice, &expected.annotated_mask);
+        let annotated = [&expected.annotated_slice, &expected.annotated_mask];
         let expected = &expected.shape;
         let inside = (expected * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
         let outside = (expected * -WEIGHT).clamp(0.0, 1.0) * expected.gt(-0.999).to_kind(expected.kind());
-        let appearance = appearance(&slice, &inside, &outside);
+        let [appearance, like] = appearance_and_likeness(&slice, [&inside, &outside], annotated);
         let kind = features.slices.kind();
         let pooled = |t: &Tensor, n: i64| t.avg_pool2d([n, n], [n, n], [0, 0], false, true, None::<i64>);
         // At stride 2 and coarser.

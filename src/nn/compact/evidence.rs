@@ -15,7 +15,7 @@ const RING: i64 = 7;
 /// Width of its border, the same.
 const BORDER: i64 = 3;
 
-/// What a mask looks like on its slice.
+/// What masks look like on their slices, `[N, ..]`.
 struct Look {
     /// Area, pixels at half resolution.
     area: Tensor,
@@ -23,6 +23,7 @@ struct Look {
     contrast: Tensor,
     /// Mean difference of neighbours along the border over the deviation.
     edge: Tensor,
+    /// `[N, P]`, as the next two.
     intensities: Tensor,
     inside: Tensor,
     ring: Tensor,
@@ -39,33 +40,32 @@ struct Look {
 /// # Shapes
 /// `slice`, `mask` (0..1): `[N, 1, H, W]` / `[N, 14]`, f32.
 pub(super) fn evidence(slice: &Tensor, mask: &Tensor, expected: &Expected) -> Tensor {
-    let (now, before) = (Look::new(slice, mask), Look::new(&expected.before_slice, &expected.before_mask));
-    let annotated_look = Look::new(&expected.annotated_slice, &expected.annotated_mask);
-    let [overlap, likeness] = now.compare(&before);
-    let [overlap_annotated, likeness_annotated] = now.compare(&annotated_look);
-    let ratio = |to: &Tensor| ((&now.area + 1.0) / (to + 1.0)).log().clamp(-LARGEST, LARGEST);
-    let pixels = now.inside.size()[1] as f64;
+    let slices = [slice, &expected.before_slice, &expected.annotated_slice].map(half);
+    let masks = [mask, &expected.before_mask, &expected.annotated_mask].map(half);
+    let looks = Look::new(&Tensor::cat(&slices, 0), &Tensor::cat(&masks, 0));
+    let n = slice.size()[0];
+    let part = |t: &Tensor, i: i64| t.narrow(0, i * n, n);
+    let [now, before] = [0, 1].map(|i| [&looks.area, &looks.contrast, &looks.edge].map(|t| part(t, i)));
+    let ([now_area, now_contrast, now_edge], [before_area, before_contrast, before_edge]) = (now, before);
+    let [overlap, likeness] = looks.compare();
+    let pixels = looks.inside.size()[1] as f64;
+    let areas = [&before_area, &(&expected.annotated_area * pixels), &(&expected.largest_area * pixels)];
+    let ratios = ((now_area + 1.0) / (Tensor::cat(&areas, 1) + 1.0)).log().clamp(-LARGEST, LARGEST);
     let diameter = (&expected.largest_area * (4.0 / std::f64::consts::PI)).sqrt() + 1e-3;
-    let diameters = |distance: &Tensor| (distance / &diameter).clamp_min(1e-3).log();
-    let of_annotated = ratio(&(&expected.annotated_area * pixels));
-    let steps = expected.steps.clamp_min(1.0).log();
-    let distances = [&expected.distance, &expected.distance_from_largest].map(diameters);
-    let change = (&now.edge - &before.edge) / (&now.edge + &before.edge + 0.05);
+    let distances = Tensor::cat(&[&expected.distance, &expected.distance_from_largest], 1);
+    let change = (&now_edge - &before_edge) / (&now_edge + &before_edge + 0.05);
     Tensor::cat(
         &[
-            &overlap,
-            &likeness,
-            &ratio(&before.area),
-            &of_annotated,
-            &ratio(&(&expected.largest_area * pixels)),
-            &now.contrast,
-            &before.contrast,
+            &part(&overlap, 0),
+            &part(&likeness, 0),
+            &ratios,
+            &now_contrast,
+            &before_contrast,
             &change,
-            &overlap_annotated,
-            &likeness_annotated,
-            &steps,
-            &distances[0],
-            &distances[1],
+            &part(&overlap, 1),
+            &part(&likeness, 1),
+            &expected.steps.clamp_min(1.0).log(),
+            &(distances / diameter).clamp_min(1e-3).log(),
             &left(expected),
         ],
         1,
@@ -85,40 +85,44 @@ fn left(expected: &Expected) -> Tensor {
     left.clamp(-1.0, 1.0)
 }
 
-impl Look {
-    /// Overlap of the histograms inside, and likeness to the inside rather than the ring of `other`. The bins are those of
-    /// `other`: there the mask is as good as it gets.
-    fn compare(&self, other: &Look) -> [Tensor; 2] {
-        let bins = Bins::new(&self.intensities, &other.range);
-        let others = Bins::new(&other.intensities, &other.range);
-        let (inside, area) = bins.histogram(&self.inside);
-        let other_inside = others.histogram(&other.inside).0;
-        let overlap = inside.minimum(&other_inside).sum_dim_intlist(1, true, Kind::Float);
-        let likeness = bins.look_up(&(other_inside / others.histogram(&other.ring).0).log()) * &self.inside;
-        [overlap, likeness.sum_dim_intlist(1, true, Kind::Float) / area.clamp_min(1.0)]
-    }
+fn half(t: &Tensor) -> Tensor {
+    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
+}
 
-    fn new(slice: &Tensor, mask: &Tensor) -> Look {
-        let half = |t: &Tensor| t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
-        let (x, mask) = (half(slice), half(mask));
-        let ring = largest(&mask, RING) - &mask;
-        let border = largest(&mask, BORDER) - smallest(&mask, BORDER);
-        let neighbours = largest(&x, BORDER) - smallest(&x, BORDER);
+impl Look {
+    /// # Shapes
+    /// At half resolution `[N, 1, h, w]`, f32; masks 0..1.
+    fn new(x: &Tensor, mask: &Tensor) -> Look {
+        let ring = largest(mask, RING) - mask;
+        let border = largest(mask, BORDER) - smallest(mask, BORDER);
+        let neighbours = largest(x, BORDER) - smallest(x, BORDER);
         let flat = |t: &Tensor| t.flatten(1, -1);
         let sum = |t: &Tensor| flat(t).sum_dim_intlist(1, true, Kind::Float);
         let mean = |t: &Tensor, weight: &Tensor| sum(&(t * weight)) / (sum(weight) + 1e-3);
-        let (contrast, edge) = (mean(&x, &mask) - mean(&x, &ring), mean(&neighbours, &border));
-        let (intensities, inside, ring) = (flat(&x), flat(&mask), flat(&ring));
+        let (contrast, edge) = (mean(x, mask) - mean(x, &ring), mean(&neighbours, &border));
+        let (intensities, inside, ring) = (flat(x), flat(mask), flat(&ring));
         let range = range(&intensities, &(&inside + &ring));
-        Look {
-            area: sum(&mask),
-            contrast: contrast / &range.1,
-            edge: edge / &range.1,
-            intensities,
-            inside,
-            ring,
-            range,
-        }
+        Look { area: sum(mask), contrast: contrast / &range.1, edge: edge / &range.1, intensities, inside, ring, range }
+    }
+
+    /// Of the first third of the rows with the second, then with the last: overlap of the histograms inside, and likeness to the inside
+    /// rather than the ring. The bins are those of the other: there the mask is as good as it gets.
+    ///
+    /// # Shapes
+    /// 3 N rows / `[2 N, 1]`.
+    fn compare(&self) -> [Tensor; 2] {
+        let n = self.area.size()[0] / 3;
+        let own = |t: &Tensor| t.narrow(0, 0, n).repeat([2, 1]);
+        let other = |t: &Tensor| t.narrow(0, n, 2 * n);
+        let (range, inside) = ((other(&self.range.0), other(&self.range.1)), own(&self.inside));
+        let [bins, other_bins] =
+            [own(&self.intensities), other(&self.intensities)].map(|intensities| Bins::new(&intensities, &range));
+        let (shares, area) = bins.histogram(&inside);
+        let [other_inside, other_ring] = [&self.inside, &self.ring].map(|t| other_bins.histogram(&other(t)).0);
+        let overlap = shares.minimum(&other_inside).sum_dim_intlist(1, true, Kind::Float);
+        let likeness =
+            (bins.look_up(&(other_inside / other_ring).log()) * inside).sum_dim_intlist(1, true, Kind::Float);
+        [overlap, likeness / area.clamp_min(1.0)]
     }
 }
 

@@ -6,7 +6,7 @@
 use super::super::layers::size2;
 use super::same::Same;
 use super::windows::mean3;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Patches up to this many pixels away are compared, at half resolution.
 const RADIUS: i64 = 4;
@@ -31,6 +31,23 @@ fn displacements() -> impl Iterator<Item = (i64, i64)> {
     square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
 }
 
+/// Whether one displacement after the other is looked at, which leaves nothing to put together: on a device every operation costs its launch.
+fn on_cpu(t: &Tensor) -> bool {
+    t.device() == Device::Cpu
+}
+
+/// What lies at each displacement from each pixel.
+///
+/// # Shapes
+/// `[N, 1, H + 2 RADIUS, W + 2 RADIUS]` / `[N, displacements, H, W]`.
+fn moved(padded: &Tensor) -> Tensor {
+    let side = 2 * RADIUS + 1;
+    let at: Vec<i64> = displacements().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
+    let at = Tensor::from_slice(&at).to_device(padded.device());
+    let windows = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
+    windows.index_select(4, &at).squeeze_dim(1).permute([0, 3, 1, 2])
+}
+
 fn half(t: &Tensor) -> Tensor {
     t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
@@ -44,9 +61,13 @@ impl Matches {
         let slice = half(slice);
         let [height, width] = size2(&slice);
         let padded = half(before_slice).replication_pad2d([RADIUS; 4]);
-        let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
-        let difference = Tensor::cat(&displacements().map(moved).collect::<Vec<_>>(), 1).square_();
-        let mut difference = mean3(&difference);
+        let mut difference = if on_cpu(&slice) {
+            let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
+            Tensor::cat(&displacements().map(moved).collect::<Vec<_>>(), 1)
+        } else {
+            moved(&padded) - &slice
+        };
+        let mut difference = mean3(&difference.square_());
         // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
         let best = difference.amin([1i64].as_slice(), true);
         let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
@@ -70,6 +91,9 @@ impl Matches {
         let [height, width] = size2(&mask);
         let padded = mask.replication_pad2d([RADIUS; 4]);
         same.join(&self.weights, &padded, |weights, padded| {
+            if !on_cpu(padded) {
+                return (moved(padded) * weights).sum_dim_intlist(1, true, Kind::Float) * 2.0 - 1.0;
+            }
             let mut label = Tensor::full([padded.size()[0], 1, height, width], -0.5, (Kind::Float, padded.device()));
             for (i, (r, c)) in displacements().enumerate() {
                 let moved = padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
@@ -83,7 +107,6 @@ impl Matches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
         let matches = Matches::new(slice, before_slice);

@@ -1,14 +1,17 @@
-//! Sums and extremes over small windows, from shifted copies: several times as fast as libtorch's pooling, which looks at
-//! every pixel's whole window.
+//! Sums and extremes over small windows. On the CPU from shifted copies: several times as fast as libtorch's pooling, which looks at
+//! every pixel's whole window. On a device, where every operation costs its launch, by pooling.
 
 use super::super::layers::size2;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Mean over 3 x 3 pixels; at the border, of those that there are.
 ///
 /// # Shapes
 /// `[N, C, H, W]`, f32 / the same.
 pub(super) fn mean3(t: &Tensor) -> Tensor {
+    if t.device() != Device::Cpu {
+        return t.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None::<i64>);
+    }
     let [height, width] = size2(t);
     let sum = sum3(&sum3(t, 2), 3);
     let counts = |n: i64| {
@@ -32,6 +35,9 @@ fn sum3(t: &Tensor, dim: i64) -> Tensor {
 /// # Shapes
 /// `[N, C, H, W]` / the same.
 pub(super) fn largest(t: &Tensor, side: i64) -> Tensor {
+    if t.device() != Device::Cpu {
+        return t.max_pool2d([side, side], [1, 1], [side / 2, side / 2], [1, 1], false);
+    }
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.maximum(b)))
 }
 
@@ -40,6 +46,9 @@ pub(super) fn largest(t: &Tensor, side: i64) -> Tensor {
 /// # Shapes
 /// `[N, C, H, W]` / the same.
 pub(super) fn smallest(t: &Tensor, side: i64) -> Tensor {
+    if t.device() != Device::Cpu {
+        return -largest(&-t, side);
+    }
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.minimum(b)))
 }
 
