@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::nn::threads;
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
+use tch::Device;
 
 /// What a chain leaves behind.
 pub(super) struct Carried {
@@ -39,7 +40,9 @@ pub(super) fn compose(
     carried: &[Carried],
     mut rois: Rois,
 ) -> Result<Vec<Outcome>> {
-    let settled = threads::side_by_side(intervals.len(), context.networks.device(), || {
+    // Work of the processor, wherever the networks are, and shared out among its threads by slices.
+    let slices = intervals.iter().map(|i| i.end - i.first).sum();
+    let settled = threads::side_by_side(slices, Device::Cpu, || {
         context.each((0..intervals.len()).collect(), |context, number| {
             let interval = &intervals[number];
             let own: Vec<&Carried> = carried.iter().filter(|c| c.interval == number).collect();

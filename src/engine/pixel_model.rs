@@ -78,6 +78,18 @@ impl PixelModel {
         })
     }
 
+    /// The same once more, for another thread.
+    pub fn share(&self) -> PixelModel {
+        PixelModel {
+            mean: self.mean.shallow_clone(),
+            spread: self.spread.shallow_clone(),
+            linear: self.linear.shallow_clone(),
+            products: self.products.shallow_clone(),
+            constant: self.constant.shallow_clone(),
+            trust: self.trust,
+        }
+    }
+
     /// Logits of the target at each pixel of a slice, row by row, nearer to 0 the worse target and surroundings are told apart: a mask
     /// that is not quite right says less of what its target looks like.
     ///

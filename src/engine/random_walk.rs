@@ -5,6 +5,8 @@
 //! neighbours, in the slice and across; `w` falls with their difference of intensity. Annotated slices keep their masks, and are
 //! neighbours like any other. A positive definite system of equations, solved by conjugate gradients.
 
+use crate::nn::threads;
+
 /// Weight of the prior against one neighbour of the same intensity.
 const PRIOR: f32 = 0.3;
 /// Difference of intensities, over the median difference of neighbours in a slice, at which a neighbour counts e^-1/2.
@@ -35,93 +37,101 @@ pub(super) struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The probabilities, 0..1.
+    /// The probabilities, 0..1. What is done to a slice is done at once, while it is in the processor's cache; where there are threads
+    /// ([`threads::map`]), to several slices side by side.
     ///
     /// # Shapes
     /// `prior` and `image`: `[slices, rows, columns]` / the same.
     pub fn walk(&self, prior: &[f32]) -> Vec<f32> {
-        let [rows, cols] = self.side;
-        let area = rows * cols;
+        let area = self.area();
         assert_eq!((self.image.len(), prior.len()), (self.fixed.len() * area, self.fixed.len() * area), "one grid");
-        let weights = self.weights();
-        let mut diagonal = vec![PRIOR; prior.len()];
-        for (w, step) in weights.iter().zip(self.steps()) {
-            diagonal.iter_mut().zip(w).for_each(|(d, w)| *d += w);
-            diagonal[step..].iter_mut().zip(w).for_each(|(d, w)| *d += w);
-        }
-        let free = |values: &mut [f32]| {
-            let slices = values.chunks_exact_mut(area).zip(self.fixed);
-            slices.filter(|(_, fixed)| **fixed).for_each(|(slice, _)| slice.fill(0.0));
-        };
+        let system = System::new(self);
         let mut x = prior.to_vec();
-        // Residual of the prior itself.
-        let mut product = vec![0.0; x.len()];
-        self.multiply(&weights, &diagonal, &x, &mut product);
-        let mut residual: Vec<f32> = prior.iter().zip(&product).map(|(p, a)| PRIOR * p - a).collect();
-        free(&mut residual);
-        let scaled = |residual: &[f32]| -> Vec<f32> { residual.iter().zip(&diagonal).map(|(r, d)| r / d).collect() };
-        let mut direction = scaled(&residual);
-        let mut size = dot(&residual, &direction);
+        let [mut residual, mut direction, mut product] = [(); 3].map(|()| vec![0f32; x.len()]);
+        // What is left of the prior itself; nothing on slices that keep their probabilities.
+        let mut size = each_slice(area, [&mut residual, &mut direction], |k, [residual, direction]| {
+            if self.fixed[k] {
+                return 0.0;
+            }
+            system.multiply(k, prior, residual);
+            residual.iter_mut().zip(slice(prior, k, area)).for_each(|(r, p)| *r = PRIOR * p - *r);
+            system.scale(k, residual, direction);
+            dot(residual, direction)
+        });
         for _ in 0..STEPS {
-            self.multiply(&weights, &diagonal, &direction, &mut product);
-            free(&mut product);
-            let curvature = dot(&direction, &product);
+            let curvature = each_slice(area, [&mut product], |k, [product]| {
+                if self.fixed[k] {
+                    return 0.0;
+                }
+                system.multiply(k, &direction, product);
+                dot(slice(&direction, k, area), product)
+            });
             if curvature <= 0.0 {
                 break;
             }
             let length = (size / curvature) as f32;
-            x.iter_mut().zip(&direction).for_each(|(x, d)| *x += length * d);
-            residual.iter_mut().zip(&product).for_each(|(r, p)| *r -= length * p);
-            let step = scaled(&residual);
-            let new = dot(&residual, &step);
+            let new = each_slice(area, [&mut x, &mut residual, &mut product], |k, [x, residual, product]| {
+                x.iter_mut().zip(slice(&direction, k, area)).for_each(|(x, d)| *x += length * d);
+                residual.iter_mut().zip(&*product).for_each(|(r, p)| *r -= length * p);
+                // Not needed any more: it holds the next step.
+                system.scale(k, residual, product);
+                dot(residual, product)
+            });
             let keep = (new / size) as f32;
-            direction.iter_mut().zip(step).for_each(|(d, step)| *d = step + keep * *d);
+            each_slice(area, [&mut direction], |k, [direction]| {
+                direction.iter_mut().zip(slice(&product, k, area)).for_each(|(d, step)| *d = step + keep * *d);
+                0.0
+            });
             size = new;
         }
         x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
         x
     }
 
-    /// From a voxel to its neighbour on the next slice, row and column.
-    fn steps(&self) -> [usize; 3] {
-        let [rows, cols] = self.side;
-        [rows * cols, cols, 1]
+    /// Voxels of a slice.
+    fn area(&self) -> usize {
+        self.side[0] * self.side[1]
     }
 
-    /// Whether voxel `i` has no next neighbour along `axis`.
-    fn is_last(&self, axis: usize, i: usize) -> bool {
-        let [area, cols, _] = self.steps();
-        match axis {
-            0 => i + area >= self.image.len(),
-            1 => i % area >= area - cols,
-            _ => i % cols == cols - 1,
-        }
-    }
-
-    /// Weights of each voxel and its next neighbour, 0 where there is none.
+    /// Weights of each voxel and the next one across, down and to the right, 0 where there is none.
     fn weights(&self) -> [Vec<f32>; 3] {
         let edge = (EDGE * self.median_difference()).clamp(EDGES[0], EDGES[1]);
         let nearest = self.spacing.iter().copied().fold(f64::INFINITY, f64::min);
-        let steps = self.steps();
-        [0, 1, 2].map(|axis| {
-            let near = (nearest / self.spacing[axis]) as f32 * if axis == 0 { ACROSS } else { 1.0 };
-            let next = &self.image[steps[axis].min(self.image.len())..];
-            let mut weights = vec![0.0; self.image.len()];
-            let pairs = weights.iter_mut().zip(self.image.iter().zip(next));
+        let [across, down, right] =
+            [0, 1, 2].map(|axis| (nearest / self.spacing[axis]) as f32 * if axis == 0 { ACROSS } else { 1.0 });
+        let (area, cols) = (self.area(), self.side[1]);
+        let set = |weights: &mut [f32], near: f32, values: &[f32], next: &[f32]| {
+            let pairs = weights.iter_mut().zip(values.iter().zip(next));
             pairs.for_each(|(w, (a, b))| *w = ((((b - a) / edge).powi(2) * -0.5).exp() + LEAST_WEIGHT) * near);
-            (0..weights.len()).filter(|&i| self.is_last(axis, i)).for_each(|i| weights[i] = 0.0);
-            weights
-        })
+        };
+        let mut weights = [(); 3].map(|()| vec![0f32; self.image.len()]);
+        each_slice(area, weights.each_mut().map(Vec::as_mut_slice), |k, [to_next, to_lower, to_right]| {
+            let image = slice(self.image, k, area);
+            if k + 1 < self.fixed.len() {
+                set(to_next, across, image, slice(self.image, k + 1, area));
+            }
+            set(to_lower, down, image, &image[cols..]);
+            for (weights, row) in to_right.chunks_exact_mut(cols).zip(image.chunks_exact(cols)) {
+                set(weights, right, row, &row[1..]);
+            }
+            0.0
+        });
+        weights
     }
 
     /// Of neighbours in a slice that differ at all.
     fn median_difference(&self) -> f32 {
-        let steps = self.steps();
+        let (area, cols) = (self.area(), self.side[1]);
         let every = (self.image.len() / SAMPLES).max(1);
-        let pairs = (0..self.image.len()).step_by(every).flat_map(|i| [(i, 1), (i, 2)]);
-        let inside = pairs.filter(|&(i, axis)| !self.is_last(axis, i));
-        let mut differences: Vec<f32> = inside
-            .map(|(i, axis)| (self.image[i + steps[axis]] - self.image[i]).abs())
+        let next = |i: usize| {
+            let down = (i % area < area - cols).then(|| i + cols);
+            let right = (i % cols < cols - 1).then(|| i + 1);
+            down.into_iter().chain(right).map(move |j| (i, j))
+        };
+        let mut differences: Vec<f32> = (0..self.image.len())
+            .step_by(every)
+            .flat_map(next)
+            .map(|(i, j)| (self.image[j] - self.image[i]).abs())
             .filter(|&d| d > LEAST_DIFFERENCE)
             .collect();
         if differences.is_empty() {
@@ -130,17 +140,77 @@ impl Block<'_> {
         let middle = differences.len() / 2;
         *differences.select_nth_unstable_by(middle, f32::total_cmp).1
     }
+}
 
-    /// `product`: the system's matrix times `x`.
-    fn multiply(&self, weights: &[Vec<f32>; 3], diagonal: &[f32], x: &[f32], product: &mut [f32]) {
-        product.iter_mut().zip(diagonal.iter().zip(x)).for_each(|(p, (d, x))| *p = d * x);
-        for (w, step) in weights.iter().zip(self.steps()) {
-            let next = &x[step.min(x.len())..];
-            product.iter_mut().zip(w.iter().zip(next)).for_each(|(p, (w, x))| *p -= w * x);
-            let after = &mut product[step.min(x.len())..];
-            after.iter_mut().zip(w.iter().zip(x)).for_each(|(p, (w, x))| *p -= w * x);
+/// The system's matrix.
+struct System {
+    area: usize,
+    cols: usize,
+    weights: [Vec<f32>; 3],
+    diagonal: Vec<f32>,
+}
+
+impl System {
+    fn new(block: &Block) -> System {
+        let (area, cols, weights) = (block.area(), block.side[1], block.weights());
+        let mut diagonal = vec![PRIOR; block.image.len()];
+        let add = |to: &mut [f32], weights: &[f32]| to.iter_mut().zip(weights).for_each(|(d, w)| *d += w);
+        each_slice(area, [&mut diagonal], |k, [diagonal]| {
+            let [across, down, right] = weights.each_ref().map(|w| slice(w, k, area));
+            add(diagonal, across);
+            if k > 0 {
+                add(diagonal, slice(&weights[0], k - 1, area));
+            }
+            for (weights, step) in [(down, cols), (right, 1)] {
+                add(diagonal, weights);
+                add(&mut diagonal[step..], weights);
+            }
+            0.0
+        });
+        System { area, cols, weights, diagonal }
+    }
+
+    /// `product`: slice `k` of the matrix times `x`.
+    fn multiply(&self, k: usize, x: &[f32], product: &mut [f32]) {
+        let [across, down, right] = self.weights.each_ref().map(|w| slice(w, k, self.area));
+        let subtract = |from: &mut [f32], weights: &[f32], x: &[f32]| {
+            from.iter_mut().zip(weights.iter().zip(x)).for_each(|(p, (w, x))| *p -= w * x);
+        };
+        let own = slice(x, k, self.area);
+        product.iter_mut().zip(slice(&self.diagonal, k, self.area).iter().zip(own)).for_each(|(p, (d, x))| *p = d * x);
+        subtract(product, across, &x[x.len().min((k + 1) * self.area)..]);
+        if k > 0 {
+            subtract(product, slice(&self.weights[0], k - 1, self.area), slice(x, k - 1, self.area));
+        }
+        for (weights, step) in [(down, self.cols), (right, 1)] {
+            subtract(product, weights, &own[step..]);
+            subtract(&mut product[step..], weights, own);
         }
     }
+
+    /// `scaled`: `residual`, of slice `k`, over the matrix's diagonal.
+    fn scale(&self, k: usize, residual: &[f32], scaled: &mut [f32]) {
+        let parts = residual.iter().zip(slice(&self.diagonal, k, self.area));
+        scaled.iter_mut().zip(parts).for_each(|(s, (r, d))| *s = r / d);
+    }
+}
+
+/// Slice `k` of `values`.
+fn slice(values: &[f32], k: usize, area: usize) -> &[f32] {
+    &values[k * area..(k + 1) * area]
+}
+
+/// Runs `run` on each slice of some arrays; the sum of its results, in order.
+fn each_slice<const N: usize>(
+    area: usize,
+    arrays: [&mut [f32]; N],
+    run: impl Fn(usize, [&mut [f32]; N]) -> f64 + Sync,
+) -> f64 {
+    let slices = arrays[0].len() / area;
+    let mut parts = arrays.map(|array| array.chunks_exact_mut(area));
+    let mut next = |k| (k, parts.each_mut().map(|part| part.next().expect("arrays of one length")));
+    let jobs = (0..slices).map(&mut next).collect();
+    threads::map(jobs, |(k, slices)| run(k, slices)).into_iter().sum()
 }
 
 /// Sum of products, eight at a time.

@@ -15,7 +15,9 @@ use super::random_walk::Block;
 use super::roi::{Roi, resize};
 use super::shape::{Shape, Way, between};
 use crate::error::{Error, Result};
-use crate::volume::SliceAxis;
+use crate::nn::threads;
+use crate::volume::{SliceAxis, Volume};
+use std::ops::Range;
 use tch::Tensor;
 
 /// Pixels around all masks.
@@ -58,51 +60,67 @@ pub(super) fn regularise(
     let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return Ok(()) };
     let window = Window::around(context, axis, place);
     let drawn = closed.then(|| Drawn::new(&window, &ends)).flatten();
-    let looks = PixelModel::new(&ends.iter().flatten().map(|end| window.example(context, end)).collect::<Vec<_>>());
-    let [below, above] = ends.map(|end| end.map(|(k, mask)| (k, window.see(&mask))));
-    let at_once = (MOST / (window.side[0] * window.side[1])).max(1);
-    let adjacent = |end: &Option<(usize, Vec<f32>)>, slice: usize| {
-        end.as_ref().filter(|(k, _)| k.abs_diff(slice) == 1).map(|(k, mask)| (*k, mask.clone()))
+    let looks = PixelModel::new(&ends.iter().flatten().map(|end| window.example(end)).collect::<Vec<_>>());
+    let adjacent = |end: &Option<(usize, Plane)>, slice: usize| {
+        let end = end.as_ref().filter(|(k, _)| k.abs_diff(slice) == 1);
+        end.map(|(k, mask)| Seen { probability: window.see(mask), image: flat(&window.slice(*k)) })
     };
+    let [below, above] = &ends;
     // What is known of the slice before: the annotated one, later the last of the part before.
-    let mut before = adjacent(&below, slices[0].0);
+    let mut before = adjacent(below, slices[0].0);
+    let at_once = (MOST / (window.side[0] * window.side[1])).max(1);
+    let least = context.options.min_area;
     let mut start = 0;
     while start < slices.len() {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
         let end = (start + at_once).min(slices.len());
-        let prior = |(k, plane, _): &Estimate| {
-            let mut seen = window.see(plane);
-            if let Some(looks) = looks.as_ref().filter(|_| !plane.is_empty()) {
-                join_looks(&mut seen, &looks.logits(&window.slice(context, *k)));
+        let known = &slices[start..(end + 1).min(slices.len())];
+        let jobs = known.iter().map(|slice| (slice, looks.as_ref().map(PixelModel::share))).collect();
+        let seen = threads::map(jobs, |((k, plane, _), looks): (&Estimate, Option<PixelModel>)| {
+            let slice = window.slice(*k);
+            let mut probability = window.see(plane);
+            if let Some(looks) = looks.filter(|_| !plane.is_empty()) {
+                join_looks(&mut probability, &looks.logits(&slice));
             }
             if let Some(drawn) = &drawn {
-                drawn.join(*k, &mut seen);
+                drawn.join(*k, &mut probability);
             }
-            seen
-        };
-        let after = match slices.get(end) {
-            Some(next) => Some((next.0, prior(next))),
-            None => adjacent(&above, slices[end - 1].0),
-        };
-        let priors: Vec<(usize, Vec<f32>)> = slices[start..end].iter().map(|s| (s.0, prior(s))).collect();
-        let walked = window.walk(context, before.as_ref(), &priors, after.as_ref());
-        for ((slice, plane, quality), walked) in slices[start..end].iter_mut().zip(&walked) {
-            let new = window.changed(plane, walked, context.options.min_area);
+            Seen { probability, image: flat(&slice) }
+        });
+        let free = usize::from(before.is_some())..usize::from(before.is_some()) + end - start;
+        let after = if end == slices.len() { adjacent(above, slices[end - 1].0) } else { None };
+        let mut seen: Vec<Seen> = before.into_iter().chain(seen).chain(after).collect();
+        let walked = window.walk(&seen, free.clone());
+        let jobs = slices[start..end].iter_mut().zip(&walked).collect();
+        threads::map(jobs, |((_, plane, quality), walked): (&mut Estimate, &Vec<f32>)| {
+            let new = window.changed(plane, walked, least);
             if (new.area() > 0) != (plane.area() > 0) {
                 *quality = 1.0 - *quality;
             }
-            before = Some((*slice, walked.clone()));
             *plane = new;
-        }
+        });
+        let image = seen.swap_remove(free.end - 1).image;
+        before = walked.into_iter().next_back().map(|probability| Seen { probability, image });
         start = end;
     }
     Ok(())
 }
 
+/// A slice as it is worked on, row by row.
+struct Seen {
+    /// 0..1.
+    probability: Vec<f32>,
+    /// Intensities, 0..1.
+    image: Vec<f32>,
+}
+
 /// Pixels of the slices that are worked on, and how large they are made.
-struct Window {
+struct Window<'a> {
+    volume: &'a Volume,
+    /// Intensities that become 0 and 1.
+    levels: (f64, f64),
     axis: SliceAxis,
     roi: Roi,
     place: PixelBox,
@@ -112,8 +130,8 @@ struct Window {
     spacing: [f64; 3],
 }
 
-impl Window {
-    fn around(context: &Context, axis: SliceAxis, masks: PixelBox) -> Window {
+impl<'a> Window<'a> {
+    fn around(context: &Context<'a>, axis: SliceAxis, masks: PixelBox) -> Window<'a> {
         let grid = context.grid(axis);
         let place = PixelBox {
             top: masks.top.saturating_sub(MARGIN),
@@ -126,6 +144,8 @@ impl Window {
         let thickness = context.volume.geometry().spacing_mm[axis.index()];
         let mm = |i: usize, mm: f64| mm * pixels[i] as f64 / side[i] as f64;
         Window {
+            volume: context.volume,
+            levels: context.window,
             axis,
             roi: Roi { top: place.top as i32, left: place.left as i32, rows: pixels[0] as i32, cols: pixels[1] as i32 },
             place,
@@ -139,13 +159,13 @@ impl Window {
     }
 
     /// Intensities of a slice, `[1, 1, rows, columns]`, 0..1.
-    fn slice(&self, context: &Context, slice: usize) -> Tensor {
-        self.scaled(&crop_window(context.volume, context.window, self.axis, slice, self.roi))
+    fn slice(&self, slice: usize) -> Tensor {
+        self.scaled(&crop_window(self.volume, self.levels, self.axis, slice, self.roi))
     }
 
     /// An annotated slice and its mask, each `[1, 1, rows, columns]`.
-    fn example(&self, context: &Context, (slice, mask): &(usize, Plane)) -> (Tensor, Tensor) {
-        (self.slice(context, *slice), self.scaled(&self.pixels(&mask.part(self.roi))))
+    fn example(&self, (slice, mask): &(usize, Plane)) -> (Tensor, Tensor) {
+        (self.slice(*slice), self.scaled(&self.pixels(&mask.part(self.roi))))
     }
 
     fn pixels(&self, values: &[f32]) -> Tensor {
@@ -157,22 +177,14 @@ impl Window {
         flat(&self.scaled(&self.pixels(&plane.part(self.roi))))
     }
 
-    /// New probabilities of consecutive slices, whose neighbours may be known.
-    fn walk(
-        &self,
-        context: &Context,
-        before: Option<&(usize, Vec<f32>)>,
-        priors: &[(usize, Vec<f32>)],
-        after: Option<&(usize, Vec<f32>)>,
-    ) -> Vec<Vec<f32>> {
-        let all: Vec<&(usize, Vec<f32>)> = before.into_iter().chain(priors).chain(after).collect();
-        let free = usize::from(before.is_some())..usize::from(before.is_some()) + priors.len();
-        let fixed: Vec<bool> = (0..all.len()).map(|i| !free.contains(&i)).collect();
-        let image: Vec<f32> = all.iter().flat_map(|(k, _)| flat(&self.slice(context, *k))).collect();
-        let prior: Vec<f32> = all.iter().flat_map(|(_, prior)| prior.iter().copied()).collect();
+    /// New probabilities of the `free` ones of consecutive slices; the others keep theirs.
+    fn walk(&self, slices: &[Seen], free: Range<usize>) -> Vec<Vec<f32>> {
+        let fixed: Vec<bool> = (0..slices.len()).map(|i| !free.contains(&i)).collect();
+        let image: Vec<f32> = slices.iter().flat_map(|s| &s.image).copied().collect();
+        let prior: Vec<f32> = slices.iter().flat_map(|s| &s.probability).copied().collect();
         let block = Block { side: self.side, spacing: self.spacing, image: &image, fixed: &fixed };
         let area = self.side[0] * self.side[1];
-        block.walk(&prior).chunks_exact(area).skip(free.start).take(priors.len()).map(<[f32]>::to_vec).collect()
+        block.walk(&prior).chunks_exact(area).skip(free.start).take(free.len()).map(<[f32]>::to_vec).collect()
     }
 
     /// A plane whose probabilities have become `walked`; empty when fewer than `least` pixels are left inside.

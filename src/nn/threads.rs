@@ -5,6 +5,7 @@
 //! which libtorch computes alone.
 
 use super::macs;
+use rayon::prelude::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -68,6 +69,15 @@ pub(crate) fn each<W: Send, J: Send, O: Send>(
     let mut results: Vec<(usize, O)> = done.into_iter().flat_map(|(own, _)| own).collect();
     results.sort_by_key(|(n, _)| *n);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What `run` makes of each job, in order: one after the other, or inside of [`side_by_side`] on all threads. Gradients are not recorded.
+///
+/// # Panics
+/// When `run` does.
+pub(crate) fn map<J: Send, O: Send>(jobs: Vec<J>, run: impl Fn(J) -> O + Sync + Send) -> Vec<O> {
+    let one = |job| tch::no_grad(|| run(job));
+    if at_once() < 2 { jobs.into_iter().map(one).collect() } else { jobs.into_par_iter().map(one).collect() }
 }
 
 /// As many threads, on which libtorch computes alone; started anew when the number changes, and in a process that was forked off, where they
