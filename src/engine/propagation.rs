@@ -406,8 +406,9 @@ fn look(context: &mut Context, chains: &mut [&mut Chain], axis: SliceAxis, featu
         let expected = expect(context, axis, chains, &features);
         let segmented = context.networks.segment(&features, &memory, &expected);
         let judgement = context.networks.quality(&features, &segmented, &expected);
-        let values = |t: &Tensor| Vec::<f32>::try_from(t.clamp(0.0, 1.0)).expect("one number a slice");
-        let [quality, presence] = [&judgement.quality, &judgement.presence].map(values);
+        let both = Tensor::cat(&[judgement.quality, judgement.presence], 0).clamp(0.0, 1.0);
+        let mut quality = Vec::<f32>::try_from(both).expect("two numbers a slice");
+        let presence = quality.split_off(chains.len());
         Seen { features, segmented, quality, presence }
     })
 }
@@ -490,9 +491,8 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
     let (grid, size) = (context.grid(axis), context.size());
     let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
     let (mut shapes, mut slices) = (vec![], vec![]);
-    let (mut areas, mut steps, mut distances) = ([vec![], vec![]], vec![], [vec![], vec![]]);
+    let mut numbers: Vec<f32> = Vec::new();
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
-    let number = |v: f64| Tensor::from_slice(&[v as f32]).view([1, 1]);
     let masks = see_all(&batch.iter().map(|c| (&c.before.1, c.roi)).collect::<Vec<_>>(), size);
     let side = size as usize;
     for ((n, chain), mask) in batch.iter_mut().enumerate().zip(values(&masks).chunks_exact(side * side)) {
@@ -514,29 +514,31 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
             _ => context.input(axis, before, chain.roi).narrow(1, last / 2, 1),
         });
         let pixels = f64::from(chain.roi.rows) * f64::from(chain.roi.cols);
-        areas[0].push(number(chain.largest.1 as f64 / pixels));
-        areas[1].push(number(chain.annotated_area as f64 / pixels));
-        let walked = chain.next.abs_diff(chain.start) as f64;
-        steps.push(number(walked));
         let side_mm = (pixels * grid.row_mm * grid.col_mm).sqrt();
-        distances[0].push(number(walked * thickness / side_mm));
+        let walked = chain.next.abs_diff(chain.start) as f64;
         let from_largest = walked.max(chain.next.abs_diff(chain.largest.0) as f64);
-        distances[1].push(number(from_largest * thickness / side_mm));
+        let [largest_area, annotated_area] = [chain.largest.1, chain.annotated_area].map(|area| area as f64 / pixels);
+        let [distance, distance_from_largest] = [walked, from_largest].map(|slices| slices * thickness / side_mm);
+        numbers.extend(
+            [largest_area, annotated_area, walked, distance, distance_from_largest].map(|number| number as f32),
+        );
     }
     let device = context.networks.device();
     let join = |parts: &[Tensor]| Tensor::cat(parts, 0).to_device(device);
     let annotated = |i: usize| join(&batch.iter().map(|c| c.annotated[i].shallow_clone()).collect::<Vec<_>>());
+    let numbers = Tensor::from_slice(&numbers).view([batch.len() as i64, -1]).to_device(device);
+    let number = |i: i64| numbers.narrow(1, i, 1);
     Expected {
         shape: join(&shapes),
         before_mask: masks.to_device(device),
         before_slice: join(&slices),
-        largest_area: join(&areas[0]),
-        annotated_area: join(&areas[1]),
+        largest_area: number(0),
+        annotated_area: number(1),
         annotated_mask: annotated(1),
         annotated_slice: annotated(0),
-        steps: join(&steps),
-        distance: join(&distances[0]),
-        distance_from_largest: join(&distances[1]),
+        steps: number(2),
+        distance: number(3),
+        distance_from_largest: number(4),
         same: same_images(batch),
     }
 }

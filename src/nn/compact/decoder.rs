@@ -12,7 +12,7 @@ use super::CompactConfig;
 use super::appearance::appearance_and_likeness;
 use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
-use super::matched::Matches;
+use super::matched::{Displacements, Matches};
 use super::same::Same;
 use tch::{Kind, Tensor};
 
@@ -78,6 +78,7 @@ pub struct Decoder {
     f2: Up,
     f1: Up,
     logits: Conv,
+    displacements: Displacements,
     /// Weights of expected shape and matched label in the logits, and those of the labels from memory; none without these.
     expected: Option<[Tensor; 2]>,
 }
@@ -112,6 +113,7 @@ impl Decoder {
             f2: Up::new(&params.sub("f2"), c4, c2 + guide, c2, g, refine),
             f1: Up::new(&params.sub("f1"), c2, fine, FINE, g, false),
             logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Normal(LAST))),
+            displacements: Displacements::on(params.target().device),
             expected: None,
         }
     }
@@ -129,7 +131,7 @@ impl Decoder {
     ) -> (Tensor, Tensor) {
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
         let same = Same::new(&expected.same);
-        let matches = Matches::new(&same.once(&slice), &same.once(&expected.before_slice));
+        let matches = Matches::new(&self.displacements, &same.once(&slice), &same.once(&expected.before_slice));
         let matched = matches.label(&expected.before_mask, &same);
         let new = same.spread(&matches.new);
         let annotated = [&expected.annotated_slice, &expected.annotated_mask];

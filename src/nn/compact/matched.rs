@@ -18,7 +18,8 @@ const NOISE: f64 = 1e-4;
 const NEW: f64 = 8.0;
 
 /// How alike the patches of two slices are: depends on the images alone, so that all masks of a slice share it.
-pub(super) struct Matches {
+pub(super) struct Matches<'a> {
+    displacements: &'a Displacements,
     /// Weight of each displacement `[G, displacements, H / 2, W / 2]`; they add up to 1.
     weights: Tensor,
     /// How new each pixel is, 0 (its like was there before) to 1: `[G, 1, H / 2, W / 2]`.
@@ -26,7 +27,7 @@ pub(super) struct Matches {
 }
 
 /// Rows and columns from a pixel to those that it is compared with.
-fn displacements() -> impl Iterator<Item = (i64, i64)> {
+fn disc() -> impl Iterator<Item = (i64, i64)> {
     let square = (-RADIUS..=RADIUS).flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)));
     square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
 }
@@ -36,50 +37,66 @@ fn on_cpu(t: &Tensor) -> bool {
     t.device() == Device::Cpu
 }
 
-/// What lies at each displacement from each pixel.
-///
-/// # Shapes
-/// `[N, 1, H + 2 RADIUS, W + 2 RADIUS]` / `[N, displacements, H, W]`.
-fn moved(padded: &Tensor) -> Tensor {
-    let side = 2 * RADIUS + 1;
-    let at: Vec<i64> = displacements().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
-    let at = Tensor::from_slice(&at).to_device(padded.device());
-    let windows = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
-    windows.index_select(4, &at).squeeze_dim(1).permute([0, 3, 1, 2])
+/// The displacements as tensors, on the device of what is compared.
+#[derive(Debug)]
+pub(super) struct Displacements {
+    /// Places in the square of 2 RADIUS + 1 pixels, row by row.
+    places: Tensor,
+    /// What is taken from a logit for being far away, `[1, displacements, 1, 1]`.
+    far: Tensor,
+}
+
+impl Displacements {
+    pub fn on(device: Device) -> Displacements {
+        let side = 2 * RADIUS + 1;
+        let places: Vec<i64> = disc().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
+        let far: Vec<f32> = disc().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
+        Displacements {
+            places: Tensor::from_slice(&places).to_device(device),
+            far: Tensor::from_slice(&far).view([1, -1, 1, 1]).to_device(device),
+        }
+    }
+
+    /// What lies at each displacement from each pixel.
+    ///
+    /// # Shapes
+    /// `[N, 1, H + 2 RADIUS, W + 2 RADIUS]` / `[N, displacements, H, W]`.
+    fn around(&self, padded: &Tensor) -> Tensor {
+        let side = 2 * RADIUS + 1;
+        let squares = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
+        squares.index_select(4, &self.places).squeeze_dim(1).permute([0, 3, 1, 2])
+    }
 }
 
 fn half(t: &Tensor) -> Tensor {
     t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
-impl Matches {
+impl<'a> Matches<'a> {
     /// Compares the patches of each slice with those of the slice before.
     ///
     /// # Shapes
     /// Intensities `[G, 1, H, W]`.
-    pub fn new(slice: &Tensor, before_slice: &Tensor) -> Matches {
+    pub fn new(displacements: &'a Displacements, slice: &Tensor, before_slice: &Tensor) -> Matches<'a> {
         let slice = half(slice);
         let [height, width] = size2(&slice);
         let padded = half(before_slice).replication_pad2d([RADIUS; 4]);
         let mut difference = if on_cpu(&slice) {
             let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
-            Tensor::cat(&displacements().map(moved).collect::<Vec<_>>(), 1)
+            Tensor::cat(&disc().map(moved).collect::<Vec<_>>(), 1)
         } else {
-            moved(&padded) - &slice
+            displacements.around(&padded) - &slice
         };
         let mut difference = mean3(&difference.square_());
         // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
         let best = difference.amin([1i64].as_slice(), true);
         let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
         let new = (best / &noise / NEW).clamp(0.0, 1.0);
-        let near: Vec<f32> =
-            displacements().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
-        let near = Tensor::from_slice(&near).view([1, -1, 1, 1]).to_device(slice.device());
         let sharpness: Tensor = -0.5 / noise;
         difference *= sharpness;
-        difference -= near;
+        difference -= &displacements.far;
         let weights = difference.softmax(1, Kind::Float);
-        Matches { weights, new }
+        Matches { displacements, weights, new }
     }
 
     /// Label of the matching patches, -1 (outside) to 1 (inside). `same` says which of the slices each mask belongs to.
@@ -92,10 +109,10 @@ impl Matches {
         let padded = mask.replication_pad2d([RADIUS; 4]);
         same.join(&self.weights, &padded, |weights, padded| {
             if !on_cpu(padded) {
-                return (moved(padded) * weights).sum_dim_intlist(1, true, Kind::Float) * 2.0 - 1.0;
+                return (self.displacements.around(padded) * weights).sum_dim_intlist(1, true, Kind::Float) * 2.0 - 1.0;
             }
             let mut label = Tensor::full([padded.size()[0], 1, height, width], -0.5, (Kind::Float, padded.device()));
-            for (i, (r, c)) in displacements().enumerate() {
+            for (i, (r, c)) in disc().enumerate() {
                 let moved = padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
                 let _ = label.addcmul_(&moved, &weights.narrow(1, i as i64, 1));
             }
@@ -109,7 +126,8 @@ mod tests {
     use super::*;
 
     fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
-        let matches = Matches::new(slice, before_slice);
+        let displacements = Displacements::on(Device::Cpu);
+        let matches = Matches::new(&displacements, slice, before_slice);
         (matches.label(before_mask, &Same::new(&[0])), matches.new)
     }
 
