@@ -271,11 +271,11 @@ enum mem3d_precision
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
     /**
-     * float32 on the CPU, bfloat16 on CUDA.
+     * float32.
      */
     MEM3D_PRECISION_AUTO = 0,
     /**
-     * float32.
+     * float32; convolutions on CUDA may round their factors to ten bits (TF32).
      */
     MEM3D_PRECISION_F32 = 1,
     /**

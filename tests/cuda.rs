@@ -78,9 +78,9 @@ fn masks_are_those_of_the_cpu() {
         mask(&session)
     };
     let cpu = run("cpu", Precision::F32);
-    for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+    for (precision, least) in [(Precision::Auto, 0.995), (Precision::F16, 0.99), (Precision::Bf16, 0.99)] {
         let agreement = dice(&cpu, &run("cuda:0", precision));
-        assert!(agreement >= 0.99, "{precision:?}: {agreement}");
+        assert!(agreement >= least, "{precision:?}: {agreement}");
     }
 }
 

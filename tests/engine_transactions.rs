@@ -98,6 +98,23 @@ fn a_network_that_fails_changes_nothing() {
 }
 
 #[test]
+fn networks_that_answer_with_no_numbers_are_told_and_change_nothing() {
+    let (mut s, calls) = session_with(SessionOptions::default());
+    s.interact(click(1, 10)).unwrap();
+    let before = visible(&s);
+    let told = |result: Result<(), Error>| {
+        assert!(matches!(&result, Err(Error::BadModel(text)) if text.contains("float32")), "{result:?}");
+    };
+    calls.sure.lock().unwrap().push(f64::NAN);
+    told(s.interact(click(1, 12)).map(drop));
+    calls.no_numbers.store(true, Ordering::Relaxed);
+    told(s.propagate(&PropagateOptions::default(), &mut |_| true).map(drop));
+    assert_eq!(visible(&s), before);
+    calls.no_numbers.store(false, Ordering::Relaxed);
+    s.propagate(&PropagateOptions::default(), &mut |_| true).unwrap();
+}
+
+#[test]
 fn refused_calls_change_nothing() {
     let mut s = two_rounds();
     let before = visible(&s);

@@ -25,6 +25,15 @@ pub(crate) struct Context<'a> {
     pub max_batch: usize,
 }
 
+/// What to say of networks that answer with no number (NaN).
+pub(super) fn no_number() -> Error {
+    Error::BadModel(
+        "the model's networks do not answer with numbers; it is damaged, or its values are too large for the precision: load it in float32 \
+         (f32), or load another model"
+            .into(),
+    )
+}
+
 impl Context<'_> {
     /// Side of the networks' input.
     pub fn size(&self) -> i64 {

@@ -1,10 +1,11 @@
 //! From what was drawn on a slice to its mask (paper §2.1, eq. 1).
 
-use super::context::Context;
+use super::context::{Context, no_number};
 use super::guidance::guidance;
 use super::interaction::{Interaction, Stroke};
 use super::plane::{INSIDE, PixelBox, bounds};
 use super::roi::{Roi, SliceGrid, resize};
+use crate::error::Result;
 use crate::nn::{InteractionInput, InteractionKind};
 use tch::{Kind, Tensor};
 
@@ -23,7 +24,12 @@ const BOX_LOOKS: [f64; 1] = [1.45];
 
 /// The probabilities `[rows, cols]` of the slice that `drawn` (at least one, all on one slice) is about; `before` is what
 /// the slice held. Call inside [`crate::nn::run`].
-pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// [`Error::BadModel`] when the network answers with no number.
+///
+/// [`Error::BadModel`]: crate::Error::BadModel
+pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before: &[u8]) -> Result<Vec<u8>> {
     let grid = context.grid(drawn[0].axis);
     let drawn_box = drawn.iter().map(|i| i.extent(&grid)).reduce(PixelBox::union).expect("something was drawn");
     let known = bounds(before, grid.cols, INSIDE);
@@ -31,7 +37,7 @@ pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before
     let target = known.map_or(drawn_box, |b| b.union(drawn_box));
     let mut roi =
         if context.options.whole_slice { grid.whole() } else { first_roi(&grid, drawn, target, known, context) };
-    let mut dense = look(context, drawn, previous, roi, &grid);
+    let mut dense = look(context, drawn, previous, roi, &grid)?;
     for _ in 0..ENLARGEMENTS {
         if roi == grid.whole() {
             break;
@@ -42,18 +48,18 @@ pub(crate) fn segment_slice(context: &mut Context, drawn: &[Interaction], before
         }
         let larger = grid.around(found.union(target), context.options.roi_scale);
         roi = if larger.rows > roi.rows { larger } else { grid.whole() };
-        dense = look(context, drawn, previous, roi, &grid);
+        dense = look(context, drawn, previous, roi, &grid)?;
     }
     if !context.options.whole_slice {
         let found = bounds(&dense, grid.cols, INSIDE).unwrap_or(target).union(drawn_box);
-        dense = look_again(context, drawn, previous, (roi, &dense), found, &grid);
+        dense = look_again(context, drawn, previous, (roi, &dense), found, &grid)?;
     }
     limit_to_box(&mut dense, drawn, &grid);
     for interaction in drawn {
         let value = if interaction.positive { 255 } else { 0 };
         interaction.fixed_pixels(&grid).into_iter().for_each(|i| dense[i] = value);
     }
-    dense
+    Ok(dense)
 }
 
 /// The region to look at first. A box, extreme points or an earlier mask tell the size of the target; a scribble hints at
@@ -92,7 +98,7 @@ fn look_again(
     (roi, first): (Roi, &[u8]),
     found: PixelBox,
     grid: &SliceGrid,
-) -> Vec<u8> {
+) -> Result<Vec<u8>> {
     let boxed = drawn.iter().any(is_box);
     let mut rois = vec![roi];
     for side in if boxed { &BOX_LOOKS[..] } else { &STROKE_LOOKS } {
@@ -103,16 +109,22 @@ fn look_again(
     }
     let mut sum: Vec<u16> = first.iter().copied().map(u16::from).collect();
     for &other in &rois[1..] {
-        let seen = look(context, drawn, previous, other, grid);
+        let seen = look(context, drawn, previous, other, grid)?;
         sum.iter_mut().zip(seen).for_each(|(sum, v)| *sum += u16::from(v));
     }
     let looks = rois.len() as u16;
     let mean: Vec<u8> = sum.into_iter().map(|sum| ((sum + looks / 2) / looks) as u8).collect();
-    if boxed { look(context, drawn, Some(&mean), roi, grid) } else { mean }
+    if boxed { look(context, drawn, Some(&mean), roi, grid) } else { Ok(mean) }
 }
 
 /// One pass of the interaction network over `roi`; `previous` is what the slice is taken to hold.
-fn look(context: &Context, drawn: &[Interaction], previous: Option<&[u8]>, roi: Roi, grid: &SliceGrid) -> Vec<u8> {
+fn look(
+    context: &Context,
+    drawn: &[Interaction],
+    previous: Option<&[u8]>,
+    roi: Roi,
+    grid: &SliceGrid,
+) -> Result<Vec<u8>> {
     let size = context.size();
     let device = context.networks.device();
     let maps = guidance(drawn, grid, roi, size);
@@ -128,7 +140,11 @@ fn look(context: &Context, drawn: &[Interaction], previous: Option<&[u8]>, roi: 
         boxes: maps.boxes.to_device(device),
     };
     let kind = drawn.last().expect("something was drawn").kind;
-    roi.paste(&context.networks.interact(kind, &input), grid.rows, grid.cols)
+    let probability = context.networks.interact(kind, &input);
+    if probability.sum(Kind::Float).double_value(&[]).is_nan() {
+        return Err(no_number());
+    }
+    Ok(roi.paste(&probability, grid.rows, grid.cols))
 }
 
 /// Whether it says how far the target reaches.

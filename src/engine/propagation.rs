@@ -6,7 +6,7 @@
 //! say is put together at the end ([`super::composition`]).
 
 use super::composition::{Carried, compose};
-use super::context::{Context, MAX_BATCH, join};
+use super::context::{Context, MAX_BATCH, join, no_number};
 use super::memory_bank::MemoryBank;
 use super::options::{Direction, PropagateOptions, SessionOptions};
 use super::plane::{INSIDE, PixelBox, Plane, bounds};
@@ -401,7 +401,7 @@ fn walk(
 
 /// Runs the networks on the next slices of some chains; changes none.
 fn look(context: &mut Context, chains: &mut [&mut Chain], axis: SliceAxis, features: ImageFeatures) -> Result<Seen> {
-    crate::nn::run(|| {
+    let seen = crate::nn::run(|| {
         let memory: Vec<Memory> = chains.iter().map(|c| c.bank.view()).collect();
         let expected = expect(context, axis, chains, &features);
         let segmented = context.networks.segment(&features, &memory, &expected);
@@ -410,7 +410,11 @@ fn look(context: &mut Context, chains: &mut [&mut Chain], axis: SliceAxis, featu
         let mut quality = Vec::<f32>::try_from(both).expect("two numbers a slice");
         let presence = quality.split_off(chains.len());
         Seen { features, segmented, quality, presence }
-    })
+    })?;
+    if seen.quality.iter().chain(&seen.presence).any(|number| number.is_nan()) {
+        return Err(no_number());
+    }
+    Ok(seen)
 }
 
 /// Takes what was seen of the chains' next slices; what is to be memorized of them, if anything.

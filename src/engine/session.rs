@@ -127,7 +127,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the interaction breaks a rule, [`Error::Unsupported`] when the model does not
-    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.
+    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails, [`Error::BadModel`] when its networks
+    /// answer with no numbers.
     pub fn interact(&mut self, interaction: Interaction) -> Result<SliceMask> {
         let (axis, slice, segment) = (interaction.axis, interaction.slice, interaction.segment);
         let grid = slice_grid(&self.volume, axis);
@@ -148,7 +149,7 @@ impl Session {
         drawn.interactions.push(interaction);
         let drawn = drawn.interactions.clone();
         let mut context = self.context();
-        let mut dense = nn::run(|| draw::segment_slice(&mut context, &drawn, &before))?;
+        let mut dense = nn::run(|| draw::segment_slice(&mut context, &drawn, &before))??;
         let state = next.segment_mut(segment, self.volume.shape());
         state.keep_annotated(axis, slice, &mut dense);
         let mask = mask_of(&dense, grid.rows, grid.cols);

@@ -37,9 +37,9 @@ pub enum mem3d_preset {
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_precision {
-    /// float32 on the CPU, bfloat16 on CUDA.
-    Auto = 0,
     /// float32.
+    Auto = 0,
+    /// float32; convolutions on CUDA may round their factors to ten bits (TF32).
     F32 = 1,
     /// bfloat16, with float32 where it matters.
     Bf16 = 2,

@@ -13,10 +13,10 @@ use tch::{Device, Kind};
 /// Number format of the networks' arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// float32 on the CPU, bfloat16 on CUDA.
+    /// float32: what is gained by less is not worth the masks that change.
     #[default]
     Auto,
-    /// float32.
+    /// float32; convolutions on CUDA may round their factors to ten bits (TF32), as libtorch has them do.
     F32,
     /// bfloat16, with float32 where it matters.
     Bf16,
@@ -27,7 +27,7 @@ pub enum Precision {
 impl Precision {
     fn kind(self, device: Device) -> Result<Kind> {
         match (self, device) {
-            (Precision::Auto, Device::Cuda(_)) | (Precision::Bf16, _) => Ok(Kind::BFloat16),
+            (Precision::Bf16, _) => Ok(Kind::BFloat16),
             (Precision::Auto | Precision::F32, _) => Ok(Kind::Float),
             (Precision::F16, Device::Cuda(_)) => Ok(Kind::Half),
             (Precision::F16, _) => {

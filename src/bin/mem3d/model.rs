@@ -31,9 +31,9 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum PrecisionArg {
-    /// float32 on the CPU, bfloat16 on CUDA
-    Auto,
     /// float32
+    Auto,
+    /// float32; on CUDA, convolutions may round to TF32
     F32,
     /// bfloat16
     Bf16,

@@ -35,9 +35,8 @@ fn fastest(device: Device, runs: usize, mut body: impl FnMut()) -> f64 {
 
 /// Multiply-accumulates a second of a large convolution, in thousand millions: what the machine can do.
 pub fn peak_gmac_per_s(device: Device) -> f64 {
-    let kind = if device.is_cuda() { Kind::BFloat16 } else { Kind::Float };
-    let x = nn::params::channels_last(&Tensor::randn([1, 256, 128, 128], (kind, device)));
-    let w = nn::params::channels_last(&Tensor::randn([256, 256, 3, 3], (kind, device)));
+    let x = nn::params::channels_last(&Tensor::randn([1, 256, 128, 128], (Kind::Float, device)));
+    let w = nn::params::channels_last(&Tensor::randn([256, 256, 3, 3], (Kind::Float, device)));
     let seconds = fastest(device, 3, || drop(x.conv2d(&w, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1)));
     256.0 * 256.0 * 9.0 * 128.0 * 128.0 / seconds / 1e9
 }
