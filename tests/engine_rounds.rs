@@ -341,6 +341,39 @@ fn what_one_slice_alone_says_is_put_right_between_annotated_ones() {
 }
 
 #[test]
+fn what_the_annotated_slice_shows_outside_its_mask_is_taken_out_of_others() {
+    // Beside the box, on every slice or on all but the annotated one, something a little darker, of which networks are not sure: 0.6.
+    let darker = |on_annotated: bool| {
+        let mut data = vec![20u8; 24 * 44 * 44];
+        for (i, v) in data.iter_mut().enumerate() {
+            let (d, row, col) = (i / (44 * 44), i / 44 % 44, i % 44);
+            if (4..18).contains(&d) && (12..28).contains(&row) {
+                match col {
+                    10..34 => *v = 200,
+                    34..40 if on_annotated || d != 10 => *v = 175,
+                    _ => {}
+                }
+            }
+        }
+        Volume::new([24, 44, 44], VoxelData::U8(data), Geometry::default()).unwrap()
+    };
+    let in_mask = |on_annotated, regularise| {
+        let options = SessionOptions { regularise, window: Some((0.0, 255.0)), ..SessionOptions::default() };
+        let mut s = Session::new(darker(on_annotated), Box::new(StandIn::new()), options).unwrap();
+        s.set_slice_mask(1, SliceAxis::Depth, 10, &slice_mask(12..28, 10..34)).unwrap();
+        go(&mut s, both());
+        let mask = s.read_slice_mask(1, SliceAxis::Depth, 13).unwrap();
+        let inside = |cols: std::ops::Range<usize>| {
+            (0..44 * 44).filter(|i| cols.contains(&(i % 44)) && mask.data[*i] != 0).count()
+        };
+        [inside(10..34), inside(34..40)]
+    };
+    assert_eq!(in_mask(true, false), [16 * 24, 16 * 6], "as carried");
+    assert_eq!(in_mask(true, true), [16 * 24, 0], "known as surroundings");
+    assert_eq!(in_mask(false, true), [16 * 24, 16 * 6], "unknown");
+}
+
+#[test]
 fn what_is_in_memory_can_be_chosen_for_experiments() {
     // Slices in memory while slices 12 to 14 are segmented from 11, with 3 annotated, too.
     let read = |options: SessionOptions| {
