@@ -160,6 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_mapped_is_in_order_and_on_all_threads_also_inside_of_other_jobs() {
+        let meet = Barrier::new(2);
+        let run = |job: i32| {
+            if job < 2 {
+                meet.wait();
+            }
+            (job * 10, tch::get_num_threads())
+        };
+        let tens = [(0, 1), (10, 1), (20, 1), (30, 1), (40, 1)];
+        with_threads(2, || {
+            assert_eq!(side_by_side(5, Device::Cpu, || map((0..5).collect(), run)), tens);
+            let inside = || each(&mut [()], vec![()], |(), ()| map((0..5).collect(), run));
+            assert_eq!(side_by_side(5, Device::Cpu, inside), [tens]);
+            // Outside it is done here.
+            let here = std::thread::current().id();
+            assert_eq!(map(vec![1, 2], |_| std::thread::current().id()), [here; 2]);
+        });
+    }
+
+    #[test]
     fn a_panic_reaches_the_caller_and_the_threads_go_on() {
         let failing = || {
             side_by_side(4, Device::Cpu, || {

@@ -3,8 +3,8 @@
 //! Cuts", 2001), given to the networks as one more channel.
 
 use super::histogram::{Bins, range};
-use super::windows::largest;
-use tch::{Kind, Tensor};
+use super::windows::{half, largest};
+use tch::Tensor;
 
 /// Largest logarithm of a ratio; it becomes 1.
 const LARGEST: f64 = 3.0;
@@ -37,10 +37,6 @@ pub(super) fn appearance_and_likeness(
     let seen = seen_as(&both(&x, &x), &both(&x, &annotated), &both(&inside, &mask), &both(&outside, &ring));
     let n = x.size()[0];
     [seen.narrow(0, 0, n), seen.narrow(0, n, n)]
-}
-
-fn half(t: &Tensor) -> Tensor {
-    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
 /// Intensities by the histograms of `other`; everything at half resolution.

@@ -3,7 +3,7 @@
 
 use super::super::Expected;
 use super::histogram::{Bins, range};
-use super::windows::{largest, smallest};
+use super::windows::{half, largest, smallest};
 use tch::{Kind, Tensor};
 
 /// Numbers a slice.
@@ -83,10 +83,6 @@ fn left(expected: &Expected) -> Tensor {
     let apart = (way - &expected.distance).gt(2e-3).to_kind(Kind::Float);
     let left: Tensor = 1.0 - farther * apart;
     left.clamp(-1.0, 1.0)
-}
-
-fn half(t: &Tensor) -> Tensor {
-    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
 impl Look {

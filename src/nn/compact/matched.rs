@@ -5,7 +5,7 @@
 
 use super::super::layers::size2;
 use super::same::Same;
-use super::windows::mean3;
+use super::windows::{half, mean3};
 use tch::{Device, Kind, Tensor};
 
 /// Patches up to this many pixels away are compared, at half resolution.
@@ -66,10 +66,6 @@ impl Displacements {
         let squares = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
         squares.index_select(4, &self.places).squeeze_dim(1).permute([0, 3, 1, 2])
     }
-}
-
-fn half(t: &Tensor) -> Tensor {
-    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
 impl<'a> Matches<'a> {

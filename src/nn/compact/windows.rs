@@ -4,6 +4,14 @@
 use super::super::layers::size2;
 use tch::{Device, Kind, Tensor};
 
+/// Means of 2 x 2 pixels.
+///
+/// # Shapes
+/// `[N, C, H, W]` / `[N, C, H / 2, W / 2]`, f32.
+pub(super) fn half(t: &Tensor) -> Tensor {
+    t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
+}
+
 /// Mean over 3 x 3 pixels; at the border, of those that there are.
 ///
 /// # Shapes
