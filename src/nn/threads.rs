@@ -1,8 +1,8 @@
 //! Threads that compute one slice each, side by side.
 //!
-//! libtorch spreads every single operation over its threads. The maps of small networks are so small that a second thread hardly helps
-//! there, and all that lies between the operations waits. Slices that do not depend on each other are better given to a thread each, on
-//! which libtorch computes alone.
+//! libtorch spreads every single operation over its threads. The maps of small networks are so small that twice the threads make a slice
+//! only about 1.5 times as fast, and all that lies between the operations waits. Slices that do not depend on each other are better given
+//! to a thread each, on which libtorch computes alone, or with its share of the threads where there are more threads than slices.
 
 use super::macs;
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
@@ -12,27 +12,42 @@ use std::sync::{Arc, Mutex};
 use tch::Device;
 
 thread_local! {
-    /// On a thread of [`pool`], how many there are.
-    static THREADS: Cell<usize> = const { Cell::new(1) };
+    /// On a thread of a pool, how many there are.
+    static AT_ONCE: Cell<usize> = const { Cell::new(1) };
 }
 
 /// Jobs that [`each`] does at the same time when called here: 1 outside of [`side_by_side`].
 pub(crate) fn at_once() -> usize {
-    THREADS.get()
+    AT_ONCE.get()
 }
 
-/// Threads that [`side_by_side`] would take for so many jobs; 1 when it would only call. Twice the threads at every operation make a slice
-/// about 1.5 times as fast, so that jobs for more than half of the threads are better done by one thread each.
+/// How libtorch's threads are shared out among jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shares {
+    /// Jobs at the same time.
+    at_once: usize,
+    /// Threads of libtorch for each.
+    threads: usize,
+}
+
+impl Shares {
+    fn of(jobs: usize, device: Device) -> Shares {
+        let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
+        let at_once = if device == Device::Cpu { jobs.clamp(1, threads) } else { 1 };
+        Shares { at_once, threads: threads / at_once }
+    }
+}
+
+/// Jobs that [`side_by_side`] would do at the same time of so many; 1 when it would only call.
 pub(crate) fn for_jobs(jobs: usize, device: Device) -> usize {
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1);
-    if jobs.saturating_mul(2) <= threads || device != Device::Cpu { 1 } else { threads }
+    Shares::of(jobs, device).at_once
 }
 
-/// Runs `body`, which has `jobs` to do with [`each`], where they are done side by side: when there is one for more than half of the threads
-/// that libtorch is to use on the CPU. Otherwise it is just called.
+/// Runs `body`, which has `jobs` to do with [`each`], where they are done side by side, if there are several and libtorch is to use several
+/// threads on the CPU. Otherwise it is just called.
 pub(crate) fn side_by_side<T: Send>(jobs: usize, device: Device, body: impl FnOnce() -> T + Send) -> T {
-    let threads = for_jobs(jobs, device);
-    let Some(pool) = Some(threads).filter(|&n| n > 1).and_then(pool) else { return body() };
+    let shares = Some(Shares::of(jobs, device)).filter(|shares| shares.at_once > 1);
+    let Some(pool) = shares.and_then(pool) else { return body() };
     let (result, macs) = pool.install(|| macs::count(body));
     macs::add_counted(macs);
     result
@@ -80,27 +95,37 @@ pub(crate) fn map<J: Send, O: Send>(jobs: Vec<J>, run: impl Fn(J) -> O + Sync + 
     if at_once() < 2 { jobs.into_iter().map(one).collect() } else { jobs.into_par_iter().map(one).collect() }
 }
 
-/// As many threads, on which libtorch computes alone; started anew when the number changes, and in a process that was forked off, where they
-/// are missing. None when they cannot be had.
-fn pool(threads: usize) -> Option<Arc<ThreadPool>> {
-    static POOL: Mutex<Option<(u32, Arc<ThreadPool>)>> = Mutex::new(None);
-    let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
+/// Pools that are kept: one for the chains of a propagation, one for what is done to all of their slices, and one more.
+const KEPT: usize = 3;
+
+/// As many threads as jobs are done at the same time, on each of which libtorch computes with its share; started anew in a process that was
+/// forked off, where they are missing. None when they cannot be had.
+fn pool(shares: Shares) -> Option<Arc<ThreadPool>> {
+    static POOLS: Mutex<Vec<(u32, Shares, Arc<ThreadPool>)>> = Mutex::new(Vec::new());
+    let mut pools = POOLS.lock().unwrap_or_else(|e| e.into_inner());
     let process = std::process::id();
-    if let Some((_, pool)) = pool.as_ref().filter(|(of, pool)| *of == process && pool.current_num_threads() == threads)
-    {
-        return Some(pool.clone());
+    pools.retain(|(of, ..)| *of == process);
+    if let Some(known) = pools.iter().position(|(_, known, _)| *known == shares) {
+        // The one that was used last is at the end.
+        pools[known..].rotate_left(1);
+        return pools.last().map(|(.., pool)| pool.clone());
     }
-    let new = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("mem3d-{i}")).build();
-    let new = Arc::new(new.inspect_err(|e| log::warn!("{threads} threads cannot be started: {e}")).ok()?);
+    let threads = tch::get_num_threads();
+    let Shares { at_once, threads: own } = shares;
+    let new = ThreadPoolBuilder::new().num_threads(at_once).thread_name(|i| format!("mem3d-{i}")).build();
+    let new = Arc::new(new.inspect_err(|e| log::warn!("{at_once} threads cannot be started: {e}")).ok()?);
     new.broadcast(|_| {
         // libtorch keeps one number for each thread, and one for threads that have not asked for theirs yet. A thread that asks now keeps
-        // the 1; the other number is put back below.
+        // its own; the other number is put back below.
         let _ = tch::get_num_threads();
-        tch::set_num_threads(1);
-        THREADS.set(threads);
+        tch::set_num_threads(own as i32);
+        AT_ONCE.set(at_once);
     });
-    tch::set_num_threads(threads as i32);
-    *pool = Some((process, new.clone()));
+    tch::set_num_threads(threads);
+    if pools.len() == KEPT {
+        pools.remove(0);
+    }
+    pools.push((process, shares, new.clone()));
     Some(new)
 }
 
@@ -144,19 +169,32 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_not_enough_jobs_libtorch_keeps_its_threads() {
+    fn libtorchs_threads_are_shared_out_among_the_jobs() {
         let here = std::thread::current().id();
         let seen = || (at_once(), tch::get_num_threads(), std::thread::current().id());
         with_threads(4, || {
-            assert_eq!(side_by_side(2, Device::Cpu, seen), (1, 4, here));
+            for (jobs, expected) in [(2, (2, 2)), (3, (3, 1)), (9, (4, 1)), (2, (2, 2))] {
+                let (at_once, own, there) = side_by_side(jobs, Device::Cpu, seen);
+                assert!((at_once, own) == expected && there != here, "{jobs} jobs: {at_once} at once, {own} threads");
+                assert_eq!(for_jobs(jobs, Device::Cpu), at_once);
+            }
+            assert_eq!(side_by_side(1, Device::Cpu, seen), (1, 4, here));
             assert_eq!(side_by_side(9, Device::Cuda(0), seen), (1, 4, here));
-            let (at_once, alone, there) = side_by_side(3, Device::Cpu, seen);
-            assert!((at_once, alone) == (4, 1) && there != here);
             // A thread that comes later finds the number that was set.
             assert_eq!(std::thread::spawn(tch::get_num_threads).join().unwrap(), 4);
         });
         with_threads(1, || assert_eq!(side_by_side(9, Device::Cpu, seen), (1, 1, here)));
         with_threads(2, || assert_eq!(side_by_side(1, Device::Cpu, seen), (1, 2, here)));
+    }
+
+    #[test]
+    fn pools_come_and_go_without_a_change_to_those_in_use() {
+        with_threads(8, || {
+            let inner = || (2..=6).map(|jobs| side_by_side(jobs, Device::Cpu, at_once)).collect::<Vec<_>>();
+            assert_eq!(inner(), [2, 3, 4, 5, 6]);
+            assert_eq!(inner(), [2, 3, 4, 5, 6]);
+            assert_eq!(tch::get_num_threads(), 8);
+        });
     }
 
     #[test]
