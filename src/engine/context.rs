@@ -157,10 +157,16 @@ impl Context<'_> {
 
     /// Features of slices that nothing is known of, each packed.
     fn encode(&mut self, axis: SliceAxis, slices: &[(usize, Roi)]) -> Result<Vec<ImageFeatures>> {
-        let inputs: Vec<Tensor> = slices.iter().map(|&(slice, roi)| self.input(axis, slice, roi)).collect();
-        let plain = self.options.plain;
+        let (volume, window, size, neighbours) =
+            (self.volume, self.window, self.size(), self.networks.info().context_slices);
+        let (plain, device) = (self.options.plain, self.networks.device());
         crate::nn::run(|| {
-            let features = self.networks.encode_image(&Tensor::cat(&inputs, 0));
+            // Work of the processor, wherever the networks are.
+            let inputs = threads::side_by_side(slices.len(), Device::Cpu, || {
+                let input = |(slice, roi)| slice_input(volume, window, axis, slice, roi, size, neighbours);
+                threads::map(slices.to_vec(), input)
+            });
+            let features = self.networks.encode_image(&Tensor::cat(&inputs, 0).to_device(device));
             let features = if plain { features } else { features.packed() };
             (0..slices.len()).map(|n| features.get(n as i64)).collect()
         })

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Expected, ImageFeatures, Memory, Segmented, threads};
 use crate::volume::SliceAxis;
 use std::collections::{BTreeMap, BTreeSet};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// A correction of a mask given by the host fades into it over this many slices.
 pub(super) const START_MASK_REACH: usize = 10;
@@ -84,6 +84,28 @@ struct Chain {
 impl Chain {
     fn leads_to_target(&self) -> bool {
         self.after.as_ref().is_some_and(|(_, mask)| !mask.is_empty())
+    }
+
+    /// The mask of the slice before and the shape that is expected of the next slice, through its region, on the CPU.
+    ///
+    /// # Shapes
+    /// Both `[1, 1, size, size]`, f32; 0..1 and -1..1.
+    fn look_ahead(&mut self, size: i64) -> (Tensor, Tensor) {
+        let side = size as usize;
+        let see = |plane: &Plane| {
+            let seen = see_all(&[(plane, self.roi)], size);
+            (Vec::<f32>::try_from(seen.view([-1])).expect("a flat f32 tensor"), seen)
+        };
+        if let Some((_, plane)) = &self.after
+            && self.after_shape.as_ref().is_none_or(|(roi, _)| *roi != self.roi)
+        {
+            self.after_shape = Some((self.roi, Shape::new(&see(plane).0, side)));
+        }
+        let way = |ahead: usize| Way { walked: self.next.abs_diff(self.start), left: ahead.abs_diff(self.next) };
+        let after = self.after.as_ref().zip(self.after_shape.as_ref());
+        let (pixels, mask) = see(&self.before.1);
+        let shape = shape::towards(&pixels, after.map(|((k, _), (_, shape))| (shape, way(*k))), side);
+        (mask, Tensor::from_slice(&shape).view([1, 1, size, size]))
     }
 }
 
@@ -493,24 +515,14 @@ fn same_images(batch: &[&mut Chain]) -> Vec<usize> {
 /// What is expected of each chain's next slice.
 fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features: &ImageFeatures) -> Expected {
     let (grid, size) = (context.grid(axis), context.size());
-    let values = |t: &Tensor| -> Vec<f32> { Vec::try_from(t.view([-1])).expect("a flat f32 tensor") };
-    let (mut shapes, mut slices) = (vec![], vec![]);
-    let mut numbers: Vec<f32> = Vec::new();
+    // Work of the processor, wherever the networks are.
+    let (masks, shapes): (Vec<Tensor>, Vec<Tensor>) = threads::side_by_side(batch.len(), Device::Cpu, || {
+        threads::map(batch.iter_mut().collect(), |chain: &mut &mut Chain| chain.look_ahead(size)).into_iter().unzip()
+    });
+    let (mut slices, mut numbers) = (vec![], Vec::<f32>::new());
     let thickness = context.volume.geometry().spacing_mm[axis.index()];
-    let masks = see_all(&batch.iter().map(|c| (&c.before.1, c.roi)).collect::<Vec<_>>(), size);
-    let side = size as usize;
-    for ((n, chain), mask) in batch.iter_mut().enumerate().zip(values(&masks).chunks_exact(side * side)) {
+    for (n, chain) in batch.iter().enumerate() {
         let before = chain.before.0;
-        if let Some((_, plane)) = &chain.after
-            && chain.after_shape.as_ref().is_none_or(|(roi, _)| *roi != chain.roi)
-        {
-            chain.after_shape = Some((chain.roi, Shape::new(&values(&see_all(&[(plane, chain.roi)], size)), side)));
-        }
-        let after = chain.after.as_ref().zip(chain.after_shape.as_ref());
-        let way = |ahead: usize| Way { walked: chain.next.abs_diff(chain.start), left: ahead.abs_diff(chain.next) };
-        let after = after.map(|((k, _), (_, shape))| (shape, way(*k)));
-        let shape = shape::towards(mask, after, side);
-        shapes.push(Tensor::from_slice(&shape).view([1, 1, size, size]));
         // Where neighbours are given with each slice, the one before is at hand: an upward chain's is the first.
         let last = features.slices.size()[1] - 1;
         slices.push(match chain.next.abs_diff(before) {
@@ -534,7 +546,7 @@ fn expect(context: &Context, axis: SliceAxis, batch: &mut [&mut Chain], features
     let number = |i: i64| numbers.narrow(1, i, 1);
     Expected {
         shape: join(&shapes),
-        before_mask: masks.to_device(device),
+        before_mask: join(&masks),
         before_slice: join(&slices),
         largest_area: number(0),
         annotated_area: number(1),
