@@ -208,8 +208,8 @@ fn each_slice<const N: usize>(
 ) -> f64 {
     let slices = arrays[0].len() / area;
     let mut parts = arrays.map(|array| array.chunks_exact_mut(area));
-    let mut next = |k| (k, parts.each_mut().map(|part| part.next().expect("arrays of one length")));
-    let jobs = (0..slices).map(&mut next).collect();
+    let next = |k| (k, parts.each_mut().map(|part| part.next().expect("arrays of one length")));
+    let jobs = (0..slices).map(next).collect();
     threads::map(jobs, |(k, slices)| run(k, slices)).into_iter().sum()
 }
 

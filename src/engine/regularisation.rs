@@ -76,6 +76,7 @@ pub(super) fn regularise(
             return Err(Error::Cancelled);
         }
         let end = (start + at_once).min(slices.len());
+        // With the slice after these, which the next part changes.
         let known = &slices[start..(end + 1).min(slices.len())];
         let jobs = known.iter().map(|slice| (slice, looks.as_ref().map(PixelModel::share))).collect();
         let seen = threads::map(jobs, |((k, plane, _), looks): (&Estimate, Option<PixelModel>)| {

@@ -226,7 +226,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidState`] when no slice is annotated along the axis, [`Error::InvalidArgument`] for a range or
     /// segment that does not exist, [`Error::Cancelled`] when stopped, [`Error::OutOfMemory`] or [`Error::Torch`] when
-    /// libtorch fails.
+    /// libtorch fails, [`Error::BadModel`] when the networks answer with no numbers.
     pub fn propagate(
         &mut self,
         options: &PropagateOptions,

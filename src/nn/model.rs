@@ -135,6 +135,8 @@ mod tests {
         let random = |device, precision| Model::random(Preset::Compact, 1, device, precision).err().unwrap();
         assert!(matches!(random("tpu", Precision::Auto), Error::InvalidArgument(_)));
         assert!(matches!(random("cpu", Precision::F16), Error::Unsupported(_)));
+        // bfloat16 would change masks: docs/performance.md.
+        assert_eq!(Precision::Auto.kind(Device::Cuda(0)).unwrap(), Kind::Float);
         let missing = Model::load(Path::new("no/such/model.safetensors"), "cpu", Precision::Auto);
         assert!(matches!(missing, Err(Error::Io { .. })));
     }

@@ -19,7 +19,7 @@ use crate::volume::{SliceAxis, SliceMask};
 /// @param mask_size    Bytes of `mask`: rows times columns of the slice. Ignored when `mask` is NULL.
 /// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_INVALID_STATE, #MEM3D_STATUS_BUSY,
 ///         #MEM3D_STATUS_UNSUPPORTED (a kind of interaction that the model does not answer),
-///         #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or #MEM3D_STATUS_INTERNAL.
+///         #MEM3D_STATUS_BAD_MODEL (its networks do not answer with numbers), #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or #MEM3D_STATUS_INTERNAL.
 /// @pre `session` is NULL or live; `interaction` is NULL or as long as it says, with points or raster readable as
 ///      far as it says; `mask` is NULL or writable for `mask_size` bytes.
 #[unsafe(no_mangle)]
@@ -139,7 +139,8 @@ pub unsafe extern "C" fn mem3d_session_accept(
 /// @param options       What to do, and whom to tell; NULL for the defaults. Only read during the call.
 /// @param[out] updated  Number of slice masks that were replaced. Unchanged on failure. May be NULL.
 /// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_INVALID_STATE (nothing was drawn),
-///         #MEM3D_STATUS_BUSY, #MEM3D_STATUS_CANCELLED, #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or
+///         #MEM3D_STATUS_BUSY, #MEM3D_STATUS_CANCELLED, #MEM3D_STATUS_BAD_MODEL (the model's networks do not answer
+///         with numbers), #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or
 ///         #MEM3D_STATUS_INTERNAL.
 /// @pre `session` is NULL or live; `options` is NULL or as long as it says, and its function may be called with its
 ///      `user_data`; `updated` is NULL or writable.

@@ -14,6 +14,7 @@ use super::blocks::{Block, ConvNorm};
 use super::image_encoder::{MEAN, SPREAD};
 use super::matched::{Displacements, Matches};
 use super::same::Same;
+use super::windows::on_cpu;
 use tch::{Kind, Tensor};
 
 /// Channels at full resolution.
@@ -175,7 +176,7 @@ impl Decoder {
         let x = self.f4.forward(&x, f4);
         let x = self.f2.forward(&x, f2);
         // A few slices at a time at full resolution, so that what is computed stays in the processor's cache.
-        let at_once = if x.device().is_cuda() { x.size()[0] } else { FINE_BATCH };
+        let at_once = if on_cpu(&x) { FINE_BATCH } else { x.size()[0] };
         let finest = |(x, fine): (&Tensor, &Tensor)| f32(&self.logits.forward(&self.f1.forward(x, fine)));
         let parts: Vec<Tensor> = x.split(at_once, 0).iter().zip(&fine.split(at_once, 0)).map(finest).collect();
         Tensor::cat(&parts, 0)

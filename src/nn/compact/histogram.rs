@@ -3,7 +3,8 @@
 //! On the CPU pixels are added to their bins one by one. A device does that in any order, so that sums differ from run to run; there
 //! the histogram is a product with the matrix of all shares.
 
-use tch::{Device, Kind, Tensor};
+use super::windows::on_cpu;
+use tch::{Kind, Tensor};
 
 /// Bins.
 pub(super) const BINS: i64 = 48;
@@ -43,7 +44,7 @@ impl Bins {
     pub fn new(x: &Tensor, (mean, deviation): &(Tensor, Tensor)) -> Bins {
         let last = (BINS - 1) as f64;
         let position = (((x - mean) / deviation / SPAN + 1.0) * (0.5 * last)).clamp(0.0, last);
-        if position.device() != Device::Cpu {
+        if !on_cpu(&position) {
             return Bins::shares(&position);
         }
         let lower = position.floor().clamp_max(last - 1.0);
@@ -116,7 +117,7 @@ mod tests {
             let values: Vec<f32> = (0..n).map(|i| ((i * 37 + seed) % 101) as f32 / 101.0).collect();
             Tensor::from_slice(&values)
         };
-        // Beyond the first bin, on it, between two, on one, between the last two and on the last.
+        // On the first bin, between two, on one, between the last two and on the last.
         let position = Tensor::from_slice(&[0.0f32, 0.0, 0.25, 5.5, 7.0, 46.75, 47.0, 47.0]).view([2, 4]);
         let lower = position.floor().clamp_max((BINS - 2) as f64);
         let beside = Bins::Beside { upper_share: &position - &lower, lower: lower.to_kind(Kind::Int64) };

@@ -5,7 +5,7 @@
 
 use super::super::layers::size2;
 use super::same::Same;
-use super::windows::{half, mean3};
+use super::windows::{half, mean3, on_cpu};
 use tch::{Device, Kind, Tensor};
 
 /// Patches up to this many pixels away are compared, at half resolution.
@@ -30,11 +30,6 @@ pub(super) struct Matches<'a> {
 fn disc() -> impl Iterator<Item = (i64, i64)> {
     let square = (-RADIUS..=RADIUS).flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)));
     square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
-}
-
-/// Whether one displacement after the other is looked at, which leaves nothing to put together: on a device every operation costs its launch.
-fn on_cpu(t: &Tensor) -> bool {
-    t.device() == Device::Cpu
 }
 
 /// The displacements as tensors, on the device of what is compared.
@@ -125,6 +120,15 @@ mod tests {
         let displacements = Displacements::on(Device::Cpu);
         let matches = Matches::new(&displacements, slice, before_slice);
         (matches.label(before_mask, &Same::new(&[0])), matches.new)
+    }
+
+    #[test]
+    fn a_device_sees_the_same_at_each_displacement() {
+        let values: Vec<f32> = (0..2 * 14 * 13).map(|i| i as f32).collect();
+        let padded = Tensor::from_slice(&values).view([2, 1, 14, 13]);
+        let moved = |(r, c)| padded.narrow(2, RADIUS + r, 14 - 2 * RADIUS).narrow(3, RADIUS + c, 13 - 2 * RADIUS);
+        let one_by_one = Tensor::cat(&disc().map(moved).collect::<Vec<_>>(), 1);
+        assert!(Displacements::on(Device::Cpu).around(&padded).equal(&one_by_one));
     }
 
     /// A bright square of 12 pixels on a dark ground whose left edge lies at `left`, 32 x 32.

@@ -4,6 +4,11 @@
 use super::super::layers::size2;
 use tch::{Device, Kind, Tensor};
 
+/// Whether many small operations are as well as a large one: on a device each costs its launch.
+pub(super) fn on_cpu(t: &Tensor) -> bool {
+    t.device() == Device::Cpu
+}
+
 /// Means of 2 x 2 pixels.
 ///
 /// # Shapes
@@ -17,7 +22,7 @@ pub(super) fn half(t: &Tensor) -> Tensor {
 /// # Shapes
 /// `[N, C, H, W]`, f32 / the same.
 pub(super) fn mean3(t: &Tensor) -> Tensor {
-    if t.device() != Device::Cpu {
+    if !on_cpu(t) {
         return t.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None::<i64>);
     }
     let [height, width] = size2(t);
@@ -43,7 +48,7 @@ fn sum3(t: &Tensor, dim: i64) -> Tensor {
 /// # Shapes
 /// `[N, C, H, W]` / the same.
 pub(super) fn largest(t: &Tensor, side: i64) -> Tensor {
-    if t.device() != Device::Cpu {
+    if !on_cpu(t) {
         return t.max_pool2d([side, side], [1, 1], [side / 2, side / 2], [1, 1], false);
     }
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.maximum(b)))
@@ -54,7 +59,7 @@ pub(super) fn largest(t: &Tensor, side: i64) -> Tensor {
 /// # Shapes
 /// `[N, C, H, W]` / the same.
 pub(super) fn smallest(t: &Tensor, side: i64) -> Tensor {
-    if t.device() != Device::Cpu {
+    if !on_cpu(t) {
         return -largest(&-t, side);
     }
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.minimum(b)))
