@@ -109,6 +109,9 @@ impl Design {
     }
 }
 
+/// Learning rate of a backbone that was trained on photographs, relative to that of the other networks.
+const BACKBONE_RATE: f64 = 0.2;
+
 fn compact_stage(name: &str) -> Stage {
     match network(name) {
         "interaction" => Stage::Interaction,
@@ -132,6 +135,9 @@ pub trait Trainee {
 
     /// Whether the parameter `name` is trained in `stage`.
     fn belongs(&self, name: &str, stage: Stage) -> bool;
+
+    /// Factor of the learning rate of the parameter `name`.
+    fn rate(&self, name: &str) -> f64;
 
     /// Features of slices.
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures;
@@ -176,8 +182,12 @@ impl Trainee for CompactTrainee {
         compact_stage(name) == stage
     }
 
+    fn rate(&self, name: &str) -> f64 {
+        if network(name) == "backbone" { BACKBONE_RATE } else { 1.0 }
+    }
+
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
-        self.nets.image_encoder.forward(&self.input(slices))
+        self.nets.encode_image(&self.input(slices))
     }
 
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
@@ -199,7 +209,7 @@ impl Trainee for CompactTrainee {
 
     fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
         let parts = [&input.slices, &input.previous, &input.positive, &input.negative, &input.boxes];
-        vec![f32(&self.nets.interaction.forward(&self.input(&Tensor::cat(&parts, 1))))]
+        vec![f32(&self.nets.interact(&self.input(&Tensor::cat(&parts, 1))))]
     }
 
     fn interaction_network(&self, _: InteractionKind) -> String {
@@ -230,6 +240,10 @@ impl Trainee for PaperTrainee {
 
     fn belongs(&self, name: &str, stage: Stage) -> bool {
         paper_stage(name) == stage
+    }
+
+    fn rate(&self, _: &str) -> f64 {
+        1.0
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {

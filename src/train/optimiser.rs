@@ -53,6 +53,8 @@ struct Slot {
     second: Tensor,
     average: Tensor,
     decays: bool,
+    /// Factor of the learning rate.
+    rate: f64,
 }
 
 /// The optimiser of one stage's parameters.
@@ -84,6 +86,7 @@ impl Optimiser {
                 second: copy().zeros_like(),
                 average: copy(),
                 decays: parameter.dim() > 1,
+                rate: trainee.rate(name),
                 parameter,
             });
         }
@@ -122,6 +125,7 @@ impl Optimiser {
             let keep = self.options.average.min((1.0 + n) / (10.0 + n));
             for (slot, gradient) in self.slots.iter_mut().zip(gradients) {
                 if let Some(gradient) = gradient {
+                    let rate = rate * slot.rate;
                     let gradient = gradient * scale;
                     let _ = slot.first.g_mul_scalar_(b1).g_add_(&(&gradient * (1.0 - b1)));
                     let _ = slot.second.g_mul_scalar_(b2).g_add_(&(gradient.square() * (1.0 - b2)));

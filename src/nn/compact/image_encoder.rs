@@ -4,8 +4,9 @@
 use super::super::ImageFeatures;
 use super::super::layers::{Conv, ConvOptions, resize, size2};
 use super::super::params::{Init, Params};
-use super::CompactConfig;
+use super::backbone;
 use super::blocks::{Block, ConvNorm};
+use super::{BackboneKind, CompactConfig};
 use tch::{Kind, Tensor};
 
 /// Mean of windowed intensities that the first layer is centred on.
@@ -27,6 +28,8 @@ pub struct Trunk {
     f8: [Block; 2],
     f16: Block,
     back: Conv,
+    /// Maps of a backbone's features, added at stride 2, 4, 8 and 16; start at 0.
+    joins: Option<[Conv; 4]>,
 }
 
 impl Trunk {
@@ -42,16 +45,26 @@ impl Trunk {
             f8: [block("f8.0", c4, c8, 2), block("f8.1", c8, c8, 1)],
             f16: block("f16", c8, c16, 2),
             back: Conv::new(&params.sub("back"), ConvOptions::new(c16, c8, 1).init(Init::Lecun)),
+            joins: (config.backbone != BackboneKind::None).then(|| {
+                std::array::from_fn(|i| {
+                    let options = ConvOptions::new(backbone::CHANNELS[i], config.channels[i], 1).init(Init::Zeros);
+                    Conv::new(&params.sub(format!("join.{i}")), options)
+                })
+            }),
         }
     }
 
     /// # Shapes
-    /// `x`: `[N, inputs, H, W]` / `f2`, `f4`, `f8`.
-    pub fn forward(&self, x: &Tensor) -> [Tensor; 3] {
-        let f2 = self.f2.forward(&self.stem.forward(x));
-        let f4 = self.f4.iter().fold(f2.shallow_clone(), |x, block| block.forward(&x));
-        let f8 = self.f8.iter().fold(f4.shallow_clone(), |x, block| block.forward(&x));
-        let context = self.back.forward(&self.f16.forward(&f8));
+    /// `x`: `[N, inputs, H, W]`; `learnt`: the backbone's features of the slices / `f2`, `f4`, `f8`.
+    pub fn forward(&self, x: &Tensor, learnt: Option<&[Tensor; 4]>) -> [Tensor; 3] {
+        let joined = |x: Tensor, level: usize| match (&self.joins, learnt) {
+            (Some(joins), Some(learnt)) => x + joins[level].forward(&learnt[level]),
+            _ => x,
+        };
+        let f2 = joined(self.f2.forward(&self.stem.forward(x)), 0);
+        let f4 = joined(self.f4.iter().fold(f2.shallow_clone(), |x, block| block.forward(&x)), 1);
+        let f8 = joined(self.f8.iter().fold(f4.shallow_clone(), |x, block| block.forward(&x)), 2);
+        let context = self.back.forward(&joined(self.f16.forward(&f8), 3));
         let f8 = &f8 + resize(&context, size2(&f8));
         [f2, f4, f8]
     }
@@ -78,9 +91,9 @@ impl ImageEncoder {
     }
 
     /// # Shapes
-    /// `slices`: `[N, CI, H, W]`, 0..1 / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
-    pub fn forward(&self, slices: &Tensor) -> ImageFeatures {
-        let skips = self.trunk.forward(&((slices - MEAN) / SPREAD));
+    /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
+    pub fn forward(&self, slices: &Tensor, learnt: Option<&[Tensor; 4]>) -> ImageFeatures {
+        let skips = self.trunk.forward(&((slices - MEAN) / SPREAD), learnt);
         let look = self.key.forward(&skips[2]);
         let key = Tensor::cat(&[&look, &self.places(&look)], 1);
         ImageFeatures { slices: slices.shallow_clone(), key, value: None, skips: skips.into() }

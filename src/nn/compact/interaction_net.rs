@@ -45,10 +45,19 @@ impl InteractionNet {
         }
     }
 
+    /// The slices of an input.
+    ///
     /// # Shapes
-    /// `input`: `[N, CI + 4, H, W]`: slices, previous probability, positive, negative and box map / logits `[N, 1, H, W]`.
-    pub fn forward(&self, input: &Tensor) -> Tensor {
-        let slices = (input.narrow(1, 0, self.context) - MEAN) / SPREAD;
+    /// `input`: `[N, CI + 4, H, W]` / `[N, CI, H, W]`.
+    pub fn slices(&self, input: &Tensor) -> Tensor {
+        input.narrow(1, 0, self.context)
+    }
+
+    /// # Shapes
+    /// `input`: `[N, CI + 4, H, W]`: slices, previous probability, positive, negative and box map; `learnt`: the backbone's features of the
+    /// slices / logits `[N, 1, H, W]`.
+    pub fn forward(&self, input: &Tensor, learnt: Option<&[Tensor; 4]>) -> Tensor {
+        let slices = (self.slices(input) - MEAN) / SPREAD;
         let drawn = input.narrow(1, self.context, GUIDANCE);
         let [previous, positive, negative, boxes] = [0, 1, 2, 3].map(|i| drawn.narrow(1, i, 1));
         let sure: Tensor = &previous * 2.0 - 1.0;
@@ -66,7 +75,7 @@ impl InteractionNet {
         let (grown, seen) = (full(&grown), full(&appearance(&middle, &inside, &outside)));
         let x = [slices, drawn, grown.to_kind(input.kind()), seen.to_kind(input.kind())];
         let x = channels_last(&Tensor::cat(&x, 1));
-        let [f2, f4, f8] = self.trunk.forward(&x);
+        let [f2, f4, f8] = self.trunk.forward(&x, learnt);
         let change = f32(&self.decoder.decode(None, [&f2, &f4, &f8], &x));
         change + grown * &self.grown + seen * &self.appearance
     }

@@ -13,6 +13,7 @@
 //! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
 
 mod appearance;
+mod backbone;
 mod blocks;
 mod decoder;
 mod evidence;
@@ -26,6 +27,7 @@ mod quality_head;
 mod same;
 mod windows;
 
+pub use backbone::Backbone;
 pub use decoder::Decoder;
 pub use image_encoder::{ImageEncoder, Trunk};
 pub use interaction_net::InteractionNet;
@@ -66,6 +68,19 @@ pub struct CompactConfig {
     pub network_size: i64,
     /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 256.
     pub slice_size: i64,
+    /// Network whose features, learnt on photographs, the trunks add to theirs. Default none.
+    pub backbone: BackboneKind,
+}
+
+/// Networks whose image features a compact model may be built on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackboneKind {
+    /// The trunks alone.
+    #[default]
+    None,
+    /// EfficientNet-Lite0 to stride 16, see [`Backbone`].
+    EfficientnetLite0,
 }
 
 impl Default for CompactConfig {
@@ -78,6 +93,7 @@ impl Default for CompactConfig {
             groups: 8,
             network_size: 128,
             slice_size: 256,
+            backbone: BackboneKind::None,
         }
     }
 }
@@ -141,6 +157,8 @@ impl CompactConfig {
 /// The networks themselves, also for training.
 #[derive(Debug)]
 pub struct CompactNets {
+    /// Slices to features learnt on photographs; none where the configuration names no backbone.
+    pub backbone: Option<Backbone>,
     /// Slices to features and keys.
     pub image_encoder: ImageEncoder,
     /// Masks to values.
@@ -157,12 +175,32 @@ impl CompactNets {
     /// The networks at `params`.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
         CompactNets {
+            backbone: (config.backbone != BackboneKind::None)
+                .then(|| Backbone::new(&params.sub("backbone"), config.context_slices)),
             image_encoder: ImageEncoder::new(&params.sub("image_encoder"), config),
             memory_encoder: MemoryEncoder::new(&params.sub("memory_encoder"), config),
             decoder: Decoder::new(&params.sub("decoder"), config),
             quality_head: QualityHead::new(&params.sub("quality_head"), config),
             interaction: InteractionNet::new(&params.sub("interaction"), config),
         }
+    }
+
+    /// Features and keys of slices.
+    ///
+    /// # Shapes
+    /// `slices`: `[N, CI, H, W]`, 0..1 / see [`ImageEncoder::forward`].
+    pub fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
+        let learnt = self.backbone.as_ref().map(|backbone| backbone.forward(slices));
+        self.image_encoder.forward(slices, learnt.as_ref())
+    }
+
+    /// The interaction network's mask logits.
+    ///
+    /// # Shapes
+    /// `input`: see [`InteractionNet::forward`] / `[N, 1, H, W]`.
+    pub fn interact(&self, input: &Tensor) -> Tensor {
+        let learnt = self.backbone.as_ref().map(|backbone| backbone.forward(&self.interaction.slices(input)));
+        self.interaction.forward(input, learnt.as_ref())
     }
 
     /// Keys and values of slices with masks.
@@ -279,11 +317,11 @@ impl Networks for Compact {
 
     fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Tensor {
         let parts = [&input.slices, &input.previous, &input.positive, &input.negative, &input.boxes];
-        f32(&self.nets.interaction.forward(&self.input(&Tensor::cat(&parts, 1)))).sigmoid()
+        f32(&self.nets.interact(&self.input(&Tensor::cat(&parts, 1)))).sigmoid()
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
-        self.nets.image_encoder.forward(&self.input(slices))
+        self.nets.encode_image(&self.input(slices))
     }
 
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
@@ -318,6 +356,7 @@ mod tests {
             groups: 4,
             network_size: 32,
             slice_size: 48,
+            backbone: BackboneKind::None,
         }
     }
 
@@ -367,6 +406,30 @@ mod tests {
 
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5
+    }
+
+    #[test]
+    fn an_untrained_join_leaves_masks_as_they_are() {
+        let plain = compact(small());
+        let joined = compact(CompactConfig { backbone: BackboneKind::EfficientnetLite0, ..small() });
+        crate::nn::run(|| {
+            let slices = noise(&[2, 1, 32, 32], 1);
+            let [a, b] = [&plain, &joined].map(|c| c.encode_image(&slices));
+            assert!(close(&a.key, &b.key) && a.skips.iter().zip(&b.skips).all(|(a, b)| close(a, b)));
+            let input = InteractionInput {
+                slices: slices.shallow_clone(),
+                previous: noise(&[2, 1, 32, 32], 2),
+                positive: noise(&[2, 1, 32, 32], 3).ge(0.9).to_kind(Kind::Float),
+                negative: noise(&[2, 1, 32, 32], 4).ge(0.9).to_kind(Kind::Float),
+                boxes: noise(&[2, 1, 32, 32], 5).zeros_like(),
+            };
+            let [a, b] = [&plain, &joined].map(|c| c.interact(InteractionKind::Scribble, &input));
+            assert!(close(&a, &b));
+        })
+        .unwrap();
+        let extra = joined.weights.tensors().len() - plain.weights.tensors().len();
+        // 33 layers, batch norm folded: two tensors each; four joins for each of two trunks, two tensors each.
+        assert_eq!(extra, 33 * 2 + 2 * 4 * 2);
     }
 
     #[test]
