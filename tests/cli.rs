@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 mod cli_checkpoint;
 
-/// A folder with a small volume and prompts for it.
+/// A folder with a small volume and interactions for it.
 struct Folder(tempfile::TempDir);
 
 /// Depth, height and width of the volume.
@@ -20,10 +20,10 @@ impl Folder {
     fn new() -> Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         io::write_volume(&folder.path("ct.nrrd"), &volume()).unwrap();
-        let prompts = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
+        let interactions = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
             "interactions": [{"segment": 3, "kind": "extreme_points",
                               "points": [[2, 10, 18], [2, 29, 18], [2, 20, 9], [2, 20, 26]]}]}"##;
-        folder.write("p.json", prompts.as_bytes());
+        folder.write("p.json", interactions.as_bytes());
         folder
     }
 
@@ -179,7 +179,7 @@ fn volumes_that_cannot_be_used_are_told() {
 }
 
 #[test]
-fn prompts_and_files_are_checked_before_the_work() {
+fn interactions_and_files_are_checked_before_the_work() {
     let f = Folder::new();
     let segment = |rest: &[&str]| f.run(&[&["segment", "ct.nrrd"], rest].concat());
     segment(&["none.json", "--out", "o.nrrd"]).failed("none.json");
@@ -262,7 +262,7 @@ fn info_says_what_there_is() {
 }
 
 #[test]
-fn a_segmentation_from_prompts_to_files() {
+fn a_segmentation_from_interactions_to_files() {
     let f = Folder::new();
     let outputs = ["--out", "o.seg.nrrd", "--out", "o.nii.gz", "--out", "o.nrrd", "--quality", "q.json"];
     let rest = ["--save-session", "s.m3s", "--stop-after-empty", "0", "--threads", "2"];

@@ -1,7 +1,7 @@
 //! Progress of a propagation, told to the host slice by slice.
 
 use super::versioned::Versioned;
-use crate::engine::options::Direction;
+use crate::engine::session::options::Direction;
 use crate::engine::{Progress, PropagateOptions};
 use crate::error::{Error, Result};
 use crate::volume::SliceAxis;

@@ -1,11 +1,11 @@
 //! Image encoder: features at strides 2, 4 and 8, and the key, from the image alone. The last two channels of a key say where in
 //! the region it lies, so that the memory is read where the target was rather than at whatever looks like it.
 
-use super::super::ImageFeatures;
-use super::super::layers::{Conv, ConvOptions, resize, size2};
-use super::super::params::{Init, Params};
-use super::CompactConfig;
 use super::blocks::{Block, ConvNorm};
+use super::config::CompactConfig;
+use crate::nn::layers::{Conv, ConvOptions, resize, size2};
+use crate::nn::networks::ImageFeatures;
+use crate::nn::params::{Init, Params};
 use tch::{Kind, Tensor};
 
 /// Mean of windowed intensities that the first layer is centred on.
