@@ -148,7 +148,7 @@ fn a_volume_is_converted_and_never_overwritten() {
 }
 
 #[test]
-fn volumes_that_cannot_be_used_are_told() {
+fn volumes_that_cannot_be_used_are_reported() {
     let f = Folder::new();
     let segment = |volume: &str| f.run(&["segment", volume, "p.json", "--out", "o.nii.gz"]);
     segment("none.nrrd").failed("none.nrrd");
@@ -198,7 +198,7 @@ fn interactions_and_files_are_checked_before_the_work() {
 }
 
 #[test]
-fn models_that_cannot_be_used_are_told() {
+fn models_that_cannot_be_used_are_reported() {
     let f = Folder::new();
     let with = |model: &str| f.run(&["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--model", model]);
     with("none.safetensors").failed("none.safetensors");
@@ -224,7 +224,7 @@ fn models_that_cannot_be_used_are_told() {
 /// A driver that says it is for CUDA 12.2 in the place of the machine's own.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_driver_that_is_too_old_is_told() {
+fn a_driver_that_is_too_old_is_reported() {
     let f = Folder::new();
     f.write("driver.c", b"int cuDriverGetVersion(int *version) { *version = 12020; return 0; }\n");
     let compiled = Command::new("cc")

@@ -46,7 +46,7 @@ fn every_kind_of_interaction_finds_the_target() {
 }
 
 #[test]
-fn a_drawing_is_seen_through_regions_of_several_sizes() {
+fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     // A square of 120 pixels on a slice of 600.
     let bright = |i: usize| (240..360).contains(&(i / 600)) && (240..360).contains(&(i % 600));
     let data: Vec<u8> = (0..600 * 600).map(|i| if bright(i) { 200 } else { 20 }).collect();
@@ -307,7 +307,7 @@ fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() 
 }
 
 #[test]
-fn what_one_slice_alone_says_is_put_right_between_annotated_ones() {
+fn errors_of_one_slice_are_refined_between_annotated_ones() {
     // Slice 8 has something as bright beside the target; slice 9 is dark.
     let blurred = || {
         let mut volume = volume();

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_told_and_can_stop() {
+    fn the_host_gets_progress_and_can_stop() {
         unsafe extern "C" fn stop_at_two(progress: *const mem3d_progress, user_data: *mut c_void) -> bool {
             // SAFETY: `user_data` is the list below, and `progress` lives during the call.
             unsafe {

@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_told_with_its_place() {
+    fn each_mistake_is_reported_with_its_place() {
         for (text, expected) in [
             ("{", "not JSON"),
             ("{}", "nothing is drawn"),

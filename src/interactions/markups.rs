@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_told() {
+    fn what_cannot_be_used_is_reported() {
         let told = |name: &str, text: &str| read(name, text, &MarkupOptions::default()).unwrap_err().to_string();
         let away = told("a.mrk.json", &region([3.0, 100.0, 15.0], [5.0, 8.0, 6.0]));
         assert!(away.contains("outside the volume"), "{away}");

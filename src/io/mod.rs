@@ -138,7 +138,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn formats_are_told_by_name() {
+    fn formats_are_recognised_by_name() {
         let of = |name: &str| Format::of_name(Path::new(name));
         assert_eq!(of("a/b.NII.gz"), Some(Format::Nifti));
         assert_eq!(of("x.seg.nrrd"), Some(Format::SegNrrd));
@@ -147,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_written_is_told_with_its_path() {
+    fn what_cannot_be_read_or_written_is_reported_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let text = |r: Result<Volume>| r.unwrap_err().to_string();
         assert!(text(read_volume(&folder.path().join("no.nrrd"))).contains("no.nrrd"));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_damage_is_told() {
+    fn each_kind_of_damage_is_reported() {
         let folder = folder();
         let path = folder.path().join("a.m3s");
         write(&path, &"state of a session".to_string()).unwrap();

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_model_are_told_apart() {
+    fn files_that_are_no_model_are_distinguished() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.safetensors");
         write(&path, &header(), &tensors(), DiskFormat::F32).unwrap();

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_slice_becomes_a_plane_and_is_seen_through_a_region() {
+    fn a_part_of_a_slice_becomes_a_plane_and_is_cropped_by_a_region() {
         // 200 at (3, 5) and 9 at (4, 6) of a slice of 6 x 8.
         let plane = Plane::from_part(&[0, 200, 0, 0, 0, 9], PixelBox { top: 3, left: 4, bottom: 5, right: 7 });
         let mut dense = vec![0; 48];

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_are_told_by_name() {
+    fn devices_are_recognised_by_name() {
         assert_eq!(parse("cpu").unwrap(), Device::Cpu);
         for bad in ["gpu", "cuda:", "cuda:x", "CPU"] {
             assert!(matches!(parse(bad), Err(Error::InvalidArgument(_))), "{bad}");
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs CUDA"]
-    fn a_cuda_device_tells_its_name_and_memory() {
+    fn a_cuda_device_has_a_name_and_memory() {
         let device = &list()[1];
         assert!(device.memory_total > 1 << 30 && device.memory_free <= device.memory_total, "{device:?}");
         assert_eq!(parse("auto").unwrap(), Device::Cuda(0));

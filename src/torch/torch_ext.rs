@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_is_too_old_is_told() {
+    fn a_driver_that_is_too_old_is_reported() {
         assert!(why_no_device(0).contains("not installed"));
         assert!(why_no_device(12_020).contains("CUDA 12.2, too old for CUDA 13"));
         assert!(why_no_device(13_000).contains("CUDA_VISIBLE_DEVICES"));
     }
 
     #[test]
-    fn cuda_is_there_or_the_reason_is_told_again_and_again() {
+    fn cuda_is_there_or_the_reason_is_reported_again_and_again() {
         let first = cuda_device_count();
         assert_eq!(first, cuda_device_count());
         if let Err(reason) = first {

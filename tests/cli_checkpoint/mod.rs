@@ -115,7 +115,7 @@ fn what_a_checkpoint_lacks_is_an_error_or_filled() {
 }
 
 #[test]
-fn files_that_are_no_checkpoint_are_told() {
+fn files_that_are_no_checkpoint_are_reported() {
     let f = Folder::new();
     let convert = |name: &str| f.run(&["convert", name, "--out", "m.safetensors"]);
     convert("none.pth").failed("none.pth");

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bright_target_is_told_from_what_is_dark() {
+    fn a_bright_target_is_separated_from_dark_surroundings() {
         let slice = map(&|r, c| if inside(r, c) { 0.8 } else { 0.2 });
         let mask = map(&|r, c| f32::from(u8::from(inside(r, c))));
         let model = AppearanceModel::new(&[(slice, mask)]).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_apart_badly_is_trusted_less() {
+    fn a_poor_separation_counts_less() {
         // Half of the target and nine tenths of the surroundings told rightly: 0.7, a seventh of the way from 0.65 to 1.
         let (logits, inside) = ([1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 1.0], [1.0, 1.0]);
         let inside =

@@ -81,8 +81,8 @@ impl ImageEncoder {
     /// `slices`: `[N, CI, H, W]`, 0..1 / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
     pub fn forward(&self, slices: &Tensor) -> ImageFeatures {
         let skips = self.trunk.forward(&((slices - MEAN) / SPREAD));
-        let look = self.key.forward(&skips[2]);
-        let key = Tensor::cat(&[&look, &self.places(&look)], 1);
+        let learnt = self.key.forward(&skips[2]);
+        let key = Tensor::cat(&[&learnt, &self.places(&learnt)], 1);
         ImageFeatures { slices: slices.shallow_clone(), key, value: None, skips: skips.into() }
     }
 

@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_told() {
+    fn what_is_no_checkpoint_is_reported() {
         let (_folder, path) = in_folder();
         let told = |expected: &str| {
             let text = read(&path).unwrap_err().to_string();

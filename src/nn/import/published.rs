@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_are_told_apart_and_given_once() {
+    fn checkpoints_are_distinguished_and_given_once() {
         let mut importer = Importer::default();
         let text = importer.add("x.pth", [scalar("foo.bar")].into(), &[]).unwrap_err().to_string();
         assert!(text.contains("x.pth") && text.contains("foo.bar"), "{text}");

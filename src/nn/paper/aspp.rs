@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_pooling_branch_sees_the_whole_map() {
+    fn only_the_pooling_branch_covers_the_whole_map() {
         // 40 columns: a pixel at the far end is beyond the reach of dilation 8 and the 3x3 convolution after it.
         let x = Tensor::zeros([1, 2, 1, 40], (Kind::Float, Device::Cpu));
         let changed = x.copy();

@@ -1,6 +1,6 @@
 //! How a block of slices looks: intensities drawn anew for each clip, and the faults of real scanners.
 //!
-//! A synthetic block gets one of three looks: a free mixture (any instance class, any grey), CT-like (Hounsfield units by
+//! A synthetic block gets one of three appearances: a free mixture (any instance class, any grey), CT-like (Hounsfield units by
 //! tissue, through the engine's CT window), MR-like (any grey, air and cortical bone dark). In 30 % of the clips the target
 //! differs from a neighbour by 0.3 to 1.5 standard deviations only. Bias field, blur, noise, gamma and window follow;
 //! real images get the same, weaker.
@@ -15,7 +15,7 @@ const FIELDS: usize = 3;
 
 /// Grey value of one class.
 #[derive(Debug, Clone, Copy, Default)]
-struct Look {
+struct ClassIntensity {
     mean: f32,
     /// Of the texture.
     amplitude: f32,
@@ -25,7 +25,7 @@ struct Look {
 /// What a synthetic clip looks like.
 pub(crate) struct Appearance {
     /// By instance.
-    looks: Vec<Look>,
+    intensities: Vec<ClassIntensity>,
     fields: [Noise; FIELDS],
     outside: f32,
     noise: f32,
@@ -50,7 +50,7 @@ fn hounsfield(tissue: Tissue) -> ([f32; 2], f32) {
 }
 
 impl Appearance {
-    /// Draws the looks of every class. `neighbours` are instances at the target's edge; `pixel` is the size of a pixel,
+    /// Draws the intensities of every class. `neighbours` are instances at the target's edge; `pixel` is the size of a pixel,
     /// voxels.
     pub fn new(random: &Random, scene: &Scene, inside: &[bool], neighbours: &[u16], pixel: f32) -> Appearance {
         let style = weighted(random, &[0.35, 0.4, 0.25]);
@@ -61,18 +61,18 @@ impl Appearance {
         let texture = log_uniform(random, 0.25, 2.0);
         let classes = scene.instances.iter().map(|i| i.kind.class).max().map_or(1, |c| usize::from(c) + 1);
         let mut by_class = vec![None; classes];
-        let mut looks = Vec::with_capacity(scene.instances.len());
+        let mut intensities = Vec::with_capacity(scene.instances.len());
         // Tissues of one kind are close to each other in an image: three levels that most classes are near to.
         let levels: [f32; 3] = std::array::from_fn(|_| uniform(random, 0.1, 0.9));
         for instance in &scene.instances {
             let kind = instance.kind;
-            let look = *by_class[usize::from(kind.class)].get_or_insert_with(|| {
+            let intensity = *by_class[usize::from(kind.class)].get_or_insert_with(|| {
                 let field = integer(random, 0, FIELDS - 1);
                 if ct {
                     let ([low, high], spread) = hounsfield(kind.tissue);
                     let mean = (uniform(random, low, high) + 250.0) / 700.0;
                     let amplitude = spread / 700.0 * texture * uniform(random, 0.3, 1.7);
-                    return Look { mean, amplitude, field };
+                    return ClassIntensity { mean, amplitude, field };
                 }
                 let dark = match kind.tissue {
                     Tissue::Air | Tissue::Lung => chance(random, 0.85),
@@ -87,15 +87,15 @@ impl Appearance {
                     uniform(random, 0.0, 1.0)
                 };
                 let amplitude = if dark { 0.005 } else { texture * uniform(random, 0.003, 0.06) };
-                Look { mean: mean.clamp(0.0, 1.1), amplitude, field }
+                ClassIntensity { mean: mean.clamp(0.0, 1.1), amplitude, field }
             });
-            looks.push(look);
+            intensities.push(intensity);
         }
         // Instances of one class differ a little, or not at all.
         let apart = if chance(random, 0.5) { uniform(random, 0.0, 0.03) } else { 0.0 };
-        looks.iter_mut().for_each(|l| l.mean += apart * normal(random));
+        intensities.iter_mut().for_each(|l| l.mean += apart * normal(random));
         let dark = if ct { -1.0 } else { uniform(random, 0.0, 0.04) };
-        let mut appearance = Appearance { looks, fields, outside: dark, noise, ct };
+        let mut appearance = Appearance { intensities, fields, outside: dark, noise, ct };
         if chance(random, 0.3) && !neighbours.is_empty() {
             appearance.lower_contrast(random, scene, inside, neighbours);
         }
@@ -104,7 +104,7 @@ impl Appearance {
 
     /// Brings the target to 0.3 to 1.5 standard deviations from a neighbour.
     fn lower_contrast(&mut self, random: &Random, scene: &Scene, inside: &[bool], neighbours: &[u16]) {
-        let beside = self.looks[usize::from(neighbours[integer(random, 0, neighbours.len() - 1)])];
+        let beside = self.intensities[usize::from(neighbours[integer(random, 0, neighbours.len() - 1)])];
         let sigma = beside.amplitude.hypot(self.noise);
         let sign = if chance(random, 0.5) { 1.0 } else { -1.0 };
         let mean = beside.mean + sign * sigma * uniform(random, 0.3, 1.5);
@@ -113,11 +113,11 @@ impl Appearance {
             return;
         };
         let class = scene.instances[first].kind.class;
-        for (look, instance) in self.looks.iter_mut().zip(&scene.instances) {
+        for (intensity, instance) in self.intensities.iter_mut().zip(&scene.instances) {
             if instance.kind.class == class {
-                look.mean = mean;
+                intensity.mean = mean;
                 if alike {
-                    (look.amplitude, look.field) = (beside.amplitude, beside.field);
+                    (intensity.amplitude, intensity.field) = (beside.amplitude, beside.field);
                 }
             }
         }
@@ -126,8 +126,9 @@ impl Appearance {
     /// Grey of instance `id` (none: beyond the scene) at `p`.
     pub fn grey(&self, id: Option<u16>, p: [f32; 3]) -> f32 {
         let Some(id) = id else { return self.outside };
-        let look = &self.looks[usize::from(id)];
-        look.mean + if look.amplitude > 0.004 { look.amplitude * self.fields[look.field].at(p) } else { 0.0 }
+        let intensity = &self.intensities[usize::from(id)];
+        intensity.mean
+            + if intensity.amplitude > 0.004 { intensity.amplitude * self.fields[intensity.field].at(p) } else { 0.0 }
     }
 
     /// Makes the block's planes `[side, side]` look scanned: blur, bias, noise, gamma, window.
@@ -161,7 +162,7 @@ impl Appearance {
     }
 }
 
-/// Varies a real block's looks.
+/// Varies a real block's intensities.
 pub(crate) fn vary(random: &Random, planes: &mut [Vec<f32>], side: usize) {
     if chance(random, 0.25) {
         let sigma = uniform(random, 0.2, 0.9);

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_reported_once() {
         let path = std::path::Path::new("a.nii");
         let text = chain(&Error::io(path, std::io::Error::other("the disk is full")));
         assert_eq!(text, "a.nii: the disk is full");

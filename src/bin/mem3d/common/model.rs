@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_seeds_are_told_apart() {
+    fn files_and_seeds_are_distinguished() {
         let parse = |text: &str| Choice::parse(text.into());
         assert_eq!(parse("random").unwrap(), Choice::Random(1));
         assert_eq!(parse("random:-7").unwrap(), Choice::Random(-7));

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_ended_looks_different() {
+    fn the_features_of_a_target_that_ended_differ() {
         let inside = |r: usize, c: usize| (16..32).contains(&r) && (16..32).contains(&c);
         let mask = map(&|r, c| f32::from(inside(r, c)));
         let present = map(&|r, c| if inside(r, c) { 0.8 } else { 0.2 });

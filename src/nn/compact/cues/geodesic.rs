@@ -178,22 +178,22 @@ fn spread(x: &[f32], mut distance: Vec<f32>, noise: f32, rows: usize, cols: usiz
                 let (row, col) = (i / cols, i % cols);
                 let first = if forth { row == 0 } else { row == rows - 1 };
                 let mut best = distance[i];
-                let mut look = |j: usize, length: f32| best = best.min(distance[j] + way(i, j, length));
+                let mut relax = |j: usize, length: f32| best = best.min(distance[j] + way(i, j, length));
                 let line = |k: usize| if forth { k - cols } else { k + cols };
                 if !first {
-                    look(line(i), 1.0);
+                    relax(line(i), 1.0);
                     if col > 0 {
-                        look(line(i) - 1, diagonal);
+                        relax(line(i) - 1, diagonal);
                     }
                     if col + 1 < cols {
-                        look(line(i) + 1, diagonal);
+                        relax(line(i) + 1, diagonal);
                     }
                 }
                 if forth && col > 0 {
-                    look(i - 1, 1.0);
+                    relax(i - 1, 1.0);
                 }
                 if !forth && col + 1 < cols {
-                    look(i + 1, 1.0);
+                    relax(i + 1, 1.0);
                 }
                 changed |= best < distance[i];
                 distance[i] = best;

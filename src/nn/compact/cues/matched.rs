@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_sees_the_same_at_each_displacement() {
+    fn a_device_gives_the_same_at_each_displacement() {
         let values: Vec<f32> = (0..2 * 14 * 13).map(|i| i as f32).collect();
         let padded = Tensor::from_slice(&values).view([2, 1, 14, 13]);
         let moved = |(r, c)| padded.narrow(2, RADIUS + r, 14 - 2 * RADIUS).narrow(3, RADIUS + c, 13 - 2 * RADIUS);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_follows_what_looks_the_same() {
+    fn the_mask_follows_equal_patches() {
         // The square moved by four pixels: two at half resolution.
         let (before, now) = (square(8), square(12));
         let (label, new) = matched(&now, &before, &before);
