@@ -20,10 +20,10 @@ fn main() {
             return;
         }
     };
-    println!("cargo::rerun-if-changed=src/nn/torch_ext.h");
-    println!("cargo::rerun-if-changed=src/nn/torch_ext.cc");
-    cxx_build::bridge("src/nn/torch_ext.rs")
-        .file("src/nn/torch_ext.cc")
+    println!("cargo::rerun-if-changed=src/torch/torch_ext.h");
+    println!("cargo::rerun-if-changed=src/torch/torch_ext.cc");
+    cxx_build::bridge("src/torch/torch_ext.rs")
+        .file("src/torch/torch_ext.cc")
         .std("c++17")
         .include(libtorch.join("include"))
         .flag_if_supported("-Wno-unused-parameter")

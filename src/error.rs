@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torch_errors_are_told_from_each_other() {
+    fn torch_errors_are_distinguished() {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
         // A device that fell off the bus.

@@ -7,23 +7,28 @@
 //! # Layers
 //!
 //! ```text
-//! C, C++, Python ──> ffi ───┐
-//! command ─> prompts, train ┼──> engine ──> nn ──> libtorch
-//!              └──> eval ───┘       └─────> volume <── io
+//! C, C++, Python ──────────> ffi ───┐
+//! command ─> interactions, train ───┼──> engine ──> nn ──> torch ──> libtorch
+//!                 └──────> eval ────┘       └──> slice ──> volume <── io
 //! ```
 //!
 //! | layer | what it is | what it may not know |
 //! |---|---|---|
 //! | [`error`], [`volume`] | the vocabulary of all layers | |
+//! | [`torch`] | the libtorch runtime: running networks, devices, threads, counted operations | networks |
+//! | [`slice`] | geometry of one slice: region of interest, resampling, intensity window, distances, shapes | networks, sessions |
 //! | [`nn`] | networks: tensors in, tensors out | sessions, files but weights, C |
-//! | [`engine`] | sessions: interactions, propagation, quality, undo | files, C, threads |
+//! | [`engine`] | sessions: interactions, propagation, refinement, suggestion, undo | files, C |
 //! | [`io`] | volumes, segmentations and saved sessions on disk | networks |
-//! | [`prompts`] | recorded interactions in files | |
+//! | [`interactions`] | recorded interactions in files | |
 //! | [`eval`] | a simulated user, metrics, the paper's experiments | C |
 //! | [`train`] | training from synthetic and real volumes | C |
 //! | [`ffi`] | the C interface; nearly all `unsafe` of the crate | |
 //!
-//! `tests/layers.rs` fails on a path against these arrows.
+//! Threads are those of libtorch's runtime: a session runs on the thread that calls it, and the engine computes slices
+//! side by side through `torch::threads`.
+//!
+//! `tests/layers.rs` fails on a path against these arrows, and on files that use each other in a circle.
 //!
 //! # Words
 //!
@@ -62,15 +67,17 @@
 //! # }
 //! ```
 
+mod atomic_file;
 pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod ffi;
+pub mod interactions;
 pub mod io;
 pub mod nn;
-pub mod prompts;
+pub mod slice;
+pub mod torch;
 pub mod train;
 pub mod volume;
-mod whole_file;
 
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 mod cli_checkpoint;
 
-/// A folder with a small volume and prompts for it.
+/// A folder with a small volume and interactions for it.
 struct Folder(tempfile::TempDir);
 
 /// Depth, height and width of the volume.
@@ -20,10 +20,10 @@ impl Folder {
     fn new() -> Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         io::write_volume(&folder.path("ct.nrrd"), &volume()).unwrap();
-        let prompts = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
+        let interactions = r##"{"segments": [{"number": 3, "name": "left kidney", "color": "#ff8000"}],
             "interactions": [{"segment": 3, "kind": "extreme_points",
                               "points": [[2, 10, 18], [2, 29, 18], [2, 20, 9], [2, 20, 26]]}]}"##;
-        folder.write("p.json", prompts.as_bytes());
+        folder.write("p.json", interactions.as_bytes());
         folder
     }
 
@@ -148,7 +148,7 @@ fn a_volume_is_converted_and_never_overwritten() {
 }
 
 #[test]
-fn volumes_that_cannot_be_used_are_told() {
+fn volumes_that_cannot_be_used_are_reported() {
     let f = Folder::new();
     let segment = |volume: &str| f.run(&["segment", volume, "p.json", "--out", "o.nii.gz"]);
     segment("none.nrrd").failed("none.nrrd");
@@ -179,7 +179,7 @@ fn volumes_that_cannot_be_used_are_told() {
 }
 
 #[test]
-fn prompts_and_files_are_checked_before_the_work() {
+fn interactions_and_files_are_checked_before_the_work() {
     let f = Folder::new();
     let segment = |rest: &[&str]| f.run(&[&["segment", "ct.nrrd"], rest].concat());
     segment(&["none.json", "--out", "o.nrrd"]).failed("none.json");
@@ -198,7 +198,7 @@ fn prompts_and_files_are_checked_before_the_work() {
 }
 
 #[test]
-fn models_that_cannot_be_used_are_told() {
+fn models_that_cannot_be_used_are_reported() {
     let f = Folder::new();
     let with = |model: &str| f.run(&["segment", "ct.nrrd", "p.json", "--out", "o.nrrd", "--model", model]);
     with("none.safetensors").failed("none.safetensors");
@@ -224,7 +224,7 @@ fn models_that_cannot_be_used_are_told() {
 /// A driver that says it is for CUDA 12.2 in the place of the machine's own.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_driver_that_is_too_old_is_told() {
+fn a_driver_that_is_too_old_is_reported() {
     let f = Folder::new();
     f.write("driver.c", b"int cuDriverGetVersion(int *version) { *version = 12020; return 0; }\n");
     let compiled = Command::new("cc")
@@ -262,7 +262,7 @@ fn info_says_what_there_is() {
 }
 
 #[test]
-fn a_segmentation_from_prompts_to_files() {
+fn a_segmentation_from_interactions_to_files() {
     let f = Folder::new();
     let outputs = ["--out", "o.seg.nrrd", "--out", "o.nii.gz", "--out", "o.nrrd", "--quality", "q.json"];
     let rest = ["--save-session", "s.m3s", "--stop-after-empty", "0", "--threads", "2"];

@@ -109,7 +109,7 @@ fn a_folder_is_evaluated_resumed_and_reported() {
 }
 
 #[test]
-fn one_broken_case_is_told_and_the_others_are_done() {
+fn one_broken_case_is_reported_and_the_others_are_done() {
     let folder = data();
     fs::write(folder.path().join("data/case_a/image.nii.gz"), "no volume").unwrap();
     let run = "evaluate data --out x --jobs 2 --select quality --rounds 1 --interactions mask --device cpu";
@@ -121,7 +121,7 @@ fn one_broken_case_is_told_and_the_others_are_done() {
 }
 
 #[test]
-fn bad_folders_and_options_are_told() {
+fn bad_folders_and_options_are_reported() {
     let folder = data();
     let text = |args: &str| error(&mem3d(folder.path(), &format!("evaluate {args} --out x")));
     assert!(text("nowhere").contains("nowhere"));

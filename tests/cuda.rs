@@ -7,8 +7,8 @@ mod simulated_cuda;
 use mem3d::Error;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::eval::metrics::dice;
-use mem3d::nn::device;
 use mem3d::nn::model::{Model, Precision};
+use mem3d::torch::device;
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -126,7 +126,7 @@ fn a_freed_session_leaves_its_memory_to_the_next_one_if_asked() {
     drop(session);
     let kept = free_bytes();
     assert!(kept + (16 << 20) < before, "{before} bytes were free before the session, {kept} after it");
-    mem3d::nn::torch_ext::empty_cuda_cache();
+    mem3d::torch::torch_ext::empty_cuda_cache();
     assert!(free_bytes() + (16 << 20) >= before);
 }
 
@@ -140,7 +140,7 @@ fn without_memory_the_error_is_clear_and_the_session_as_it_was() {
     let mut taken = Vec::new();
     let mut piece = 1i64 << 33;
     while piece >= 1 << 17 {
-        match mem3d::nn::run(|| Tensor::zeros([piece], (Kind::Uint8, Device::Cuda(0)))) {
+        match mem3d::torch::run(|| Tensor::zeros([piece], (Kind::Uint8, Device::Cuda(0)))) {
             Ok(tensor) => taken.push(tensor),
             Err(_) => piece /= 2,
         }
@@ -151,6 +151,6 @@ fn without_memory_the_error_is_clear_and_the_session_as_it_was() {
     }
     assert!(mask(&session) == before);
     drop(taken);
-    mem3d::nn::torch_ext::empty_cuda_cache();
+    mem3d::torch::torch_ext::empty_cuda_cache();
     assert!(go(&mut session).unwrap() > 0);
 }

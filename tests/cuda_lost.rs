@@ -25,7 +25,7 @@ fn after_a_device_failed_masks_are_read_and_the_session_is_saved() {
     let drawn = SliceMask { rows: 64, cols: 64, data: (0..64 * 64).map(|i| u8::from(i % 64 < 20)).collect() };
     session.set_slice_mask(1, SliceAxis::Depth, 4, &drawn).unwrap();
     // An index that is not there stops the device's program, as a device that falls off the bus does.
-    let _ = mem3d::nn::run(|| {
+    let _ = mem3d::torch::run(|| {
         let index = Tensor::from_slice(&[1i64 << 40]).to_device(Device::Cuda(0));
         Tensor::zeros([4], (Kind::Float, Device::Cuda(0))).index_select(0, &index).sum(Kind::Float).double_value(&[])
     });

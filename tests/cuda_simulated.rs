@@ -17,7 +17,7 @@ fn mem3d(folder: &Path, arguments: &[&str], set: &[(&str, &str)]) -> Option<Stri
 }
 
 #[test]
-fn the_device_is_found_and_its_name_told() {
+fn the_device_is_found_and_its_name_reported() {
     let Some(text) = mem3d(Path::new("."), &["info"], &[]) else { return };
     assert!(text.contains("device    cuda:0: simulated, 1.1 of 1.1 GB free, used by default"), "{text}");
 }

@@ -173,7 +173,7 @@ fn a_model_file_in_half_precision_is_loaded_and_used() {
 }
 
 #[test]
-fn a_model_file_that_cannot_be_used_is_told_with_its_path() {
+fn a_model_file_that_cannot_be_used_is_reported_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("bad.safetensors");
     let refusal = |path: &Path| Model::load(path, "cpu", Precision::Auto).err().unwrap().to_string();

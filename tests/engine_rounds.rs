@@ -46,7 +46,7 @@ fn every_kind_of_interaction_finds_the_target() {
 }
 
 #[test]
-fn a_drawing_is_seen_through_regions_of_several_sizes() {
+fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     // A square of 120 pixels on a slice of 600.
     let bright = |i: usize| (240..360).contains(&(i / 600)) && (240..360).contains(&(i % 600));
     let data: Vec<u8> = (0..600 * 600).map(|i| if bright(i) { 200 } else { 20 }).collect();
@@ -58,23 +58,26 @@ fn a_drawing_is_seen_through_regions_of_several_sizes() {
         let volume = Volume::new([1, 600, 600], VoxelData::U8(data.clone()), Geometry::default()).unwrap();
         let mut s = Session::new(volume, Box::new(networks), options).unwrap();
         let area = s.interact(at(1, kind, true, points)).unwrap().area();
-        let looks = calls.looks.lock().unwrap().clone();
-        (area, looks)
+        let predictions = calls.predictions.lock().unwrap().clone();
+        (area, predictions)
     };
     // Looks at regions that are smaller and larger than the first; the mean of all four decides.
     let line = [[0.0, 300.0, 270.0], [0.0, 300.0, 330.0]];
     let scribble = |sure: &[f64]| draw(false, InteractionKind::Scribble, &line, sure);
-    let (area, looks) = scribble(&[1.0, 0.4, 0.4, 0.4]);
-    let shares: Vec<f64> = looks.iter().map(|l| l[0]).collect();
+    let (area, predictions) = scribble(&[1.0, 0.4, 0.4, 0.4]);
+    let shares: Vec<f64> = predictions.iter().map(|l| l[0]).collect();
     assert!(shares.len() == 4 && shares[1] > shares[0] && shares[0] > shares[2] && shares[2] > shares[3], "{shares:?}");
-    assert!(looks.iter().all(|l| l[1] == 0.5), "{looks:?}");
+    assert!(predictions.iter().all(|l| l[1] == 0.5), "{predictions:?}");
     assert!(area > 10_000, "{area}: all but its border, which is resampled");
     let (area, _) = scribble(&[1.0, 0.3, 0.3, 0.3]);
     assert!(area < 300, "{area}: only the scribble itself");
     // A box says how large the target is: one more look, and another that is given the mean of both.
     let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
-    let (area, looks) = draw(false, InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
-    assert!(looks.len() == 3 && (looks[2][1] - 0.6).abs() < 0.01 && looks[1][1] == 0.5, "{looks:?}");
+    let (area, predictions) = draw(false, InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
+    assert!(
+        predictions.len() == 3 && (predictions[2][1] - 0.6).abs() < 0.01 && predictions[1][1] == 0.5,
+        "{predictions:?}"
+    );
     assert!((13_000..=15_500).contains(&area), "{area}");
     let (area, _) = draw(false, InteractionKind::Box, &corners, &[1.0, 1.0, 0.4]);
     assert_eq!(area, 0, "the last look decides");
@@ -304,7 +307,7 @@ fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() 
 }
 
 #[test]
-fn what_one_slice_alone_says_is_put_right_between_annotated_ones() {
+fn errors_of_one_slice_are_refined_between_annotated_ones() {
     // Slice 8 has something as bright beside the target; slice 9 is dark.
     let blurred = || {
         let mut volume = volume();
@@ -334,10 +337,10 @@ fn what_one_slice_alone_says_is_put_right_between_annotated_ones() {
     assert_eq!((leaked[7], leaked[8], leaked[9], leaked[10]), (whole, 16 * 30, 0, whole));
     // Five slices apart, a quarter of the diameter: what the annotated masks leave there counts three quarters. The image says otherwise,
     // so that borders of what was put right are not exact.
-    let put_right = areas(true, [6, 11]);
-    assert_eq!((put_right[7], put_right[10]), (whole, whole));
-    assert!((whole..whole + 16 * 6 / 4).contains(&put_right[8]), "{put_right:?}");
-    assert!((whole / 2..=whole).contains(&put_right[9]), "{put_right:?}");
+    let refined = areas(true, [6, 11]);
+    assert_eq!((refined[7], refined[10]), (whole, whole));
+    assert!((whole..whole + 16 * 6 / 4).contains(&refined[8]), "{refined:?}");
+    assert!((whole / 2..=whole).contains(&refined[9]), "{refined:?}");
 }
 
 #[test]

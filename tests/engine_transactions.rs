@@ -55,7 +55,7 @@ fn a_token_cancels_and_is_forgotten_by_the_next_call() {
 }
 
 #[test]
-fn a_token_cancels_after_the_last_slice_while_masks_are_put_right() {
+fn a_token_cancels_after_the_last_slice_while_masks_are_refined() {
     for threads in [1, 2] {
         tch::set_num_threads(threads);
         let mut slices = 0;
@@ -98,7 +98,7 @@ fn a_network_that_fails_changes_nothing() {
 }
 
 #[test]
-fn networks_that_answer_with_no_numbers_are_told_and_change_nothing() {
+fn networks_that_answer_with_no_numbers_are_reported_and_change_nothing() {
     let (mut s, calls) = session_with(SessionOptions::default());
     s.interact(click(1, 10)).unwrap();
     let before = visible(&s);

@@ -7,8 +7,9 @@ use mem3d::engine::{Progress, SessionOptions};
 use mem3d::eval::protocol::{Drawing, Protocol, Selection};
 use mem3d::eval::record::{Recorder, score};
 use mem3d::eval::results::{Run, TargetResult};
-use mem3d::eval::rounds::{Target, Told, Watcher, run};
+use mem3d::eval::rounds::{FinishedRound, Watcher, run};
 use mem3d::eval::summary::summarise;
+use mem3d::eval::target::Target;
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::volume::{Geometry, SliceAxis, Volume, VoxelData};
@@ -175,9 +176,9 @@ fn more_rounds_than_slices_change_nothing_more() {
 fn recorded_rounds_are_scored_as_they_were_measured() {
     struct Record(Option<Recorder>, Vec<f64>);
     impl Watcher for Record {
-        fn round(&mut self, told: &Told) -> Result<()> {
-            self.1.push(told.round.dice);
-            self.0.as_mut().unwrap().add(told)
+        fn round(&mut self, finished: &FinishedRound) -> Result<()> {
+            self.1.push(finished.round.dice);
+            self.0.as_mut().unwrap().add(finished)
         }
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,14 @@
 //! The networks against outputs of the published ones (`tests/golden/README.md`), imported through the table of published
 //! names: both encoders, memory read, five-branch pyramid, decoder, and the whole interaction network.
 
-use mem3d::nn::aspp::{Aspp, Branches};
-use mem3d::nn::interaction_net::{InputLayout, InteractionNet};
-use mem3d::nn::memory_encoder::MemoryEncoder;
-use mem3d::nn::memory_net::{MemoryNet, MemoryNetConfig, QueryView};
+use mem3d::nn::import::published::{Imported, Importer, rename};
+use mem3d::nn::paper::aspp::{Aspp, Branches};
+use mem3d::nn::paper::interaction_net::{InputLayout, InteractionNet};
+use mem3d::nn::paper::memory_encoder::MemoryEncoder;
+use mem3d::nn::paper::memory_net::{MemoryNet, MemoryNetConfig, QueryView};
+use mem3d::nn::paper::quality_head::QualityKind;
+use mem3d::nn::paper::query_encoder::Query;
 use mem3d::nn::params::{Params, Target, TensorMap, Weights, channels_last};
-use mem3d::nn::published::{Imported, Importer, rename};
-use mem3d::nn::quality_head::QualityKind;
-use mem3d::nn::query_encoder::Query;
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
 

@@ -1,22 +1,21 @@
 //! Trainings of tiny networks from end to end: gradients, overfitting, resuming, stopping.
 
 use mem3d::nn::compact::CompactConfig;
-use mem3d::nn::memory_net::MemoryNetConfig;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::nn::paper::PaperConfig;
+use mem3d::nn::paper::memory_net::MemoryNetConfig;
+use mem3d::nn::paper::quality_head::QualityKind;
 use mem3d::nn::params::Target;
-use mem3d::nn::quality_head::QualityKind;
 use mem3d::nn::weights::DiskFormat;
-use mem3d::train::batch::Batch;
-use mem3d::train::clips::{Clip, ClipOptions};
-use mem3d::train::feed::held_out;
-use mem3d::train::memory_net;
+use mem3d::train::data::batch::Batch;
+use mem3d::train::data::clips::{Clip, ClipOptions};
+use mem3d::train::data::feed::held_out;
+use mem3d::train::data::random::{Purpose, random};
 use mem3d::train::networks::{Design, Trainee};
 use mem3d::train::optimiser::Optimiser;
 use mem3d::train::options::{Length, Recipe, TrainOptions};
-use mem3d::train::random::{Purpose, random};
 use mem3d::train::run::{CHECKPOINT, LOG, RunOptions, Training, export};
-use mem3d::train::{Ended, Stage, interaction_net, quality_head};
+use mem3d::train::{Ended, Stage, interaction_net, memory_net, quality_head};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

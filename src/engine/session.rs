@@ -1,21 +1,29 @@
 //! A session: one volume, its segments, and the rounds of one user. The engine's only entry.
 
-use super::context::{Context, MAX_BATCH};
-use super::draw;
-use super::feature_cache::FeatureCache;
-use super::history::{History, SavedHistory};
-use super::interaction::{Interaction, check_mask, check_segment, check_slice};
-use super::options::{PropagateOptions, SessionOptions};
-use super::plane::{INSIDE, mask_of};
-use super::preprocess::{find_window, slice_grid};
-use super::progress::{CancelToken, Progress};
-use super::propagation;
-use super::quality::{calibrated, expected_gain};
-use super::state::{SegmentState, State};
+mod history;
+pub mod options;
+pub mod progress;
+pub(crate) mod state;
+
+use super::compute::feature_cache::FeatureCache;
+use super::compute::{Context, MAX_BATCH};
+use super::interact::interaction::{Interaction, check_mask, check_segment, check_slice};
+use super::interact::predict;
+use super::propagate;
+use super::suggest::calibration::calibrated;
+use super::suggest::gain::expected_gain;
 use crate::error::{Error, Result};
-use crate::nn::{self, Networks, Preset};
+use crate::nn::{Networks, Preset};
+use crate::slice::grid::slice_grid;
+use crate::slice::plane::{INSIDE, mask_of};
+use crate::slice::window::find_window;
+use crate::torch;
 use crate::volume::{SliceAxis, SliceMask, Volume};
+use history::{History, SavedHistory};
+use options::{PropagateOptions, SessionOptions};
+use progress::{CancelToken, Progress};
 use serde::{Deserialize, Serialize};
+use state::{SegmentState, State};
 
 /// The slice that most deserves the user's next correction.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -144,12 +152,12 @@ impl Session {
         next.last_axis = Some(axis);
         let state = next.segment_mut(segment, self.volume.shape());
         let before = state.field.slice(axis, slice);
-        let drawn = state.axis_mut(axis).slices.entry(slice).or_default();
-        drawn.annotated = false;
-        drawn.interactions.push(interaction);
-        let drawn = drawn.interactions.clone();
+        let slice_state = state.axis_mut(axis).slices.entry(slice).or_default();
+        slice_state.annotated = false;
+        slice_state.interactions.push(interaction);
+        let interactions = slice_state.interactions.clone();
         let mut context = self.context();
-        let mut dense = nn::run(|| draw::segment_slice(&mut context, &drawn, &before))??;
+        let mut dense = torch::run(|| predict::segment_slice(&mut context, &interactions, &before))??;
         let state = next.segment_mut(segment, self.volume.shape());
         state.keep_annotated(axis, slice, &mut dense);
         let mask = mask_of(&dense, grid.rows, grid.cols);
@@ -262,7 +270,7 @@ impl Session {
         let cancel = self.cancel.clone();
         let mut context = self.context();
         let outcomes =
-            nn::run(|| propagation::propagate(&mut context, &next, &segments, axis, options, &cancel, on_slice))??;
+            torch::run(|| propagate::propagate(&mut context, &next, &segments, axis, options, &cancel, on_slice))??;
         let count = self.volume.slice_count(axis);
         let mut replaced = 0;
         for outcome in outcomes {
@@ -506,7 +514,7 @@ impl Session {
     }
 
     fn context(&mut self) -> Context<'_> {
-        let threads = nn::threads::for_jobs(usize::MAX, self.networks.device());
+        let threads = torch::threads::for_jobs(usize::MAX, self.networks.device());
         let max_batch = if self.options.plain { 1 } else { MAX_BATCH * threads };
         Context {
             volume: &self.volume,
@@ -527,7 +535,7 @@ impl Drop for Session {
         if let tch::Device::Cuda(_) = self.networks.device() {
             self.cache.set_budget(0);
             if !self.options.keep_cuda_cache {
-                nn::torch_ext::empty_cuda_cache();
+                torch::torch_ext::empty_cuda_cache();
             }
         }
     }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_folder_is_told() {
+    fn a_wrong_folder_is_reported() {
         assert!(found(&["x.nii.gz"]).unwrap_err().contains("no image with labels"));
         assert!(found(&["a/image.nii.gz"]).unwrap_err().contains("label"));
         assert!(found(&["images/x.nii.gz", "labels/y.nii.gz"]).unwrap_err().contains("no label \"x\""));

@@ -1,5 +1,6 @@
-//! Connected components of a slice's mask.
+//! Connected components of a slice's mask, and its box.
 
+use crate::slice::region::PixelBox;
 use crate::volume::SliceMask;
 
 /// The parts of `mask` that hang together by edges or corners, largest first (the first in reading order on a tie), each
@@ -42,6 +43,18 @@ pub fn mask_of(pixels: &[usize], like: &SliceMask) -> SliceMask {
     let mut mask = SliceMask::zeros(like.rows, like.cols);
     pixels.iter().for_each(|&i| mask.data[i] = 1);
     mask
+}
+
+/// The box around the mask; `None` when it is empty.
+pub fn bounds(mask: &SliceMask) -> Option<PixelBox> {
+    let mut all: Option<PixelBox> = None;
+    for (r, row) in mask.data.chunks_exact(mask.cols).enumerate() {
+        let Some(left) = row.iter().position(|&v| v != 0) else { continue };
+        let right = row.iter().rposition(|&v| v != 0).expect("there is a first") + 1;
+        let here = PixelBox { top: r, left, bottom: r + 1, right };
+        all = Some(all.map_or(here, |b| b.union(here)));
+    }
+    all
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The surface of a mask is its voxels with a face neighbour outside it; beyond the volume is outside. Distances are
 //! Euclidean, in mm, between centres of surface voxels. `docs/evaluation.md` has the definitions.
 
-use crate::engine::distance::squared_distance;
+use crate::slice::distance::squared_distance;
 use crate::volume::{SliceAxis, SliceMask};
 use serde::{Deserialize, Serialize};
 

@@ -16,5 +16,6 @@ mod scribble;
 mod select;
 pub mod statistics;
 pub mod summary;
+pub mod target;
 
 pub use robot_user::{Place, RobotUser};

@@ -13,12 +13,12 @@
 use super::metrics::{box_of, slice_areas};
 use super::protocol::Protocol;
 use super::results::{Round, Run, TargetResult, target_name};
-use super::rounds::{Target, Told, measure};
+use super::rounds::{FinishedRound, measure};
+use super::target::Target;
 use crate::engine::Interaction;
 use crate::error::{Error, Result};
 use crate::volume::{SliceAxis, Volume};
-use crate::whole_file;
-use crate::with_voxels;
+use crate::{atomic_file, with_voxels};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -104,12 +104,12 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn add(&mut self, told: &Told) -> Result<()> {
-        let axis = told.axis;
+    pub fn add(&mut self, finished: &FinishedRound) -> Result<()> {
+        let axis = finished.axis;
         let (low, high) = (self.record.low, self.record.high);
         let (row_axis, col_axis) = axis.in_plane();
         let inside = |k: usize| (low[axis.index()]..high[axis.index()]).contains(&k);
-        let shown = || told.annotated.iter().filter(|(k, _)| inside(*k));
+        let shown = || finished.annotated.iter().filter(|(k, _)| inside(*k));
         let mut bytes = Vec::new();
         for (_, mask) in shown() {
             for row in low[row_axis]..high[row_axis] {
@@ -117,10 +117,10 @@ impl Recorder {
             }
         }
         let shape = [shown().count(), high[row_axis] - low[row_axis], high[col_axis] - low[col_axis]];
-        let round = told.round.round;
+        let round = finished.round.round;
         write_npy(&self.folder.join(format!("round_{round}.npy")), "|u1", shape, bytes)?;
         let slices = shown().map(|(k, _)| k - low[axis.index()]).collect();
-        self.record.rounds.push(RoundRecord { round, slices, drawn: told.drawn.to_vec() });
+        self.record.rounds.push(RoundRecord { round, slices, drawn: finished.drawn.to_vec() });
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Recorder {
     /// # Errors
     /// [`Error::Io`].
     pub fn finish(self) -> Result<()> {
-        whole_file::write(&self.folder.join("run.json"), |w| Ok(serde_json::to_writer(w, &self.record)?))
+        atomic_file::write(&self.folder.join("run.json"), |w| Ok(serde_json::to_writer(w, &self.record)?))
     }
 }
 
@@ -277,7 +277,7 @@ fn write_npy(path: &Path, kind: &str, shape: [usize; 3], bytes: impl IntoIterato
     all.extend_from_slice(&(head.len() as u16).to_le_bytes());
     all.extend_from_slice(head.as_bytes());
     all.extend(bytes);
-    whole_file::write(path, |w| w.write_all(&all))
+    atomic_file::write(path, |w| w.write_all(&all))
 }
 
 /// Reads an array of bytes or booleans of the given shape.

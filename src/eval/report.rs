@@ -4,8 +4,8 @@ use super::protocol::{Protocol, Selection};
 use super::results::TargetResult;
 use super::statistics::Mean;
 use super::summary::{GOALS, MethodSummary, Summary};
+use crate::atomic_file;
 use crate::error::{Error, Result};
-use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::Path;
@@ -388,5 +388,5 @@ pub fn write_csv(path: &Path, results: &[TargetResult]) -> Result<()> {
         }
     }
     let bytes = csv.into_inner().map_err(|e| Error::Internal(format!("CSV: {e}")))?;
-    whole_file::write(path, |w| w.write_all(&bytes))
+    atomic_file::write(path, |w| w.write_all(&bytes))
 }

@@ -1,8 +1,8 @@
 //! What was measured on one target, as it is kept between runs of the command: one JSON file a target.
 
 use super::metrics::Ends;
+use crate::atomic_file;
 use crate::error::{Error, Result};
-use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub struct TargetResult {
 /// One course of rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Name of what was drawn ([`super::protocol::Drawing::name`]).
+    /// Name of what was drawn ([`crate::eval::protocol::Drawing::name`]).
     pub drawing: String,
     /// Name of the selection, or of the tool that was fed with the same annotated slices.
     pub method: String,
@@ -93,7 +93,7 @@ impl TargetResult {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
-        whole_file::write(path, |w| Ok(serde_json::to_writer(w, self)?))
+        atomic_file::write(path, |w| Ok(serde_json::to_writer(w, self)?))
     }
 
     /// Reads what [`TargetResult::write`] wrote.

@@ -4,12 +4,13 @@
 //! clicks or scribbles where the mask is most wrong. Seeded: the same calls draw the same. Training and `mem3d evaluate`
 //! use the same user.
 
-use super::components::{components, mask_of};
+use super::components::{bounds, components, mask_of};
 use super::scribble::{self, Course};
-use crate::engine::distance::depth_inside;
-use crate::engine::roi::SliceGrid;
-use crate::engine::{Interaction, PixelBox, Stroke};
+use crate::engine::{Interaction, Stroke};
 use crate::nn::InteractionKind;
+use crate::slice::distance::depth_inside;
+use crate::slice::grid::SliceGrid;
+use crate::slice::region::PixelBox;
 use crate::volume::{SliceAxis, SliceMask};
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -176,18 +177,6 @@ impl RobotUser {
             choose(&|p| p.1 + col_slack + 1 >= target.right),
         ]
     }
-}
-
-/// The box around the mask; `None` when it is empty.
-pub fn bounds(mask: &SliceMask) -> Option<PixelBox> {
-    let mut all: Option<PixelBox> = None;
-    for (r, row) in mask.data.chunks_exact(mask.cols).enumerate() {
-        let Some(left) = row.iter().position(|&v| v != 0) else { continue };
-        let right = row.iter().rposition(|&v| v != 0).expect("there is a first") + 1;
-        let here = PixelBox { top: r, left, bottom: r + 1, right };
-        all = Some(all.map_or(here, |b| b.union(here)));
-    }
-    all
 }
 
 fn interaction(kind: InteractionKind, positive: bool, stroke: Stroke, place: Place) -> Interaction {

@@ -5,32 +5,17 @@ use super::metrics::{dice, ends, iou, slice_areas, slice_of, surfaces};
 use super::protocol::{Drawing, Protocol, Selection};
 use super::results::{Round, Run, SliceQuality, TargetResult};
 use super::robot_user::{Place, RobotUser};
-use super::select::{Seen, choose};
-use crate::engine::preprocess::slice_grid;
+use super::select::{RoundState, choose};
+use super::target::{SEGMENT, Target};
 use crate::engine::{Interaction, Progress, PropagateOptions, Session, SessionOptions};
 use crate::error::{Error, Result};
 use crate::nn::Networks;
-use crate::volume::{SliceAxis, SliceMask, Volume};
+use crate::slice::grid::slice_grid;
+use crate::volume::{SliceAxis, SliceMask};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::Digest;
 use std::time::Instant;
-
-/// The segment that is drawn.
-pub(crate) const SEGMENT: u32 = 1;
-
-/// One label of one case.
-#[derive(Debug, Clone)]
-pub struct Target<'a> {
-    /// Name of the case.
-    pub case: String,
-    /// The label.
-    pub label: u32,
-    /// The image.
-    pub volume: &'a Volume,
-    /// Where the label is: 0 or 1, `[depth, height, width]`.
-    pub reference: Vec<u8>,
-}
 
 /// Told of the experiment while it runs.
 pub trait Watcher {
@@ -43,14 +28,14 @@ pub trait Watcher {
     ///
     /// # Errors
     /// Its own; the experiment stops with it.
-    fn round(&mut self, _told: &Told) -> Result<()> {
+    fn round(&mut self, _finished: &FinishedRound) -> Result<()> {
         Ok(())
     }
 }
 
 /// One round, as a [`Watcher`] is told of it.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct FinishedRound<'a> {
     /// What is drawn.
     pub drawing: Drawing,
     /// How slices are chosen.
@@ -190,20 +175,20 @@ impl<'a> Experiment<'a> {
         let mut course = self.start.clone();
         let purpose = format!("{} {} {number}", self.drawing.name(), selection.name());
         let mut rng = self.target.rng(self.protocol, &purpose);
-        self.tell(&course, selection, number, watcher)?;
+        self.report(&course, selection, number, watcher)?;
         for _ in 1..self.protocol.rounds {
             let mask = self.mask()?;
             let annotated = self.annotated();
-            let seen = Seen {
+            let state = RoundState {
                 session: &self.session,
                 target: self.target,
                 axis: self.axis,
                 mask: &mask,
                 annotated: &annotated,
             };
-            let slice = choose(selection, &seen, &mut rng)?;
+            let slice = choose(selection, &state, &mut rng)?;
             self.round(&mut course, slice, watcher)?;
-            self.tell(&course, selection, number, watcher)?;
+            self.report(&course, selection, number, watcher)?;
         }
         Ok(Run { drawing: self.drawing.name().into(), method: selection.name().into(), number, rounds: course.rounds })
     }
@@ -318,8 +303,8 @@ impl<'a> Experiment<'a> {
         Ok(measure(&mask, self.target, self.axis, self.areas, self.protocol, |k| (!annotated[k]).then(|| quality[k])))
     }
 
-    fn tell(&self, course: &Course, selection: Selection, number: usize, watcher: &mut dyn Watcher) -> Result<()> {
-        watcher.round(&Told {
+    fn report(&self, course: &Course, selection: Selection, number: usize, watcher: &mut dyn Watcher) -> Result<()> {
+        watcher.round(&FinishedRound {
             drawing: self.drawing,
             selection,
             number,

@@ -1,8 +1,8 @@
 //! Scribbles as people draw them: a line across, the centre line, or a contour inside the target; unsteady, with gaps.
 
 use super::components::mask_of;
-use crate::engine::distance::depth_inside;
-use crate::engine::roi::SliceGrid;
+use crate::slice::distance::depth_inside;
+use crate::slice::grid::SliceGrid;
 use crate::volume::SliceMask;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -70,7 +70,7 @@ pub(crate) fn draw(part: &SliceMask, grid: &SliceGrid, course: Course, mut hand:
 
 /// Larger side of the mask's box, mm.
 pub(crate) fn side_mm(mask: &SliceMask, grid: &SliceGrid) -> f64 {
-    let Some(b) = super::robot_user::bounds(mask) else { return 0.0 };
+    let Some(b) = super::components::bounds(mask) else { return 0.0 };
     ((b.bottom - b.top) as f64 * grid.row_mm).max((b.right - b.left) as f64 * grid.col_mm)
 }
 

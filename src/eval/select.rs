@@ -2,16 +2,16 @@
 
 use super::metrics::{iou, slice_of};
 use super::protocol::Selection;
-use super::rounds::{SEGMENT, Target};
+use super::target::{SEGMENT, Target};
 use crate::engine::Session;
-use crate::engine::quality::expected_gain;
+use crate::engine::suggest::gain::expected_gain;
 use crate::error::Result;
 use crate::volume::SliceAxis;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 /// The state after a round, as the selections see it.
-pub(crate) struct Seen<'a> {
+pub(crate) struct RoundState<'a> {
     pub session: &'a Session,
     pub target: &'a Target<'a>,
     pub axis: SliceAxis,
@@ -21,7 +21,7 @@ pub(crate) struct Seen<'a> {
     pub annotated: &'a [bool],
 }
 
-impl Seen<'_> {
+impl RoundState<'_> {
     fn shape(&self) -> [usize; 3] {
         self.target.volume.shape()
     }
@@ -62,36 +62,36 @@ struct Truth {
 ///
 /// # Errors
 /// As the session's.
-pub(crate) fn choose(selection: Selection, seen: &Seen, rng: &mut ChaCha8Rng) -> Result<Option<usize>> {
-    let (shape, axis) = (seen.shape(), seen.axis);
-    let slices = 0..seen.annotated.len();
+pub(crate) fn choose(selection: Selection, state: &RoundState, rng: &mut ChaCha8Rng) -> Result<Option<usize>> {
+    let (shape, axis) = (state.shape(), state.axis);
+    let slices = 0..state.annotated.len();
     let largest = |values: &[f64]| {
-        seen.free().fold(None, |best: Option<usize>, k| best.filter(|&b| values[k] <= values[b]).or(Some(k)))
+        state.free().fold(None, |best: Option<usize>, k| best.filter(|&b| values[k] <= values[b]).or(Some(k)))
     };
     let truth = |k: usize| {
-        let (m, r) = (slice_of(seen.mask, shape, axis, k), slice_of(&seen.target.reference, shape, axis, k));
+        let (m, r) = (slice_of(state.mask, shape, axis, k), slice_of(&state.target.reference, shape, axis, k));
         Truth { iou: iou(&m.data, &r.data), area: r.area(), shown: m.area() + r.area() > 0 }
     };
     Ok(match selection {
         Selection::Quality => {
-            let suggested = seen.session.suggest_slice(Some(SEGMENT))?;
+            let suggested = state.session.suggest_slice(Some(SEGMENT))?;
             suggested.filter(|s| s.axis == axis).map(|s| s.slice)
         }
         Selection::LowestQuality => {
-            let quality = seen.session.quality(SEGMENT, axis)?;
+            let quality = state.session.quality(SEGMENT, axis)?;
             largest(&quality.iter().map(|&q| -f64::from(q)).collect::<Vec<_>>())
         }
         Selection::Random => {
             // Nobody would look for errors where there is neither target nor mask.
-            let shown: Vec<usize> = seen.free().filter(|&k| truth(k).shown).collect();
-            let from = if shown.is_empty() { seen.free().collect() } else { shown };
+            let shown: Vec<usize> = state.free().filter(|&k| truth(k).shown).collect();
+            let from = if shown.is_empty() { state.free().collect() } else { shown };
             (!from.is_empty()).then(|| from[rng.gen_range(0..from.len())])
         }
         Selection::Oracle => largest(&slices.map(|k| -truth(k).iou).collect::<Vec<_>>()),
         Selection::OracleGain => {
             let (ious, areas): (Vec<f32>, Vec<usize>) = slices.map(|k| (truth(k).iou as f32, truth(k).area)).unzip();
-            largest(&expected_gain(&ious, &areas, seen.annotated))
+            largest(&expected_gain(&ious, &areas, state.annotated))
         }
-        Selection::Uncertainty => largest(&seen.entropies()?),
+        Selection::Uncertainty => largest(&state.entropies()?),
     })
 }

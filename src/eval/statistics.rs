@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_slices_are_looked_for_in_the_worst_fifth() {
+    fn bad_slices_are_searched_in_the_worst_fifth() {
         // Ten slices: the worst-ranked two are 0 and 1.
         let quality = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
         let mut iou = [0.9; 10];

@@ -1,11 +1,10 @@
 //! Devices that networks can run on, and threads of the CPU.
 
 use super::guard::guard;
-use super::handle;
-use super::mem3d_status;
 use super::versioned::{self, Versioned};
+use super::{handle, mem3d_status};
 use crate::error::{Error, Result};
-use crate::nn::device;
+use crate::torch::device;
 use std::cell::Cell;
 use std::ffi::c_char;
 use std::sync::OnceLock;

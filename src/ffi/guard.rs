@@ -1,72 +1,27 @@
 //! No panic crosses into C: every exported body runs inside [`guard`].
 
-use super::status::{fail, mem3d_status};
-use crate::error::{Error, Result};
-use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
-
-thread_local! {
-    /// How many guards are on this thread's stack.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// Where the last panic inside a guard was raised.
-    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
-}
+use super::panics::caught;
+use super::status::mem3d_status;
+use super::text::keep_error;
+use crate::error::Result;
 
 /// Runs `body`; its error, or its panic as [`Error::Internal`], becomes the thread's last error.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> mem3d_status {
     match caught(body).and_then(|result| result) {
         Ok(()) => mem3d_status::Ok,
-        Err(error) => fail(&error),
+        Err(error) => {
+            keep_error(&error);
+            mem3d_status::from(&error)
+        }
     }
-}
-
-/// Runs `body` for a function that returns no status; a panic gives `otherwise`.
-pub(super) fn guard_value<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    caught(body).unwrap_or_else(|error| {
-        fail(&error);
-        otherwise
-    })
-}
-
-fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
-    quiet_caught_panics();
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
-    // Handles stay usable after a panic: the engine commits last, and a lock that was held then is poisoned.
-    let result = catch_unwind(AssertUnwindSafe(body));
-    DEPTH.with(|depth| depth.set(depth.get() - 1));
-    result.map_err(|payload| {
-        let text = match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
-            (Some(text), _) => text.clone(),
-            (None, Some(text)) => text.to_string(),
-            (None, None) => "unknown failure".to_string(),
-        };
-        let place = PLACE.with(|place| place.take());
-        Error::Internal(format!("{text} ({place})"))
-    })
-}
-
-/// The default panic message belongs on the terminal of a Rust program, not on a host's: a panic that becomes a
-/// status is reported by that status. Panics of other threads keep the hook that was there.
-fn quiet_caught_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false) {
-                let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
-                let _ = PLACE.try_with(|last| *last.borrow_mut() = place);
-            } else {
-                previous(info);
-            }
-        }));
-    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::mem3d_last_error;
     use super::*;
+    use crate::error::Error;
+    use crate::ffi::panics::guard_value;
+    use crate::ffi::status::mem3d_last_error;
     use std::ffi::CStr;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::guard::guard;
 use super::mem3d_status;
-use super::status::c_string;
+use super::text::c_string;
 use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -124,8 +124,8 @@ fn install() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::mem3d_last_error;
     use super::*;
+    use crate::ffi::status::mem3d_last_error;
     use std::ffi::CStr;
     use std::sync::Mutex;
 

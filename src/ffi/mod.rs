@@ -30,7 +30,9 @@ pub mod session;
 
 mod guard;
 mod handle;
+mod panics;
 mod slices;
+mod text;
 mod versioned;
 
 use status::mem3d_status;

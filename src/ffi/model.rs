@@ -1,12 +1,11 @@
 //! Models: weights on a device, shared by sessions and threads.
 
 use super::device::apply_thread_count;
-use super::guard::{guard, guard_value};
-use super::handle;
-use super::mem3d_status;
-use super::slices;
-use super::status::c_string;
+use super::guard::guard;
+use super::panics::guard_value;
+use super::text::c_string;
 use super::versioned::{self, Versioned};
+use super::{handle, mem3d_status, slices};
 use crate::error::{Error, Result};
 use crate::nn::Preset;
 use crate::nn::model::{Model, Precision};

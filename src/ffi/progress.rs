@@ -1,7 +1,7 @@
 //! Progress of a propagation, told to the host slice by slice.
 
 use super::versioned::Versioned;
-use crate::engine::options::Direction;
+use crate::engine::session::options::Direction;
 use crate::engine::{Progress, PropagateOptions};
 use crate::error::{Error, Result};
 use crate::volume::SliceAxis;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_told_and_can_stop() {
+    fn the_host_gets_progress_and_can_stop() {
         unsafe extern "C" fn stop_at_two(progress: *const mem3d_progress, user_data: *mut c_void) -> bool {
             // SAFETY: `user_data` is the list below, and `progress` lives during the call.
             unsafe {

@@ -7,12 +7,12 @@ pub mod read;
 pub mod file;
 
 use super::device::apply_thread_count;
-use super::guard::{guard, guard_value};
-use super::handle;
-use super::mem3d_status;
+use super::guard::guard;
 use super::model::mem3d_model;
+use super::panics::guard_value;
 use super::versioned::{self, Versioned};
 use super::volume_view::mem3d_volume_view;
+use super::{handle, mem3d_status};
 use crate::engine::{CancelToken, Session, SessionOptions};
 use crate::error::{Error, Result};
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -51,7 +51,7 @@ impl mem3d_session {
     ///
     /// # Errors
     /// [`Error::Busy`] during another call.
-    fn look(&self) -> Result<MutexGuard<'_, Session>> {
+    fn read(&self) -> Result<MutexGuard<'_, Session>> {
         apply_thread_count();
         match self.session.try_lock() {
             Ok(session) => Ok(session),

@@ -1,10 +1,9 @@
 //! Status of a call, and the text that goes with a failure.
 
-use super::guard::guard_value;
+use super::panics::guard_value;
+use super::text::last_error;
 use crate::error::Error;
-use std::cell::RefCell;
-use std::error::Error as _;
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 
 /// How a call ended. Values are never reused.
 ///
@@ -53,34 +52,6 @@ impl From<&Error> for mem3d_status {
     }
 }
 
-thread_local! {
-    static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
-}
-
-/// Remembers `error` for this thread and gives its status.
-pub(super) fn fail(error: &Error) -> mem3d_status {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        // Some variants already show their cause.
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    let text = c_string(&text);
-    // A failure while the thread ends has nobody left to read it.
-    let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = text);
-    mem3d_status::from(error)
-}
-
-/// `text` for C; what follows a NUL character would be lost, so these are replaced.
-pub(super) fn c_string(text: &str) -> CString {
-    CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
-}
-
 /// The text of the last failure on the calling thread: what is wrong and what to do about it.
 ///
 /// A call that succeeds leaves it as it is, so look at it only after a call that failed.
@@ -89,12 +60,13 @@ pub(super) fn c_string(text: &str) -> CString {
 ///         on the same thread that fails, or until the thread ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn mem3d_last_error() -> *const c_char {
-    guard_value(c"".as_ptr(), || LAST_ERROR.with(|last| last.borrow().as_ptr()))
+    guard_value(c"".as_ptr(), last_error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffi::text::keep_error;
     use std::ffi::CStr;
     use std::path::Path;
 
@@ -107,14 +79,14 @@ mod tests {
     fn the_text_is_kept_per_thread_with_its_cause_once() {
         assert_eq!(last(), "");
         let io = Error::io(Path::new("a.bin"), std::io::Error::other("disk full"));
-        assert_eq!(fail(&io), mem3d_status::Io);
+        keep_error(&io);
         assert_eq!(last(), "a.bin: disk full");
         std::thread::spawn(|| assert_eq!(last(), "")).join().unwrap();
     }
 
     #[test]
     fn a_nul_in_a_text_does_not_cut_it() {
-        fail(&Error::BadModel("before\0after".into()));
+        keep_error(&Error::BadModel("before\0after".into()));
         assert_eq!(last(), "before\u{fffd}after");
     }
 

@@ -1,8 +1,8 @@
 //! Versions of the library and of what it stands on.
 
-use super::guard::guard_value;
-use super::status::c_string;
-use crate::nn::torch_ext::libtorch_version;
+use super::panics::guard_value;
+use super::text::c_string;
+use crate::torch::torch_ext::libtorch_version;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 

@@ -7,6 +7,7 @@
 //! | DICOM series (a folder, or one of its files) | [`dicom::read`] | |
 //! | Slicer segmentation (`.seg.nrrd`) | [`seg_nrrd::read`] | [`seg_nrrd::write`] |
 
+mod bytes;
 pub mod dicom;
 pub mod nifti;
 pub mod nrrd;
@@ -96,34 +97,6 @@ pub fn label_volume(shape: [usize; 3], geometry: &Geometry, labels: Vec<u16>) ->
     Volume::new(shape, data, geometry.clone())
 }
 
-/// Voxels of one type from bytes in either order.
-pub(crate) trait FromBytes: Sized {
-    /// All of `bytes`, whose length is a multiple of the type's.
-    fn many(bytes: &[u8], big_endian: bool) -> Vec<Self>;
-}
-
-macro_rules! from_bytes {
-    ($($t:ty),*) => {$(
-        impl FromBytes for $t {
-            fn many(bytes: &[u8], big_endian: bool) -> Vec<Self> {
-                bytes
-                    .chunks_exact(size_of::<$t>())
-                    .map(|b| {
-                        let b = b.try_into().expect("chunks are exact");
-                        if big_endian { <$t>::from_be_bytes(b) } else { <$t>::from_le_bytes(b) }
-                    })
-                    .collect()
-            }
-        }
-    )*};
-}
-from_bytes!(u8, i8, u16, i16, u32, i32, f32, f64, u64, i64);
-
-/// The voxels as little-endian bytes.
-pub(crate) fn to_bytes(data: &VoxelData) -> Vec<u8> {
-    crate::with_voxels!(data, v => v.iter().flat_map(|x| x.to_le_bytes()).collect())
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -165,7 +138,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn formats_are_told_by_name() {
+    fn formats_are_recognised_by_name() {
         let of = |name: &str| Format::of_name(Path::new(name));
         assert_eq!(of("a/b.NII.gz"), Some(Format::Nifti));
         assert_eq!(of("x.seg.nrrd"), Some(Format::SegNrrd));
@@ -174,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_written_is_told_with_its_path() {
+    fn what_cannot_be_read_or_written_is_reported_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let text = |r: Result<Volume>| r.unwrap_err().to_string();
         assert!(text(read_volume(&folder.path().join("no.nrrd"))).contains("no.nrrd"));

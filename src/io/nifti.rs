@@ -1,10 +1,9 @@
 //! NIfTI-1 volumes. A file's axes i, j, k are width, height and depth; its RAS world becomes LPS.
 
-use super::FromBytes;
+use super::bytes::FromBytes;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
-use crate::whole_file;
-use crate::with_voxels;
+use crate::{atomic_file, with_voxels};
 use flate2::read::MultiGzDecoder;
 use ndarray::ArrayView3;
 use nifti::writer::WriterOptions;
@@ -152,7 +151,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let header = header(volume);
     let zipped = path.to_string_lossy().to_lowercase().ends_with(".gz");
     // The writer goes by the name.
-    let file = whole_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;
+    let file = atomic_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;
     let options = WriterOptions::new(file.path()).reference_header(&header).compress(zipped);
     let written = with_voxels!(volume.data(), v => {
         let voxels = ArrayView3::from_shape(volume.shape(), v).expect("a volume has its shape");
@@ -163,7 +162,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         other => Error::Internal(format!("{}: {other}", path.display())),
     })?;
     // The writer opened the file anew by its name: the handle kept here is only for its name.
-    whole_file::persist(path, file).map_err(|e| Error::io(path, e))
+    atomic_file::persist(path, file).map_err(|e| Error::io(path, e))
 }
 
 fn header(volume: &Volume) -> NiftiHeader {
@@ -233,8 +232,8 @@ fn quaternion(g: &Geometry) -> Option<(f32, [f32; 3])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{assert_same, volumes};
     use super::*;
+    use crate::io::tests::{assert_same, volumes};
 
     #[test]
     fn every_type_comes_back_by_sform_and_by_qform() {

@@ -1,9 +1,9 @@
 //! NRRD volumes, versions 1 to 5: raw, gzip or text, attached or detached. The file's first axis is width.
 
-use super::{FromBytes, to_bytes};
+use super::bytes::{FromBytes, to_bytes};
+use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
-use crate::whole_file;
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -293,7 +293,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         VoxelData::F32(_) => "float",
         VoxelData::F64(_) => "double",
     };
-    whole_file::write(path, |out| {
+    atomic_file::write(path, |out| {
         write!(out, "NRRD0004\ntype: {kind}\ndimension: 3\nspace: left-posterior-superior\n")?;
         writeln!(out, "sizes: {width} {height} {depth}")?;
         writeln!(out, "space directions: {}", directions(g))?;
@@ -316,8 +316,8 @@ pub(crate) fn vector(v: [f64; 3]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{assert_same, volumes};
     use super::*;
+    use crate::io::tests::{assert_same, volumes};
     use std::io::Write;
 
     fn parse(bytes: &[u8]) -> Result<Volume> {

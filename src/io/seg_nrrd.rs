@@ -2,9 +2,9 @@
 //! overlap lie in several layers.
 
 use super::nrrd::{directions, read_raw, vector};
+use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume};
-use crate::whole_file;
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 use std::path::Path;
@@ -87,7 +87,7 @@ pub fn write(path: &Path, shape: [usize; 3], geometry: &Geometry, segments: &[Se
     let wide = segments.iter().any(|s| s.number > 255);
     let [depth, height, width] = shape;
     let count = layers.len();
-    whole_file::write(path, |out| {
+    atomic_file::write(path, |out| {
         writeln!(out, "NRRD0004\ntype: {}", if wide { "uint16" } else { "uint8" })?;
         writeln!(out, "dimension: {}\nspace: left-posterior-superior", if count > 1 { 4 } else { 3 })?;
         let (list, none, kind) = if count > 1 { (format!("{count} "), "none ", "list ") } else { Default::default() };

@@ -3,8 +3,8 @@
 //! Layout: magic (16 bytes), format version (u32, little endian), length of the rest (u64), SHA-256 of the rest, then
 //! the state in postcard's encoding, compressed by gzip.
 
+use crate::atomic_file;
 use crate::error::{Error, Result};
-use crate::whole_file;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -28,7 +28,7 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
         postcard::to_stdvec(state).map_err(|e| Error::Internal(format!("the session cannot be encoded: {e}")))?;
     let mut body = GzEncoder::new(Vec::new(), Compression::fast());
     let body = body.write_all(&plain).and_then(|()| body.finish()).map_err(|e| Error::io(path, e))?;
-    whole_file::write(path, |file| {
+    atomic_file::write(path, |file| {
         file.write_all(MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
         file.write_all(&(body.len() as u64).to_le_bytes())?;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_damage_is_told() {
+    fn each_kind_of_damage_is_reported() {
         let folder = folder();
         let path = folder.path().join("a.m3s");
         write(&path, &"state of a session".to_string()).unwrap();

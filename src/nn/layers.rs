@@ -102,7 +102,7 @@ impl Conv {
         } else {
             x.conv2d(&self.weight, self.bias.as_ref(), [stride; 2], [padding; 2], [dilation; 2], groups)
         };
-        super::macs::add(&y, self.options.inputs / groups * kernel * kernel);
+        crate::torch::macs::add(&y, self.options.inputs / groups * kernel * kernel);
         y
     }
 
@@ -311,8 +311,8 @@ pub fn f32(x: &Tensor) -> Tensor {
 
 #[cfg(test)]
 mod tests {
-    use super::super::params::{Target, TensorMap};
     use super::*;
+    use crate::nn::params::{Target, TensorMap};
 
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.size() == b.size() && (a - b).abs().max().double_value(&[]) < 1e-5

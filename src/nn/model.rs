@@ -1,11 +1,12 @@
 //! A model: the networks of one weight file, shared by sessions and threads.
 
 use super::compact::{Compact, CompactConfig};
+use super::networks::{ModelInfo, Networks, Preset};
 use super::paper::{PaperConfig, PaperNetworks};
 use super::params::{Params, Target};
 use super::weights::{self, Header};
-use super::{ModelInfo, Networks, Preset, device};
 use crate::error::{Error, Result};
+use crate::torch::device;
 use std::path::Path;
 use std::sync::Mutex;
 use tch::{Device, Kind};
@@ -57,7 +58,7 @@ impl Model {
         let mut header = file.header;
         header.info.checksum = file.checksum;
         let build = || Self::build(&header, Params::load(file.tensors, target));
-        super::run(build)?.map_err(|e| match e {
+        crate::torch::run(build)?.map_err(|e| match e {
             Error::BadModel(text) => Error::BadModel(format!("{}: {text}", path.display())),
             other => other,
         })
@@ -83,7 +84,7 @@ impl Model {
             }
         };
         header.info.checksum = format!("{name}-{preset:?}");
-        super::run(|| Self::build(&header, Params::init(seed, target)))?
+        crate::torch::run(|| Self::build(&header, Params::init(seed, target)))?
     }
 
     fn build(header: &Header, params: Params) -> Result<Model> {

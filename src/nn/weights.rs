@@ -12,10 +12,10 @@
 //! Tensors are f32, f16 or bf16. One-dimensional ones (biases, norms, statistics) are always f32: they are few, and
 //! running variances may exceed what f16 can hold.
 
-use super::ModelInfo;
+use super::networks::ModelInfo;
 use super::params::TensorMap;
+use crate::atomic_file;
 use crate::error::{Error, Result};
-use crate::whole_file;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -197,7 +197,7 @@ pub fn write(path: &Path, header: &Header, tensors: &TensorMap, format: DiskForm
     }
     let bytes = safetensors::serialize(on_disk, Some(metadata))
         .map_err(|e| Error::Internal(format!("model file {}: {e}", path.display())))?;
-    whole_file::write(path, |w| w.write_all(&bytes))?;
+    atomic_file::write(path, |w| w.write_all(&bytes))?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
@@ -237,8 +237,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InteractionKind, Preset};
     use super::*;
+    use crate::nn::networks::{InteractionKind, Preset};
 
     fn header() -> Header {
         let info = ModelInfo {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_no_model_are_told_apart() {
+    fn files_that_are_no_model_are_distinguished() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.safetensors");
         write(&path, &header(), &tensors(), DiskFormat::F32).unwrap();

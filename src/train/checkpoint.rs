@@ -6,9 +6,9 @@
 
 use super::networks::Design;
 use super::stage::Stage;
+use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::nn::params::TensorMap;
-use crate::whole_file;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -85,7 +85,7 @@ impl Checkpoint {
             };
             Error::io(path, std::io::Error::new(source.kind(), format!("{source}{hint}")))
         };
-        whole_file::try_write(path, |w| w.write_all(&bytes)).map_err(keep)
+        atomic_file::try_write(path, |w| w.write_all(&bytes)).map_err(keep)
     }
 
     /// Reads the file.

@@ -5,16 +5,17 @@
 //! correction of a mask as a propagation may leave it. After each answer the user corrects the largest error. The loss is the
 //! mean over the rounds.
 
-use super::batch::{Batch, array};
-use super::damage;
+use super::data::batch::{Batch, array};
+use super::data::damage;
+use super::data::random::{Random, chance, integer, pick};
 use super::losses::{cross_entropy, dice, mask_loss};
 use super::networks::Trainee;
-use super::random::{Random, chance, integer, pick};
-use crate::engine::guidance::guidance;
-use crate::engine::roi::{Roi, SliceGrid};
+use crate::engine::interact::guidance::guidance;
 use crate::engine::{Interaction, Stroke};
 use crate::eval::{Place, RobotUser};
 use crate::nn::{InteractionInput, InteractionKind};
+use crate::slice::grid::SliceGrid;
+use crate::slice::region::Roi;
 use crate::volume::{SliceAxis, SliceMask};
 use tch::{Device, Kind, Tensor};
 

@@ -10,13 +10,13 @@
 //!
 //! Where the networks read labels from memory, these are held against the truth, too.
 
-use super::batch::{Batch, array};
-use super::damage;
+use super::data::batch::{Batch, array};
+use super::data::damage;
+use super::data::random::{Random, chance, weighted};
 use super::losses::{cross_entropy, dice, label_loss, mask_loss};
 use super::networks::Trainee;
-use super::random::{Random, chance, weighted};
-use crate::engine::shape::{Way, expected};
-use crate::nn::{Expected, ImageFeatures, Memory};
+use crate::nn::{ImageFeatures, Memory, SliceContext};
+use crate::slice::shape::{Position, expected_shape};
 use tch::{Kind, Tensor};
 
 /// How the stage is trained.
@@ -49,8 +49,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     for i in 1..t {
         let memory = ahead.join(read_from(&memories, &vec![1; b as usize], options.random_memory, random), i);
         let start = Start::alone(&features[0], &batch.mask(0), batch.steps_to(i));
-        let expected = ahead.expected(&start, &before, &features[i as usize - 1], i);
-        let (logits, readout) = trainee.segment(&features[i as usize], &memory, &expected);
+        let slice_context = ahead.slice_context(&start, &before, &features[i as usize - 1], i);
+        let (logits, readout) = trainee.segment(&features[i as usize], &memory, &slice_context);
         let truth = batch.mask(i);
         let labels = trainee.labels(&readout).map(|labels| label_loss(&labels, &truth) * LABEL_WEIGHT);
         let counts: Vec<i64> = (0..b)
@@ -151,12 +151,14 @@ impl Ahead {
     }
 
     /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
-    pub fn expected(&self, start: &Start, masks: &Tensor, before: &ImageFeatures, i: i64) -> Expected {
-        let way = |n: i64| {
+    pub fn slice_context(&self, start: &Start, masks: &Tensor, before: &ImageFeatures, i: i64) -> SliceContext {
+        let position = |n: i64| {
             let left = (self.steps.double_value(&[n, self.last]) - self.steps.double_value(&[n, i])).abs();
-            Way { walked: start.steps[0].double_value(&[n, 0]) as usize, left: left as usize }
+            Position { walked: start.steps[0].double_value(&[n, 0]) as usize, left: left as usize }
         };
-        expect(start, masks, before, &|n| self.leads(n, i).then(|| (array(&self.masks.get(n as i64)), way(n as i64))))
+        slice_context(start, masks, before, &|n| {
+            self.leads(n, i).then(|| (array(&self.masks.get(n as i64)), position(n as i64)))
+        })
     }
 
     /// `start` of slice `i`, told of the annotated slice ahead where the target is larger there.
@@ -212,24 +214,24 @@ pub(super) fn middle(features: &ImageFeatures) -> Tensor {
 
 /// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask that `after` gives for a
 /// clip.
-pub(super) fn expect(
+pub(super) fn slice_context(
     start: &Start,
     masks: &Tensor,
     before: &ImageFeatures,
-    after: &dyn Fn(usize) -> Option<(Vec<f32>, Way)>,
-) -> Expected {
+    after: &dyn Fn(usize) -> Option<(Vec<f32>, Position)>,
+) -> SliceContext {
     let masks = masks.detach();
-    let same = (0..masks.size()[0] as usize).collect();
+    let same_image = (0..masks.size()[0] as usize).collect();
     let side = masks.size()[2];
     let shapes: Vec<Tensor> = (0..masks.size()[0])
         .map(|n| {
             let after = after(n as usize);
-            let after = after.as_ref().map(|(mask, way)| (mask.as_slice(), *way));
-            let shape = expected(&array(&masks.get(n)), after, side as usize);
+            let after = after.as_ref().map(|(mask, position)| (mask.as_slice(), *position));
+            let shape = expected_shape(&array(&masks.get(n)), after, side as usize);
             Tensor::from_slice(&shape).view([1, 1, side, side])
         })
         .collect();
-    Expected {
+    SliceContext {
         shape: Tensor::cat(&shapes, 0).to_device(masks.device()),
         before_mask: masks,
         before_slice: middle(before),
@@ -240,7 +242,7 @@ pub(super) fn expect(
         steps: start.steps[0].shallow_clone(),
         distance: start.steps[1].shallow_clone(),
         distance_from_largest: start.largest[1].shallow_clone(),
-        same,
+        same_image,
     }
 }
 
@@ -293,8 +295,8 @@ fn first_masks(
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
             let mask = batch.mask(last);
             let start = Start::alone(&features[last as usize], &mask, batch.steps_to(last));
-            let expected = expect(&start, &mask, &features[last as usize], &|_| None);
-            trainee.segment(&features[0], &memory, &expected).0.sigmoid()
+            let slice_context = slice_context(&start, &mask, &features[last as usize], &|_| None);
+            trainee.segment(&features[0], &memory, &slice_context).0.sigmoid()
         })
     });
     let masks: Vec<Tensor> = kinds
@@ -343,8 +345,8 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
                 })
                 .collect();
             let start = Start::alone(&of_slice(&all, 0, b, t), &batch.mask(0), batch.steps_to(i));
-            let expected = expect(&start, &before, &of_slice(&all, i - 1, b, t), &|_| None);
-            let probability = trainee.segment(&features, &memory, &expected).0.sigmoid();
+            let slice_context = slice_context(&start, &before, &of_slice(&all, i - 1, b, t), &|_| None);
+            let probability = trainee.segment(&features, &memory, &slice_context).0.sigmoid();
             let truth = batch.mask(i);
             let dice = dice(&probability, &truth);
             let area =
@@ -371,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_ahead_is_told_on_the_way_there() {
+    fn the_slice_ahead_counts_on_the_way_there() {
         // Two clips of slices 0, 4, 9, a quarter of the region's side apart; the second's last slice is annotated.
         let rows = |v: &[f32]| Tensor::from_slice(v).view([2, 1]);
         let maps = |v: [f32; 8]| Tensor::from_slice(&v).view([2, 1, 2, 2]);
@@ -412,10 +414,11 @@ mod tests {
 
         let before =
             ImageFeatures { slices: first.shallow_clone(), key: first.shallow_clone(), value: None, skips: vec![] };
-        let told = ahead.expected(&start(1), &first, &before, 1);
-        let alone = expected(&[1.0, 1.0, 0.0, 0.0], None, 2);
-        let between = expected(&[1.0, 1.0, 0.0, 0.0], Some((&[1.0, 1.0, 1.0, 0.0], Way { walked: 4, left: 5 })), 2);
-        assert_eq!(values(&told.shape), [alone.as_slice(), between.as_slice()].concat());
+        let context = ahead.slice_context(&start(1), &first, &before, 1);
+        let alone = expected_shape(&[1.0, 1.0, 0.0, 0.0], None, 2);
+        let between =
+            expected_shape(&[1.0, 1.0, 0.0, 0.0], Some((&[1.0, 1.0, 1.0, 0.0], Position { walked: 4, left: 5 })), 2);
+        assert_eq!(values(&context.shape), [alone.as_slice(), between.as_slice()].concat());
         assert_ne!(alone, between);
     }
 }

@@ -4,12 +4,12 @@ use super::stage::Stage;
 use crate::error::{Error, Result};
 use crate::nn::compact::{CompactConfig, CompactNets};
 use crate::nn::layers::f32;
-use crate::nn::memory_net::QueryView;
+use crate::nn::paper::memory_net::QueryView;
+use crate::nn::paper::query_encoder::normalise;
 use crate::nn::paper::{PaperConfig, PaperModules};
 use crate::nn::params::{Params, Target, TensorMap, Weights, network};
-use crate::nn::query_encoder::normalise;
 use crate::nn::weights::Header;
-use crate::nn::{Expected, ImageFeatures, InteractionInput, InteractionKind, Memory, Preset};
+use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset, SliceContext};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -148,14 +148,20 @@ pub trait Trainee {
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
 
     /// Mask logits `[N, 1, H, W]`, f32, and readout.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor);
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor);
 
     /// Labels that the memory gives, -1 (outside) to 1, `[N, labels, h, w]`, f32, out of the readout of [`Trainee::segment`]; none
     /// where the networks read no labels.
     fn labels(&self, readout: &Tensor) -> Option<Tensor>;
 
     /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without the former.
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor;
+    fn quality(
+        &self,
+        features: &ImageFeatures,
+        readout: &Tensor,
+        probability: &Tensor,
+        context: &SliceContext,
+    ) -> Tensor;
 
     /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor>;
@@ -196,16 +202,22 @@ impl Trainee for CompactTrainee {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
-        self.nets.segment(features, memory, expected)
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor) {
+        self.nets.segment(features, memory, context)
     }
 
     fn labels(&self, readout: &Tensor) -> Option<Tensor> {
         Some(f32(&self.nets.labels(readout)))
     }
 
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, expected: &Expected) -> Tensor {
-        let logits = self.nets.quality_head.forward(features, readout, probability, expected);
+    fn quality(
+        &self,
+        features: &ImageFeatures,
+        readout: &Tensor,
+        probability: &Tensor,
+        context: &SliceContext,
+    ) -> Tensor {
+        let logits = self.nets.quality_head.forward(features, readout, probability, context);
         f32(&logits)
     }
 
@@ -231,7 +243,7 @@ impl PaperTrainee {
     }
 
     fn normalised(&self, slices: &Tensor) -> Tensor {
-        self.input(&normalise(&crate::nn::interaction_net::three_channels(slices)))
+        self.input(&normalise(&crate::nn::paper::interaction_net::three_channels(slices)))
     }
 }
 
@@ -261,7 +273,7 @@ impl Trainee for PaperTrainee {
         self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &Expected) -> (Tensor, Tensor) {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &SliceContext) -> (Tensor, Tensor) {
         let query = QueryView {
             key: &features.key,
             value: features.value.as_ref().expect("encoded by this network"),
@@ -279,7 +291,7 @@ impl Trainee for PaperTrainee {
         None
     }
 
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, _: &Expected) -> Tensor {
+    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, _: &SliceContext) -> Tensor {
         let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { readout };
         let head = &self.modules.quality;
         // A head without parameters has no logit; nothing is trained then.

@@ -1,6 +1,6 @@
 //! What decides the numbers of a training; stored in its checkpoints, so that a resumed one goes on the same.
 
-use super::clips::ClipOptions;
+use super::data::clips::ClipOptions;
 use super::interaction_net::InteractionOptions;
 use super::memory_net::MemoryOptions;
 use super::networks::Design;

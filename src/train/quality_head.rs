@@ -8,14 +8,14 @@
 //! and leaked ones included; more, and estimates would be too low for masks in use. Beyond the end the mask before stays the last
 //! one of the target in half of the clips, as when the engine calls the slices empty.
 
-use super::batch::{Batch, array};
-use super::damage;
+use super::data::batch::{Batch, array};
+use super::data::damage;
+use super::data::random::{Random, chance, uniform};
+use super::data::resample::blur;
 use super::losses::{iou, quality_loss};
 use super::memory_net::{Ahead, Start, by_clip, carried_masks, middle, of_slice, read_from, share};
 use super::networks::Trainee;
-use super::random::{Random, chance, uniform};
-use super::resample::blur;
-use crate::nn::{Expected, ImageFeatures};
+use crate::nn::{ImageFeatures, SliceContext};
 use tch::{Kind, Tensor};
 
 /// Share of clips with damaged masks, and of the masks in these that are.
@@ -26,13 +26,13 @@ const WRONG: f64 = 0.08;
 /// Loss of a batch of at least three slices, with the head's graph; qualities and true IoUs `[B, T - 2]`.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
     let (b, t) = (batch.clips(), batch.length());
-    let seen = tch::no_grad(|| walk(trainee, batch, random));
+    let propagated = tch::no_grad(|| propagate(trainee, batch, random));
     let mut logits = vec![];
     let mut truths = vec![];
     let mut present = vec![];
     let mut judged = vec![];
-    for (i, Seen { features, readout, probability, expected }) in seen.iter().enumerate() {
-        logits.push(trainee.quality(features, readout, probability, expected));
+    for (i, Propagated { features, readout, probability, context }) in propagated.iter().enumerate() {
+        logits.push(trainee.quality(features, readout, probability, context));
         let truth = batch.mask(i as i64 + 2);
         truths.push(iou(probability, &truth));
         present.push(truth.amax([1i64, 2, 3].as_slice(), false).gt(0.5).to_kind(Kind::Float));
@@ -47,15 +47,15 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
 }
 
 /// What the head sees of the same slice of every clip.
-struct Seen {
+struct Propagated {
     features: ImageFeatures,
     readout: Tensor,
     probability: Tensor,
-    expected: Expected,
+    context: SliceContext,
 }
 
 /// All slices but the first two.
-fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
+fn propagate(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Propagated> {
     let (b, t) = (batch.clips(), batch.length());
     let all = trainee.encode_image(&batch.images.flatten(0, 1));
     let first = batch.mask(0);
@@ -75,12 +75,12 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
         twice: Tensor::from_slice(&annotated).view([-1, 1]).to_device(before.device()),
     };
     let recognised: Vec<bool> = (0..b).map(|_| chance(random, 0.5)).collect();
-    let mut seen = vec![];
+    let mut propagated = vec![];
     for i in 2..t {
         let features = of_slice(&all, i, b, t);
-        let expected = ahead.expected(&ahead.largest(starts.of(batch, i), batch, i), &before, &before_slices, i);
+        let context = ahead.slice_context(&ahead.largest(starts.of(batch, i), batch, i), &before, &before_slices, i);
         let memory = ahead.join(read_from(&memories, &numbers, true, random), i);
-        let (logits, readout) = trainee.segment(&features, &memory, &expected);
+        let (logits, readout) = trainee.segment(&features, &memory, &context);
         let own = logits.sigmoid();
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {
@@ -113,9 +113,9 @@ fn walk(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Seen> {
         }
         before = choose(&before, &probability);
         before_slices.slices = choose(&before_slices.slices, &features.slices);
-        seen.push(Seen { features, readout, probability, expected });
+        propagated.push(Propagated { features, readout, probability, context });
     }
-    seen
+    propagated
 }
 
 /// Clips whose second slice, elsewhere than the first, is annotated, too.

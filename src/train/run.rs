@@ -1,16 +1,16 @@
 //! A training: stages in order, each a loop of batch, loss, step; checkpoints and log on the way.
 
-use super::batch::Batch;
 use super::checkpoint::{Checkpoint, Description, StageState};
-use super::clips::Clip;
-use super::feed::{Feed, FeedOptions, held_out};
+use super::data::batch::Batch;
+use super::data::clips::Clip;
+use super::data::feed::{Feed, FeedOptions, held_out};
+use super::data::random::{Purpose, random};
+use super::data::real::Cases;
 use super::log::{Line, Log};
 use super::memory_net::{self, ClipScore};
 use super::networks::{Design, Trainee};
 use super::optimiser::Optimiser;
 use super::options::{Length, TrainOptions};
-use super::random::{Purpose, random};
-use super::real::Cases;
 use super::stage::Stage;
 use super::{interaction_net, quality_head};
 use crate::error::{Error, Result};
@@ -211,7 +211,7 @@ impl Training {
                 let norm = optimiser.step(rate);
                 (loss.double_value(&[]), norm, score)
             };
-            let (loss, norm, score) = crate::nn::run_with_gradients(body)?;
+            let (loss, norm, score) = crate::torch::run_with_gradients(body)?;
             state.steps += 1;
             state.optimiser_steps = optimiser.steps();
             state.seconds = before + begun.elapsed().as_secs_f64();
@@ -286,7 +286,7 @@ impl Training {
         stage: Stage,
         batch: &Batch,
         clips: &[Clip],
-        r: &super::random::Random,
+        r: &super::data::random::Random,
     ) -> (tch::Tensor, Option<f64>) {
         let trainee = &*self.trainee;
         match stage {
@@ -309,8 +309,8 @@ impl Training {
         if stage != Stage::Memory || self.run.held_out == 0 {
             return [vec![], vec![]];
         }
-        let options = super::clips::ClipOptions { apart: 0.0, difficulty: 0.5, ..self.options.clip(stage) };
-        let batches = |real: &[std::sync::Arc<super::scene::Scene>]| -> Vec<Batch> {
+        let options = super::data::clips::ClipOptions { apart: 0.0, difficulty: 0.5, ..self.options.clip(stage) };
+        let batches = |real: &[std::sync::Arc<super::data::scene::Scene>]| -> Vec<Batch> {
             // The same clips in every training: seed 0.
             let clips = held_out(0, self.run.held_out, &options, self.options.side, real);
             clips.chunks(8).map(|part| self.batch(part)).collect()
@@ -322,7 +322,7 @@ impl Training {
     /// Scores the averaged weights on held-out clips.
     fn score(&self, line: &mut Line, held_out: &[Vec<Batch>; 2], optimiser: &mut Optimiser) -> Result<Option<f64>> {
         let trainee = &*self.trainee;
-        let scores: [Option<ClipScore>; 2] = crate::nn::run_with_gradients(|| {
+        let scores: [Option<ClipScore>; 2] = crate::torch::run_with_gradients(|| {
             optimiser.with_averages(|| {
                 tch::no_grad(|| {
                     [0, 1].map(|i| (!held_out[i].is_empty()).then(|| memory_net::score(trainee, &held_out[i])))

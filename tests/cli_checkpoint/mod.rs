@@ -90,9 +90,9 @@ fn published_checkpoints_become_a_model_that_segments() {
     assert_eq!(model["sha256"], report["sha256"]);
     assert!(model["provenance"].as_str().unwrap().contains("stm.pth (SHA-256 "), "{model}");
 
-    let segment = |prompts: &str| {
+    let segment = |interactions: &str| {
         let rest = ["--out", "o.seg.nrrd", "--model", "paper.safetensors", "--stop-after-empty", "1", "--threads", "2"];
-        f.run(&[&["segment", "ct.nrrd", prompts], &rest[..]].concat())
+        f.run(&[&["segment", "ct.nrrd", interactions], &rest[..]].concat())
     };
     f.write("click.json", br#"{"interactions": [{"kind": "click", "points": [[2, 20, 20]]}]}"#);
     segment("click.json").failed("does not answer Click");
@@ -115,7 +115,7 @@ fn what_a_checkpoint_lacks_is_an_error_or_filled() {
 }
 
 #[test]
-fn files_that_are_no_checkpoint_are_told() {
+fn files_that_are_no_checkpoint_are_reported() {
     let f = Folder::new();
     let convert = |name: &str| f.run(&["convert", name, "--out", "m.safetensors"]);
     convert("none.pth").failed("none.pth");

@@ -7,8 +7,8 @@
 
 use mem3d::engine::{Interaction, Session, SessionOptions, Stroke};
 use mem3d::nn::{
-    Expected, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
-    Segmented,
+    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset, Segmented,
+    SliceContext,
 };
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ pub struct Calls {
     /// Brightest pixel of the slice before each slice segmented.
     pub before: Mutex<Vec<f64>>,
     /// Of each look of the interaction network: share of the region that is bright, largest probability of the mask before.
-    pub looks: Mutex<Vec<[f64; 2]>>,
+    pub predictions: Mutex<Vec<[f64; 2]>>,
     /// What the probabilities of the next looks are multiplied by; afterwards, 1.
     pub sure: Mutex<Vec<f64>>,
 }
@@ -121,7 +121,7 @@ impl Networks for StandIn {
         let weight = weight.to_kind(Kind::Float);
         let bright = (&input.slices * &weight).max();
         let share = input.slices.ge(0.5).to_kind(Kind::Float).mean(Kind::Float);
-        self.calls.looks.lock().unwrap().push([&share, &input.previous.max()].map(|t| t.double_value(&[])));
+        self.calls.predictions.lock().unwrap().push([&share, &input.previous.max()].map(|t| t.double_value(&[])));
         let mut sure = self.calls.sure.lock().unwrap();
         let sure = if sure.is_empty() { 1.0 } else { sure.remove(0) };
         alike(&input.slices, &bright) * sure
@@ -158,7 +158,7 @@ impl Networks for StandIn {
     }
 
     /// Alike the brightest thing in memory.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
         self.calls.take_memory(memory.len() as i64);
@@ -166,18 +166,18 @@ impl Networks for StandIn {
         self.calls.most_at_once.fetch_max(memory.len(), Ordering::Relaxed);
         self.calls.threads.lock().unwrap().extend(std::thread::current().name().map(String::from));
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
-        for (n, &first) in expected.same.iter().enumerate() {
+        for (n, &first) in context.same_image.iter().enumerate() {
             let row = |t: &Tensor, n: usize| t.get(n as i64);
-            let slices = [&features.slices, &expected.before_slice];
+            let slices = [&features.slices, &context.before_slice];
             assert!(slices.iter().all(|t| row(t, n).equal(&row(t, first))), "{n} and {first} see other slices");
             assert!(memory[n].keys.equal(&memory[first].keys), "{n} and {first} have other keys");
             let shared = usize::from(n != first);
             self.calls.shared.fetch_add(shared, Ordering::Relaxed);
         }
-        let brightest = (0..memory.len()).map(|n| expected.before_slice.get(n as i64).max().double_value(&[]));
+        let brightest = (0..memory.len()).map(|n| context.before_slice.get(n as i64).max().double_value(&[]));
         self.calls.before.lock().unwrap().extend(brightest);
         if self.calls.follow.load(Ordering::Relaxed) {
-            let probability = (&expected.shape * 50.0).sigmoid();
+            let probability = (&context.shape * 50.0).sigmoid();
             return Segmented { readout: probability.shallow_clone(), probability };
         }
         let parts: Vec<Tensor> = memory
@@ -193,7 +193,7 @@ impl Networks for StandIn {
     }
 
     /// Falls with the mask's share of the region: large masks look doubtful.
-    fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &Expected) -> Judgement {
+    fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Judgement {
         let quality = 1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         Judgement::from_iou(quality, &segmented.probability)
     }

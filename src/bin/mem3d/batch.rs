@@ -3,8 +3,8 @@
 mod list;
 mod results;
 
-use super::case::{self, Case};
-use super::{console, model};
+use crate::common::case::{self, Case};
+use crate::common::{console, model};
 use list::Entry;
 use mem3d::io::{self, Format};
 use mem3d::nn::model::Model;
@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<()> {
             args.cases.with_extension("results.csv")
         }
     });
-    super::output::check(&results_path, true, &[&args.cases])?;
+    crate::common::output::check(&results_path, true, &[&args.cases])?;
     let mut results = Results::read(&results_path);
     console::stop_cleanly();
     // Loaded for the first case that needs it: a batch that is done stays quick.
@@ -136,9 +136,9 @@ fn stopped(done: usize, count: usize) -> Error {
 
 /// Segments one case and writes its output.
 fn segment(entry: &Entry, model: &Model, args: &Args, what: &str) -> Result<Row> {
-    let inputs: Vec<&Path> = std::iter::once(&entry.volume).chain(&entry.prompts).map(PathBuf::as_path).collect();
+    let inputs: Vec<&Path> = std::iter::once(&entry.volume).chain(&entry.interactions).map(PathBuf::as_path).collect();
     case::check_segmentation(&entry.output, true, &inputs)?;
-    let (mut case, rounds) = Case::open(&entry.volume, &entry.prompts, None, model, &args.case)?;
+    let (mut case, rounds) = Case::open(&entry.volume, &entry.interactions, None, model, &args.case)?;
     case.play(what, &rounds)?;
     let summaries = case.summaries()?;
     case.write(&entry.output)?;

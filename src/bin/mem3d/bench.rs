@@ -5,9 +5,10 @@ mod parts;
 mod plots;
 mod round;
 
-use super::{console, output};
+use crate::common::{console, output};
+use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
-use mem3d::nn::{self, Preset};
+use mem3d::torch;
 use mem3d::{Error, Result};
 use parts::Line;
 use round::{Case, Round};
@@ -104,10 +105,10 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.plots {
         return plots::run(folder, args.model.as_deref(), &args.device);
     }
-    let device = nn::device::parse(&args.device)?;
-    let peak = nn::run(|| parts::peak_gmac_per_s(device))?;
+    let device = torch::device::parse(&args.device)?;
+    let peak = torch::run(|| parts::peak_gmac_per_s(device))?;
     let mut report = Report {
-        libtorch: nn::torch_ext::libtorch_version(),
+        libtorch: torch::torch_ext::libtorch_version(),
         device: format!("{device:?}"),
         threads: tch::get_num_threads(),
         peak_gmac_per_s: peak,
@@ -143,7 +144,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
     let name = format!("{preset:?}").to_lowercase();
     println!("{name}: {} ({} x {size} pixels{})", info.name, size, if whole { ", whole slice" } else { "" });
     println!("  {:34} {:>9} {:>8} {:>8}", "one slice", "seconds", "GMAC", "of peak");
-    let parts = nn::run(|| parts::time_parts(&model, size, device, if whole { 2 } else { 8 }))?;
+    let parts = torch::run(|| parts::time_parts(&model, size, device, if whole { 2 } else { 8 }))?;
     for p in &parts {
         let share = if p.gmac > 0.0 { format!("{:.0} %", 100.0 * p.gmac / p.seconds / peak) } else { String::new() };
         println!("  {:34} {:9.4} {:8.2} {share:>8}", p.what, p.seconds, p.gmac);

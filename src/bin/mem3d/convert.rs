@@ -1,10 +1,11 @@
 //! `mem3d convert`: published PyTorch checkpoints to a model file of the paper preset.
 
-use super::{console, output};
-use mem3d::nn::checkpoint;
-use mem3d::nn::published::{ConvertReport, Importer, Network};
+use crate::common::{console, output};
+use mem3d::nn::InteractionKind;
+use mem3d::nn::import::checkpoint;
+use mem3d::nn::import::published::{ConvertReport, Importer, Network};
 use mem3d::nn::weights::{self, DiskFormat, Header};
-use mem3d::nn::{self, InteractionKind};
+use mem3d::torch;
 use mem3d::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut from = Vec::new();
     for source in &sources {
         let name = source.path.display().to_string();
-        let read = console::busy(format!("reading {name}"), || nn::run(|| checkpoint::read(&source.path)))??;
+        let read = console::busy(format!("reading {name}"), || torch::run(|| checkpoint::read(&source.path)))??;
         if !read.place.is_empty() {
             log::info!("{name}: its state dict is the entry {}", read.place);
         }
@@ -137,7 +138,7 @@ pub fn run(args: &Args) -> Result<()> {
         let file_name = source.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         from.push(format!("{file_name} (SHA-256 {})", checksum(&source.path)?));
     }
-    let imported = console::busy("building the networks", || nn::run(|| importer.finish(args.fill)))??;
+    let imported = console::busy("building the networks", || torch::run(|| importer.finish(args.fill)))??;
     let stem = args.out.file_stem().unwrap_or_default().to_string_lossy();
     let name = args.name.clone().unwrap_or_else(|| stem.into_owned());
     let mut provenance = args.provenance.clone().unwrap_or_else(|| format!("imported from {}", from.join(", ")));
@@ -186,7 +187,7 @@ fn checksum(path: &Path) -> Result<String> {
 }
 
 fn report(args: &Args, sha256: String, report: ConvertReport) -> Report {
-    let entry = |c: mem3d::nn::published::CheckpointReport| CheckpointEntry {
+    let entry = |c: mem3d::nn::import::published::CheckpointReport| CheckpointEntry {
         file: c.source,
         network: match c.network {
             Network::Memory => "memory network",

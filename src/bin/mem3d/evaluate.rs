@@ -1,20 +1,21 @@
 //! `mem3d evaluate`: the paper's experiments on a folder of images with labels.
 
 mod plots;
+mod settings;
 mod work;
 
-use crate::{console, model, output};
+use crate::common::{console, model, output};
 use mem3d::engine::SessionOptions;
 use mem3d::eval::cases::{self, Case, Wanted};
-use mem3d::eval::metrics;
 use mem3d::eval::protocol::{self, Protocol};
-use mem3d::eval::record;
 use mem3d::eval::report::{Report, write_csv};
 use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
+use mem3d::eval::{metrics, record};
 use mem3d::volume::SliceAxis;
 use mem3d::{Error, Result, with_voxels};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use settings::Settings;
 use std::path::{Path, PathBuf};
 
 /// Measures a model: a simulated user draws, corrects and is measured against the labels.
@@ -141,23 +142,6 @@ struct EngineArgs {
     /// Side of the region of interest over that of the target [default: 1.6].
     #[arg(long, value_name = "SCALE")]
     roi_scale: Option<f64>,
-}
-
-/// What an evaluation is made with; a run can only be resumed with the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Settings {
-    version: String,
-    model: String,
-    model_checksum: String,
-    device: String,
-    threads: i32,
-    folder: String,
-    protocol: Protocol,
-    options: SessionOptions,
-    cases: Vec<String>,
-    labels: Vec<u32>,
-    min_voxels: usize,
-    min_slices: usize,
 }
 
 impl Rules {

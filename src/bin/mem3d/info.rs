@@ -1,10 +1,11 @@
 //! `mem3d info`: what this machine and build have, and what a model says of itself.
 
-use super::model::{Choice, device_name};
-use super::output;
+use crate::common::model::{Choice, device_name};
+use crate::common::output;
 use mem3d::Result;
+use mem3d::nn::ModelInfo;
 use mem3d::nn::model::{Model, Precision};
-use mem3d::nn::{ModelInfo, device, torch_ext};
+use mem3d::torch::{device, torch_ext};
 use serde::Serialize;
 use std::path::PathBuf;
 

@@ -4,23 +4,20 @@
 
 mod batch;
 mod bench;
-mod case;
-mod chart;
-mod console;
+mod common;
 mod convert;
 mod evaluate;
 mod info;
-mod model;
-mod output;
 mod overview;
 mod segment;
 mod train;
 mod volume;
 
 use clap::{Parser, Subcommand};
+use common::console;
 use std::process::ExitCode;
 
-/// Interactive 3D segmentation of medical volumes, from recorded prompts.
+/// Interactive 3D segmentation of medical volumes, from recorded interactions.
 ///
 /// Research software, not a medical device.
 #[derive(Debug, Parser)]

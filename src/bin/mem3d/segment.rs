@@ -1,20 +1,20 @@
 //! `mem3d segment`: one volume and what was drawn on it, to its segmentation.
 
-use super::case::{self, Case, Summary};
-use super::{console, model, output};
+use crate::common::case::{self, Case, Summary};
+use crate::common::{console, model, output};
 use mem3d::{Error, Result, io};
 use std::path::{Path, PathBuf};
 
-/// Segments a volume from recorded prompts, over one round or several.
+/// Segments a volume from recorded interactions, over one round or several.
 ///
 /// Prints, per segment, its slices, volume and mean quality, and which slice to correct next.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Volume: NIfTI, NRRD, or the folder of a DICOM series.
     volume: PathBuf,
-    /// What was drawn: prompts files (.json, see docs/prompts.md) and markups of 3D Slicer (.mrk.json).
+    /// What was drawn: interactions files (.json, see docs/interactions.md) and markups of 3D Slicer (.mrk.json).
     #[arg(required_unless_present = "resume")]
-    prompts: Vec<PathBuf>,
+    interactions: Vec<PathBuf>,
     /// Segmentation to write: .seg.nrrd (with names and colours), .nii.gz, .nii or .nrrd. May be given several times.
     #[arg(long, short, value_name = "FILE", required = true)]
     out: Vec<PathBuf>,
@@ -24,7 +24,7 @@ pub struct Args {
     /// File to save the session to, for --resume.
     #[arg(long, value_name = "FILE")]
     save_session: Option<PathBuf>,
-    /// Go on from a session that was saved with this volume and model; the prompts are further rounds.
+    /// Go on from a session that was saved with this volume and model; the interactions are further rounds.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "whole_slice"])]
     resume: Option<PathBuf>,
     /// Replace files that exist. Inputs are never replaced.
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
     console::stop_cleanly();
     let model = args.model.load()?;
     console::check_interrupt()?;
-    let (mut case, rounds) = Case::open(&args.volume, &args.prompts, args.resume.as_deref(), &model, &args.case)?;
+    let (mut case, rounds) = Case::open(&args.volume, &args.interactions, args.resume.as_deref(), &model, &args.case)?;
     case.play("segmenting", &rounds)?;
     log::info!("{} rounds in {:.1} s", case.rounds, case.seconds);
     let summaries = case.summaries()?;
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Checks every file to be written before the long work.
 fn check_files(args: &Args) -> Result<()> {
     let inputs: Vec<&Path> =
-        std::iter::once(&args.volume).chain(&args.prompts).chain(&args.resume).map(PathBuf::as_path).collect();
+        std::iter::once(&args.volume).chain(&args.interactions).chain(&args.resume).map(PathBuf::as_path).collect();
     if let Some(missing) = inputs.iter().find(|p| !p.exists()) {
         return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
     }

@@ -3,11 +3,12 @@
 mod plot;
 mod sheet;
 
-use super::console;
+use crate::common::console;
 use clap::ValueEnum;
 use indicatif::ProgressStyle;
 use mem3d::nn::params::TensorMap;
-use mem3d::nn::{Preset, device, weights};
+use mem3d::nn::{Preset, weights};
+use mem3d::torch::device;
 use mem3d::train::networks::Design;
 use mem3d::train::run::{CHECKPOINT, export};
 use mem3d::train::{Ended, Length, Recipe, RunOptions, Stage, Status, TrainOptions, Training};

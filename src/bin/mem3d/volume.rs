@@ -1,8 +1,7 @@
 //! `mem3d volume`: a volume or segmentation in another file format.
 
-use super::{console, output};
-use mem3d::Result;
-use mem3d::io;
+use crate::common::{console, output};
+use mem3d::{Result, io};
 use std::path::PathBuf;
 
 /// Converts a volume or label volume between NIfTI, NRRD and Slicer's segmentation, by the names of the files.

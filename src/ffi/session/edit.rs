@@ -1,14 +1,11 @@
 //! Calls that change a session: drawing, correcting, propagating, undoing.
 
-use super::super::guard::guard;
-use super::super::handle;
-use super::super::interaction::mem3d_interaction;
-use super::super::mem3d_status;
-use super::super::progress::mem3d_propagate_options;
-use super::super::slices;
-use super::super::versioned;
 use super::mem3d_session;
 use crate::error::Result;
+use crate::ffi::guard::guard;
+use crate::ffi::interaction::mem3d_interaction;
+use crate::ffi::progress::mem3d_propagate_options;
+use crate::ffi::{handle, mem3d_status, slices, versioned};
 use crate::volume::{SliceAxis, SliceMask};
 
 /// Draws on a slice and gives that slice's new mask at once. Interactions on one slice add up until it is accepted.

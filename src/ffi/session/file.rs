@@ -1,10 +1,8 @@
 //! Saved sessions.
 
-use super::super::guard::guard;
-use super::super::handle;
-use super::super::mem3d_status;
-use super::super::slices;
 use super::mem3d_session;
+use crate::ffi::guard::guard;
+use crate::ffi::{handle, mem3d_status, slices};
 use crate::io::session_file;
 use std::ffi::c_char;
 use std::path::Path;
@@ -22,7 +20,7 @@ pub unsafe extern "C" fn mem3d_session_save(session: *const mem3d_session, path:
     guard(|| {
         // SAFETY: by this function's contract.
         let (session, path) = unsafe { (handle::borrow(session, "session")?, slices::text(path, "path")?) };
-        let session = session.look()?;
+        let session = session.read()?;
         session_file::write(Path::new(path), &session.save())
     })
 }

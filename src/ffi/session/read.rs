@@ -1,11 +1,9 @@
 //! Calls that read a session: masks, probabilities, quality, the next slice to correct.
 
-use super::super::guard::guard;
-use super::super::handle;
-use super::super::mem3d_status;
-use super::super::slices;
-use super::super::versioned::{self, Versioned};
 use super::mem3d_session;
+use crate::ffi::guard::guard;
+use crate::ffi::versioned::{self, Versioned};
+use crate::ffi::{handle, mem3d_status, slices};
 use crate::volume::SliceAxis;
 
 /// The slice that most deserves the user's next correction. Grows; set `struct_size` before the call.
@@ -78,7 +76,7 @@ pub unsafe extern "C" fn mem3d_session_segments(
         handle::required(count, "count")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let found = session.look()?.segments();
+        let found = session.read()?.segments();
         // SAFETY: by this function's contract.
         unsafe { slices::put_list(segments, capacity, count, &found) }
     })
@@ -108,7 +106,7 @@ pub unsafe extern "C" fn mem3d_session_annotated(
         handle::required(count, "count")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let found = session.look()?.annotated(segment, SliceAxis::from_index(axis.into())?);
+        let found = session.read()?.annotated(segment, SliceAxis::from_index(axis.into())?);
         let found: Vec<u32> = found.into_iter().map(|slice| slice as u32).collect();
         // SAFETY: by this function's contract.
         unsafe { slices::put_list(slices, capacity, count, &found) }
@@ -136,7 +134,7 @@ pub unsafe extern "C" fn mem3d_session_quality(
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
         let axis = SliceAxis::from_index(axis.into())?;
-        let session = session.look()?;
+        let session = session.read()?;
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(quality, n_slices, session.volume().slice_count(axis), "quality") }?;
         out.copy_from_slice(&session.quality(segment, axis)?);
@@ -162,7 +160,7 @@ pub unsafe extern "C" fn mem3d_session_suggest_slice(
         // SAFETY: by this function's contract.
         let (session, out) =
             unsafe { (handle::borrow(session, "session")?, versioned::out(suggestion, "suggestion")?) };
-        let best = session.look()?.suggest_slice((segment != 0).then_some(segment))?;
+        let best = session.read()?.suggest_slice((segment != 0).then_some(segment))?;
         out.put(mem3d_suggestion {
             struct_size: 0,
             found: u32::from(best.is_some()),
@@ -195,7 +193,7 @@ pub unsafe extern "C" fn mem3d_session_read_mask(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.look()?;
+        let session = session.read()?;
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(mask, mask_size, session.volume().data().len(), "mask") }?;
         session.read_mask(segment, out)
@@ -225,7 +223,7 @@ pub unsafe extern "C" fn mem3d_session_read_slice_mask(
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
         let axis = SliceAxis::from_index(axis.into())?;
-        let session = session.look()?;
+        let session = session.read()?;
         let (rows, cols) = axis.slice_shape(session.volume().shape());
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(mask, mask_size, rows * cols, "mask") }?;
@@ -252,7 +250,7 @@ pub unsafe extern "C" fn mem3d_session_read_probability(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.look()?;
+        let session = session.read()?;
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(probability, n_voxels, session.volume().data().len(), "probability") }?;
         session.read_probability(segment, out)
@@ -275,7 +273,7 @@ pub unsafe extern "C" fn mem3d_session_read_labels(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.look()?;
+        let session = session.read()?;
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(labels, n_voxels, session.volume().data().len(), "labels") }?;
         session.read_labels(out)
@@ -300,7 +298,7 @@ pub unsafe extern "C" fn mem3d_session_window(
         handle::required(high, "high")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let window = session.look()?.window();
+        let window = session.read()?.window();
         // SAFETY: writable by this function's contract.
         unsafe {
             handle::put(low, window.0);
@@ -324,7 +322,7 @@ pub unsafe extern "C" fn mem3d_session_memory_usage(
     guard(|| {
         // SAFETY: by this function's contract.
         let (session, out) = unsafe { (handle::borrow(session, "session")?, versioned::out(usage, "usage")?) };
-        let held = session.look()?.memory_usage();
+        let held = session.read()?.memory_usage();
         out.put(mem3d_memory_usage {
             struct_size: 0,
             reserved: 0,

@@ -8,8 +8,8 @@
 //! | `e8` | 3-4 | `[N, 40, H/8, W/8]` |
 //! | `e16` | 5-10 | `[N, 112, H/16, W/16]` |
 
-use super::super::layers::{ConvBn, ConvOptions};
-use super::super::params::Params;
+use crate::nn::layers::{ConvBn, ConvOptions};
+use crate::nn::params::Params;
 use tch::Tensor;
 
 /// Channels at stride 2, 4, 8 and 16.
@@ -107,8 +107,8 @@ impl Backbone {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::params::{Target, TensorMap};
     use super::*;
+    use crate::nn::params::{Target, TensorMap};
     use tch::{Device, Kind};
 
     #[test]

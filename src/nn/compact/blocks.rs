@@ -1,7 +1,7 @@
 //! Building blocks: convolution with group normalisation, and the residual block made of two.
 
-use super::super::layers::{Conv, ConvOptions, GroupNorm};
-use super::super::params::{Init, Params};
+use crate::nn::layers::{Conv, ConvOptions, GroupNorm};
+use crate::nn::params::{Init, Params};
 use tch::Tensor;
 
 /// 3x3 convolution, group normalisation, ReLU.
@@ -79,8 +79,8 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::params::Target;
     use super::*;
+    use crate::nn::params::Target;
 
     #[test]
     fn a_silent_block_changes_nothing() {

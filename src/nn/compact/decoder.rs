@@ -5,16 +5,16 @@
 //! slice, what label matching patches had on the slice before, and what label the memory gives: all of it, and the annotated slices
 //! alone. Its answer is a change of these, so that a network that has learnt nothing yet carries the mask on.
 
-use super::super::layers::{Conv, ConvOptions, f32, resize, size2};
-use super::super::params::{Init, Params, channels_last};
-use super::super::{Expected, ImageFeatures};
-use super::CompactConfig;
-use super::appearance::appearance_and_likeness;
 use super::blocks::{Block, ConvNorm};
+use super::config::CompactConfig;
+use super::cues::appearance::appearance_and_likeness;
+use super::cues::matched::{Displacements, Matches};
+use super::cues::pooling::on_cpu;
 use super::image_encoder::{MEAN, SPREAD};
-use super::matched::{Displacements, Matches};
-use super::same::Same;
-use super::windows::on_cpu;
+use super::image_groups::ImageGroups;
+use crate::nn::layers::{Conv, ConvOptions, f32, resize, size2};
+use crate::nn::networks::{ImageFeatures, SliceContext};
+use crate::nn::params::{Init, Params, channels_last};
 use tch::{Kind, Tensor};
 
 /// Channels at full resolution.
@@ -26,7 +26,7 @@ pub(super) const LABELS: i64 = 2;
 /// Channels of the guide: the labels from memory, expected shape, appearance, likeness to the annotated slice, matched label.
 const GUIDE: i64 = LABELS + 4;
 /// Channels that the quality head is told: the guide, labels first, and newness.
-pub(super) const TOLD: i64 = GUIDE + 1;
+pub(super) const GUIDE_AND_NOVELTY: i64 = GUIDE + 1;
 /// Logit of the expected shape at the reach of its signed distance, and of matched labels, before training: sure enough to be
 /// kept, not so sure that the decoder cannot say no.
 const EXPECTED_LOGIT: f64 = 1.5;
@@ -81,7 +81,7 @@ pub struct Decoder {
     logits: Conv,
     displacements: Displacements,
     /// Weights of expected shape and matched label in the logits, and those of the labels from memory; none without these.
-    expected: Option<[Tensor; 2]>,
+    gains: Option<[Tensor; 2]>,
 }
 
 impl Decoder {
@@ -91,7 +91,7 @@ impl Decoder {
         let labels = params.get_f32("labels", &[LABELS], Init::Constant(LABEL_LOGIT));
         let coarse = config.value_channels + GUIDE;
         let decoder = Decoder::with(params, config, coarse, GUIDE, config.context_slices + GUIDE, true);
-        Decoder { expected: Some([expected, labels]), ..decoder }
+        Decoder { gains: Some([expected, labels]), ..decoder }
     }
 
     /// A decoder of `coarse` further channels at stride 8, `guide` further ones at strides 4 and 2, and a full-resolution
@@ -115,7 +115,7 @@ impl Decoder {
             f1: Up::new(&params.sub("f1"), c2, fine, FINE, g, false),
             logits: Conv::new(&params.sub("logits"), ConvOptions::new(FINE, 1, 3).init(Init::Normal(LAST))),
             displacements: Displacements::on(params.target().device),
-            expected: None,
+            gains: None,
         }
     }
 
@@ -128,18 +128,18 @@ impl Decoder {
         readout: &Tensor,
         labels: &Tensor,
         features: &ImageFeatures,
-        expected: &Expected,
+        context: &SliceContext,
     ) -> (Tensor, Tensor) {
         let slice = features.slices.narrow(1, features.slices.size()[1] / 2, 1);
-        let same = Same::new(&expected.same);
-        let matches = Matches::new(&self.displacements, &same.once(&slice), &same.once(&expected.before_slice));
-        let matched = matches.label(&expected.before_mask, &same);
-        let new = same.spread(&matches.new);
-        let annotated = [&expected.annotated_slice, &expected.annotated_mask];
-        let expected = &expected.shape;
-        let inside = (expected * WEIGHT).clamp(0.0, 1.0);
+        let groups = ImageGroups::new(&context.same_image);
+        let matches = Matches::new(&self.displacements, &groups.once(&slice), &groups.once(&context.before_slice));
+        let matched = matches.label(&context.before_mask, &groups);
+        let new = groups.spread(&matches.new);
+        let annotated = [&context.annotated_slice, &context.annotated_mask];
+        let shape = &context.shape;
+        let inside = (shape * WEIGHT).clamp(0.0, 1.0);
         // A ring about the target: what lies beyond the distance's reach is not its surroundings.
-        let outside = (expected * -WEIGHT).clamp(0.0, 1.0) * expected.gt(-0.999).to_kind(expected.kind());
+        let outside = (shape * -WEIGHT).clamp(0.0, 1.0) * shape.gt(-0.999).to_kind(shape.kind());
         let [appearance, like] = appearance_and_likeness(&slice, [&inside, &outside], annotated);
         let kind = features.slices.kind();
         let pooled = |t: &Tensor, n: i64| t.avg_pool2d([n, n], [n, n], [0, 0], false, true, None::<i64>);
@@ -148,22 +148,22 @@ impl Decoder {
             let half = |t: &Tensor| if stride == 2 { t.shallow_clone() } else { pooled(t, stride / 2) };
             let [appearance, like, matched] = [&appearance, &like, &matched].map(half);
             let labels = resize(labels, size2(&matched));
-            Tensor::cat(&[labels, pooled(expected, stride), appearance, like, matched], 1).to_kind(kind)
+            Tensor::cat(&[labels, pooled(shape, stride), appearance, like, matched], 1).to_kind(kind)
         };
         let guides = [2, 4, 8].map(guide);
         // As the features are laid out: what is joined of both kinds has to be laid out anew later.
         let [f2, f4, f8] = [0, 1, 2].map(|i| Tensor::cat(&[&features.skips[i], &channels_last(&guides[i])], 1));
         let slices = (&features.slices - MEAN) / SPREAD;
-        let full = |t: &Tensor| resize(t, size2(expected));
+        let full = |t: &Tensor| resize(t, size2(shape));
         let coarse = full(&Tensor::cat(&[&appearance, &like, &matched], 1));
         let labels = full(labels);
-        let guide = [&labels, expected, &coarse].map(|t| t.to_kind(kind));
+        let guide = [&labels, shape, &coarse].map(|t| t.to_kind(kind));
         let fine = channels_last(&Tensor::cat(&[&slices, &guide[0], &guide[1], &guide[2]], 1));
         let change = self.decode(Some(readout), [&f2, &f4, &f8], &fine);
-        let [gain, label_gain] = self.expected.as_ref().expect("a memory network's decoder");
+        let [gain, label_gain] = self.gains.as_ref().expect("a memory network's decoder");
         let [_, _, guide] = guides;
         let guide = Tensor::cat(&[guide, pooled(&new, 4).to_kind(kind)], 1);
-        let kept = f32(expected) * gain.narrow(0, 0, 1) + coarse.narrow(1, 2, 1) * gain.narrow(0, 1, 1);
+        let kept = f32(shape) * gain.narrow(0, 0, 1) + coarse.narrow(1, 2, 1) * gain.narrow(0, 1, 1);
         let remembered = (labels * label_gain.view([1, LABELS, 1, 1])).sum_dim_intlist(1, true, Kind::Float);
         (change + kept + remembered, guide)
     }

@@ -1,12 +1,12 @@
 //! Image encoder: features at strides 2, 4 and 8, and the key, from the image alone. The last two channels of a key say where in
 //! the region it lies, so that the memory is read where the target was rather than at whatever looks like it.
 
-use super::super::ImageFeatures;
-use super::super::layers::{Conv, ConvOptions, resize, size2};
-use super::super::params::{Init, Params};
 use super::backbone;
 use super::blocks::{Block, ConvNorm};
-use super::{BackboneKind, CompactConfig};
+use super::config::{BackboneKind, CompactConfig};
+use crate::nn::layers::{Conv, ConvOptions, resize, size2};
+use crate::nn::networks::ImageFeatures;
+use crate::nn::params::{Init, Params};
 use tch::{Kind, Tensor};
 
 /// Mean of windowed intensities that the first layer is centred on.
@@ -94,8 +94,8 @@ impl ImageEncoder {
     /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
     pub fn forward(&self, slices: &Tensor, learnt: Option<&[Tensor; 4]>) -> ImageFeatures {
         let skips = self.trunk.forward(&((slices - MEAN) / SPREAD), learnt);
-        let look = self.key.forward(&skips[2]);
-        let key = Tensor::cat(&[&look, &self.places(&look)], 1);
+        let features = self.key.forward(&skips[2]);
+        let key = Tensor::cat(&[&features, &self.places(&features)], 1);
         ImageFeatures { slices: slices.shallow_clone(), key, value: None, skips: skips.into() }
     }
 

@@ -2,12 +2,13 @@
 //! in the guidance: strokes and points in the positive and negative map, boxes as filled regions. It is also given what grows out
 //! of the drawing and how each intensity compares with what was marked; its answer is a change of these.
 
-use super::super::layers::{f32, resize, size2};
-use super::super::params::{Init, Params, channels_last};
-use super::appearance::appearance;
-use super::geodesic::{Drawing, grown};
-use super::image_encoder::{MEAN, SPREAD};
-use super::{CompactConfig, Decoder, Trunk};
+use super::config::CompactConfig;
+use super::cues::appearance::appearance;
+use super::cues::geodesic::{Drawing, grown};
+use super::decoder::Decoder;
+use super::image_encoder::{MEAN, SPREAD, Trunk};
+use crate::nn::layers::{f32, resize, size2};
+use crate::nn::params::{Init, Params, channels_last};
 use tch::Tensor;
 
 /// Previous mask, positive, negative and box map.

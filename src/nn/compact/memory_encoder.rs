@@ -1,12 +1,11 @@
 //! Memory encoder: the value of a slice with its mask. The image comes in through the features already there. The first channel of
 //! a value is the mask itself: what is read of it is the label that the memory gives.
 
-use super::super::layers::{Conv, ConvOptions};
-use super::super::params::{Init, Params};
-use super::CompactConfig;
-use super::KEY_STRIDE;
 use super::blocks::{Block, ConvNorm};
+use super::config::{CompactConfig, KEY_STRIDE};
 use super::image_encoder::{MEAN, SPREAD};
+use crate::nn::layers::{Conv, ConvOptions};
+use crate::nn::params::{Init, Params};
 use tch::Tensor;
 
 /// Slices, masks and `f8` to values.

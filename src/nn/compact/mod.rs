@@ -12,22 +12,20 @@
 //! | [`QualityHead`] | `f8`, readout, guide, probability, slice before | quality `[N]` |
 //! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
 
-mod appearance;
 mod backbone;
 mod blocks;
+mod config;
+mod cues;
 mod decoder;
-mod evidence;
-mod geodesic;
-mod histogram;
 mod image_encoder;
+mod image_groups;
 mod interaction_net;
-mod matched;
 mod memory_encoder;
+mod memory_read;
 mod quality_head;
-mod same;
-mod windows;
 
 pub use backbone::Backbone;
+pub use config::{BackboneKind, CompactConfig, KEY_STRIDE};
 pub use decoder::Decoder;
 pub use image_encoder::{ImageEncoder, Trunk};
 pub use interaction_net::InteractionNet;
@@ -35,124 +33,15 @@ pub use memory_encoder::MemoryEncoder;
 pub use quality_head::QualityHead;
 
 use super::layers::f32;
-use super::macs;
-use super::params::{Params, Weights};
-use super::{
-    Expected, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
-    Segmented,
+use super::networks::{
+    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Segmented, SliceContext,
 };
-use crate::error::{Error, Result};
-use decoder::{LABELS, TOLD};
-use same::Same;
-use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
-
-/// Stride of keys, values and of the coarsest feature kept.
-pub const KEY_STRIDE: i64 = 8;
-
-/// Hyper-parameters of the networks; part of the model file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CompactConfig {
-    /// CI: slices given with each slice, 1 or 3. Default 3.
-    pub context_slices: i64,
-    /// Channels at stride 2, 4, 8 and 16, multiples of [`CompactConfig::groups`]. Default 24, 48, 96, 96.
-    pub channels: [i64; 4],
-    /// CK. Default 48.
-    pub key_channels: i64,
-    /// CV. Default 96.
-    pub value_channels: i64,
-    /// Groups of the normalisation. Default 8.
-    pub groups: i64,
-    /// Side of the input in a region of interest, pixels; a multiple of 16. Default 128.
-    pub network_size: i64,
-    /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 256.
-    pub slice_size: i64,
-    /// Network whose features, learnt on photographs, the trunks add to theirs. Default none.
-    pub backbone: BackboneKind,
-}
-
-/// Networks whose image features a compact model may be built on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BackboneKind {
-    /// The trunks alone.
-    #[default]
-    None,
-    /// EfficientNet-Lite0 to stride 16, see [`Backbone`].
-    EfficientnetLite0,
-}
-
-impl Default for CompactConfig {
-    fn default() -> Self {
-        CompactConfig {
-            context_slices: 3,
-            channels: [24, 48, 96, 96],
-            key_channels: 48,
-            value_channels: 96,
-            groups: 8,
-            network_size: 128,
-            slice_size: 256,
-            backbone: BackboneKind::None,
-        }
-    }
-}
-
-impl CompactConfig {
-    /// Checks the hyper-parameters of a model file.
-    ///
-    /// # Errors
-    /// [`Error::BadModel`], naming the one that cannot be.
-    pub fn check(&self) -> Result<()> {
-        let bad = |text: String| Err(Error::BadModel(format!("the model's configuration cannot be used: {text}")));
-        if ![1, 3].contains(&self.context_slices) {
-            return bad(format!("context_slices is {}, must be 1 or 3", self.context_slices));
-        }
-        if !(1..=64).contains(&self.groups) {
-            return bad(format!("groups is {}, must be 1 to 64", self.groups));
-        }
-        for c in self.channels.iter().chain([&self.value_channels]) {
-            if !(1..=4096).contains(c) || c % self.groups != 0 {
-                return bad(format!("{c} channels cannot be normalised in {} groups", self.groups));
-            }
-        }
-        if !(3..=4096).contains(&self.key_channels) {
-            return bad(format!("key_channels is {}, must be 3 to 4096", self.key_channels));
-        }
-        if self.value_channels < 2 {
-            return bad(format!("value_channels is {}, must be at least 2", self.value_channels));
-        }
-        for size in [self.network_size, self.slice_size] {
-            if !(32..=2048).contains(&size) || size % 16 != 0 {
-                return bad(format!("an input size is {size}, must be a multiple of 16 from 32 to 2048"));
-            }
-        }
-        Ok(())
-    }
-
-    /// What a model of this configuration says of itself.
-    pub fn info(&self, name: &str, provenance: &str, licence: &str) -> ModelInfo {
-        ModelInfo {
-            preset: Preset::Compact,
-            name: name.into(),
-            network_size: self.network_size,
-            slice_size: self.slice_size,
-            context_slices: self.context_slices,
-            key_channels: self.key_channels,
-            value_channels: self.value_channels,
-            key_stride: KEY_STRIDE,
-            interactions: vec![
-                InteractionKind::Scribble,
-                InteractionKind::Box,
-                InteractionKind::ExtremePoints,
-                InteractionKind::Click,
-            ],
-            provenance: provenance.into(),
-            licence: licence.into(),
-            checksum: String::new(),
-        }
-    }
-}
+use super::params::{Params, Weights};
+use crate::error::Result;
+use decoder::{GUIDE_AND_NOVELTY, LABELS};
+use image_groups::ImageGroups;
+use memory_read::read;
+use tch::{Device, Tensor};
 
 /// The networks themselves, also for training.
 #[derive(Debug)]
@@ -218,16 +107,16 @@ impl CompactNets {
     /// # Shapes
     /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
     /// `[N, CV + 7, H/8, W/8]`; the guide's first two channels are the labels from memory.
-    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> (Tensor, Tensor) {
-        let same = Same::new(&expected.same);
+    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor) {
+        let groups = ImageGroups::new(&context.same_image);
         let group = |queries: &Vec<i64>| {
             let values: Vec<&Tensor> = queries.iter().map(|&n| &memory[n as usize].values).collect();
             let first = &memory[queries[0] as usize];
             read(&features.key.narrow(0, queries[0], 1), &first.keys, first.annotated, &values)
         };
-        let (readouts, labels): (Vec<_>, Vec<_>) = same.groups().iter().map(group).unzip();
-        let [readout, labels] = [readouts, labels].map(|parts| same.in_order(&parts));
-        let (logits, guide) = self.decoder.forward(&readout, &labels, features, expected);
+        let (readouts, labels): (Vec<_>, Vec<_>) = groups.groups().iter().map(group).unzip();
+        let [readout, labels] = [readouts, labels].map(|parts| groups.in_order(&parts));
+        let (logits, guide) = self.decoder.forward(&readout, &labels, features, context);
         (logits, Tensor::cat(&[&readout, &guide], 1))
     }
 
@@ -236,45 +125,8 @@ impl CompactNets {
     /// # Shapes
     /// `readout`: `[N, CV + 7, h, w]` / `[N, 2, h, w]`.
     pub fn labels(&self, readout: &Tensor) -> Tensor {
-        readout.narrow(1, readout.size()[1] - TOLD, LABELS)
+        readout.narrow(1, readout.size()[1] - GUIDE_AND_NOVELTY, LABELS)
     }
-}
-
-/// Least logarithm of a weight over the largest: nothing beside it in f32, and well above the numbers near 0 that processors
-/// are slow with.
-const LEAST_LOG_WEIGHT: f64 = -60.0;
-
-/// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax. Memories of one
-/// image with several masks have their keys, and so the affinity, in common.
-///
-/// # Shapes
-/// `key`: `[1, CK, h, w]`; `keys`: `[T*P, CK]`, the first `annotated` of annotated slices; `values`: one `[T*P, CV]` a mask /
-/// readout `[masks, CV, h, w]`, labels from all and from the annotated `[masks, 2, h, w]`, f32.
-fn read(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tensor]) -> (Tensor, Tensor) {
-    let size = key.size();
-    let scale = 1.0 / (size[1] as f64).sqrt();
-    let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1) * (2.0 * scale);
-    let squared = (keys * keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float) * scale;
-    let dots = query.matmul(&keys.transpose(0, 1));
-    macs::add(&dots, size[1]);
-    let mut weights: Tensor = f32(&dots) - squared.unsqueeze(0);
-    // A softmax whose sum is divided by at the end, where there is less to divide.
-    weights -= weights.detach().amax([1i64].as_slice(), true);
-    let weights = weights.clamp_min_(LEAST_LOG_WEIGHT).exp_();
-    let total = |t: &Tensor| t.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-    let sum = total(&weights);
-    let certain = weights.narrow(1, 0, annotated);
-    let marked: Vec<Tensor> = values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
-    let marked = certain.matmul(&Tensor::cat(&marked, 1)) / total(&certain);
-    let masks = values.len() as i64;
-    let values = if masks == 1 { values[0].shallow_clone() } else { Tensor::cat(values, 1) };
-    let weights = weights.to_kind(values.kind());
-    let readout = weights.matmul(&values);
-    macs::add(&readout, weights.size()[1]);
-    let maps = |t: &Tensor| t.transpose(0, 1).reshape([masks, -1, size[2], size[3]]);
-    let readout = maps(&(f32(&readout) / sum));
-    let labels = Tensor::cat(&[readout.narrow(1, 0, 1), maps(&marked)], 1);
-    (readout.to_kind(key.kind()), labels)
 }
 
 /// The preset as the engine sees it.
@@ -328,14 +180,14 @@ impl Networks for Compact {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], expected: &Expected) -> Segmented {
-        let (logits, readout) = self.nets.segment(features, memory, expected);
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented {
+        let (logits, readout) = self.nets.segment(features, memory, context);
         Segmented { probability: logits.sigmoid(), readout }
     }
 
-    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, expected: &Expected) -> Judgement {
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Judgement {
         let head = &self.nets.quality_head;
-        let logits = head.forward(features, &segmented.readout, &segmented.probability, expected);
+        let logits = head.forward(features, &segmented.readout, &segmented.probability, context);
         let probabilities = f32(&logits).sigmoid();
         let [presence, overlap] = [0, 1].map(|i| probabilities.select(1, i));
         Judgement { quality: &presence * overlap, presence }
@@ -344,8 +196,9 @@ impl Networks for Compact {
 
 #[cfg(test)]
 mod tests {
-    use super::super::params::Target;
     use super::*;
+    use crate::nn::params::Target;
+    use tch::Kind;
 
     fn small() -> CompactConfig {
         CompactConfig {
@@ -371,8 +224,8 @@ mod tests {
         Tensor::from_slice(&values).reshape(shape)
     }
 
-    fn expected(shape: &[i64]) -> Expected {
-        Expected {
+    fn context(shape: &[i64]) -> SliceContext {
+        SliceContext {
             shape: noise(shape, 9) * 2.0 - 1.0,
             before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
             before_slice: noise(shape, 11),
@@ -383,13 +236,13 @@ mod tests {
             steps: noise(&[shape[0], 1], 15) * 9.0 + 1.0,
             distance: noise(&[shape[0], 1], 16) + 0.1,
             distance_from_largest: noise(&[shape[0], 1], 16) + 0.1,
-            same: (0..shape[0] as usize).collect(),
+            same_image: (0..shape[0] as usize).collect(),
         }
     }
 
-    fn one_of(all: &Expected, n: i64) -> Expected {
+    fn one_of(all: &SliceContext, n: i64) -> SliceContext {
         let one = |t: &Tensor| t.narrow(0, n, 1);
-        Expected {
+        SliceContext {
             shape: one(&all.shape),
             before_mask: one(&all.before_mask),
             before_slice: one(&all.before_slice),
@@ -400,7 +253,7 @@ mod tests {
             steps: one(&all.steps),
             distance: one(&all.distance),
             distance_from_largest: one(&all.distance_from_largest),
-            same: vec![0],
+            same_image: vec![0],
         }
     }
 
@@ -412,7 +265,7 @@ mod tests {
     fn an_untrained_join_leaves_masks_as_they_are() {
         let plain = compact(small());
         let joined = compact(CompactConfig { backbone: BackboneKind::EfficientnetLite0, ..small() });
-        crate::nn::run(|| {
+        crate::torch::run(|| {
             let slices = noise(&[2, 1, 32, 32], 1);
             let [a, b] = [&plain, &joined].map(|c| c.encode_image(&slices));
             assert!(close(&a.key, &b.key) && a.skips.iter().zip(&b.skips).all(|(a, b)| close(a, b)));
@@ -435,7 +288,7 @@ mod tests {
     #[test]
     fn shapes_are_as_documented() {
         let c = compact(CompactConfig::default());
-        crate::nn::run(|| {
+        crate::torch::run(|| {
             let f = c.encode_image(&noise(&[2, 3, 64, 48], 1));
             assert_eq!(f.key.size(), [2, 48, 8, 6]);
             assert_eq!(
@@ -444,9 +297,9 @@ mod tests {
             );
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
-            let s = c.segment(&f, &m, &expected(&[2, 1, 64, 48]));
+            let s = c.segment(&f, &m, &context(&[2, 1, 64, 48]));
             assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 103, 8, 6]));
-            let q = c.quality(&f, &s, &expected(&[2, 1, 64, 48]));
+            let q = c.quality(&f, &s, &context(&[2, 1, 64, 48]));
             assert_eq!((q.quality.size(), q.presence.size()), (vec![2], vec![2]));
             assert!(q.quality.min().double_value(&[]) >= 0.0 && q.presence.max().double_value(&[]) <= 1.0);
             assert!((q.presence - q.quality).min().double_value(&[]) >= 0.0);
@@ -477,13 +330,13 @@ mod tests {
     #[test]
     fn keys_do_not_depend_on_masks_and_a_batch_equals_its_parts() {
         let c = compact(small());
-        crate::nn::run(|| {
+        crate::torch::run(|| {
             let x = noise(&[2, 1, 32, 32], 3);
             let masks = noise(&[2, 1, 32, 32], 4);
             let f = c.encode_image(&x);
             let together = c.memorize(&f, &masks);
             assert!(close(&together[0].keys, &c.memorize(&f, &masks.flip([0]))[0].keys));
-            let all = expected(&[2, 1, 32, 32]);
+            let all = context(&[2, 1, 32, 32]);
             let s = c.segment(&f, &together, &all);
             let q = c.quality(&f, &s, &all).quality;
             for n in 0..2 {
@@ -504,17 +357,17 @@ mod tests {
     #[test]
     fn masks_on_one_image_share_work_and_nothing_else() {
         let c = compact(small());
-        crate::nn::run(|| {
+        crate::torch::run(|| {
             // The first and the third look at one image, with one slice before it and the same slices in memory.
             let rows = Tensor::from_slice(&[0i64, 1, 0]);
             let image = noise(&[2, 1, 32, 32], 3).index_select(0, &rows);
             let f = c.encode_image(&image);
             let memory = c.memorize(&f, &noise(&[3, 1, 32, 32], 4));
-            let all = expected(&[3, 1, 32, 32]);
+            let all = context(&[3, 1, 32, 32]);
             let before_slice = all.before_slice.index_select(0, &rows);
-            let alone = c.segment(&f, &memory, &Expected { before_slice: before_slice.shallow_clone(), ..all });
-            let all = expected(&[3, 1, 32, 32]);
-            let together = c.segment(&f, &memory, &Expected { before_slice, same: vec![0, 1, 0], ..all });
+            let alone = c.segment(&f, &memory, &SliceContext { before_slice: before_slice.shallow_clone(), ..all });
+            let all = context(&[3, 1, 32, 32]);
+            let together = c.segment(&f, &memory, &SliceContext { before_slice, same_image: vec![0, 1, 0], ..all });
             assert!(close(&alone.probability, &together.probability) && close(&alone.readout, &together.readout));
             assert!(!close(&alone.probability.narrow(0, 0, 1), &alone.probability.narrow(0, 2, 1)));
         })
@@ -526,7 +379,7 @@ mod tests {
         let c = compact(small());
         let other = c.share();
         let x = noise(&[1, 1, 32, 32], 5);
-        let key = |n: &dyn Networks| crate::nn::run(|| n.encode_image(&x).key).unwrap();
+        let key = |n: &dyn Networks| crate::torch::run(|| n.encode_image(&x).key).unwrap();
         assert!(key(&c).equal(&key(&*other)));
     }
 
@@ -545,9 +398,9 @@ mod tests {
         }
         let x = noise(&[1, 1, 32, 32], 6);
         let f = nets.image_encoder.forward(&x);
-        let expected = expected(&[1, 1, 32, 32]);
-        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &expected);
-        let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &expected);
+        let context = context(&[1, 1, 32, 32]);
+        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &context);
+        let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &context);
         let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
         (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
         for (name, t) in weights.trainable() {

@@ -10,7 +10,7 @@ pub struct Entry {
     /// Volume to segment.
     pub volume: PathBuf,
     /// What was drawn on it.
-    pub prompts: Vec<PathBuf>,
+    pub interactions: Vec<PathBuf>,
     /// Segmentation to write.
     pub output: PathBuf,
 }
@@ -31,7 +31,7 @@ pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
             bad(format!("there is no column \"{name}\"; the first line must name volume, prompts and output"))
         })
     };
-    let (volume, prompts, output) = (column("volume")?, column("prompts")?, column("output")?);
+    let (volume, interactions, output) = (column("volume")?, column("prompts")?, column("output")?);
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut entries = Vec::new();
     for record in reader.records() {
@@ -41,17 +41,17 @@ pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
             Some(text) if !text.is_empty() => Ok(text),
             _ => Err(bad(format!("line {line} has no {name}"))),
         };
-        let several = value(prompts, "prompts")?.split(';').map(str::trim).filter(|p| !p.is_empty());
+        let several = value(interactions, "prompts")?.split(';').map(str::trim).filter(|p| !p.is_empty());
         entries.push(Entry {
             volume: folder.join(value(volume, "volume")?),
-            prompts: several.map(|p| folder.join(p)).collect(),
+            interactions: several.map(|p| folder.join(p)).collect(),
             output: folder.join(value(output, "output")?),
         });
     }
     check(entries, path)
 }
 
-/// The volumes of a folder that have prompts beside them, by name.
+/// The volumes of a folder that have interactions beside them, by name.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when there is none, or two volumes have one name.
@@ -73,20 +73,20 @@ pub fn of_folder(folder: &Path, out: &Path, ending: &str) -> Result<Vec<Entry>> 
     let mut entries = BTreeMap::new();
     for name in &names {
         let Some(case) = stem(name) else { continue };
-        let prompts: Vec<PathBuf> = [".prompts.json", ".mrk.json"]
+        let interactions: Vec<PathBuf> = [".prompts.json", ".mrk.json"]
             .iter()
             .map(|end| format!("{case}{end}"))
             .filter(|name| names.contains(name))
             .map(|name| folder.join(name))
             .collect();
-        if prompts.is_empty() {
+        if interactions.is_empty() {
             log::warn!(
                 "{}: no {case}.prompts.json or {case}.mrk.json beside it; left out",
                 folder.join(name).display()
             );
             continue;
         }
-        let entry = Entry { volume: folder.join(name), prompts, output: out.join(format!("{case}{ending}")) };
+        let entry = Entry { volume: folder.join(name), interactions, output: out.join(format!("{case}{ending}")) };
         if let Some(other) = entries.insert(case.clone(), entry) {
             return Err(Error::bad_file(
                 folder,
@@ -99,7 +99,7 @@ pub fn of_folder(folder: &Path, out: &Path, ending: &str) -> Result<Vec<Entry>> 
 
 fn check(entries: Vec<Entry>, path: &Path) -> Result<Vec<Entry>> {
     if entries.is_empty() {
-        return Err(Error::bad_file(path, "there is no case in it: no volume with prompts"));
+        return Err(Error::bad_file(path, "there is no case in it: no volume with interactions"));
     }
     let mut outputs = BTreeSet::new();
     match entries.iter().find(|e| !outputs.insert(&e.output)) {
@@ -125,7 +125,7 @@ mod tests {
             .iter()
             .map(|e| Entry {
                 volume: inside(&e.volume),
-                prompts: e.prompts.iter().map(inside).collect(),
+                interactions: e.interactions.iter().map(inside).collect(),
                 output: inside(&e.output),
             })
             .collect())
@@ -135,9 +135,9 @@ mod tests {
     fn paths_are_relative_to_the_list() {
         let text = "\u{feff}Output, note, volume,prompts\n\n# a comment\nout/a.nrrd, x, a.nii.gz, a.json; b.mrk.json\n\
                     /abs/b.nrrd,,b.nii,b.json\n";
-        let entry = |volume: &str, prompts: &[&str], output: &str| Entry {
+        let entry = |volume: &str, interactions: &[&str], output: &str| Entry {
             volume: volume.into(),
-            prompts: prompts.iter().map(Into::into).collect(),
+            interactions: interactions.iter().map(Into::into).collect(),
             output: output.into(),
         };
         let expected =
@@ -174,7 +174,7 @@ mod tests {
         let entries = of_folder(path, &path.join("out"), ".nii.gz").unwrap();
         let names: Vec<_> = entries.iter().map(|e| e.output.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a.1.nii.gz", "b.nii.gz"]);
-        assert_eq!(entries[0].prompts, [path.join("a.1.mrk.json")]);
+        assert_eq!(entries[0].interactions, [path.join("a.1.mrk.json")]);
         std::fs::write(path.join("b.nrrd"), "").unwrap();
         assert!(of_folder(path, path, ".nrrd").unwrap_err().to_string().contains("one case"));
     }

@@ -1,7 +1,7 @@
 //! The results of a batch: a CSV that is whole after every case, and kept when the batch is started again.
 
-use super::super::output;
 use super::list::Entry;
+use crate::common::output;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -115,7 +115,8 @@ mod tests {
     fn results_are_kept_from_run_to_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.csv");
-        let entry = |name: &str| Entry { volume: format!("{name}.nii").into(), prompts: vec![], output: name.into() };
+        let entry =
+            |name: &str| Entry { volume: format!("{name}.nii").into(), interactions: vec![], output: name.into() };
         let mut first = Results::read(&path);
         first.set(Row { seconds: Some(1.5), rounds: Some(2), ..Row::new(&entry("a"), Status::Done) });
         first.set(Row { error: "no, \"really\"".into(), ..Row::new(&entry("b"), Status::Failed) });

@@ -1,7 +1,7 @@
 //! Whether what makes rounds fast changes masks: the targets of some cases, segmented as sessions do it and once more plainly
 //! (one slice at a time, float32 throughout, no work shared), from the same annotated slices.
 
-use crate::model::Choice;
+use crate::common::model::Choice;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::eval::cases::{self, Wanted};
 use mem3d::eval::metrics::{dice, slice_areas, slice_of};

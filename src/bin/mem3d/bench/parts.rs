@@ -1,7 +1,8 @@
 //! The parts of the networks, one slice each, and what the machine could do.
 
 use mem3d::nn::model::Model;
-use mem3d::nn::{self, InteractionInput, InteractionKind, macs};
+use mem3d::nn::{self, InteractionInput, InteractionKind};
+use mem3d::torch::macs;
 use serde::Serialize;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
@@ -41,7 +42,7 @@ pub fn peak_gmac_per_s(device: Device) -> f64 {
     256.0 * 256.0 * 9.0 * 128.0 * 128.0 / seconds / 1e9
 }
 
-/// Times the parts of the networks, with `memorized` slices in memory. Call inside [`nn::run`].
+/// Times the parts of the networks, with `memorized` slices in memory. Call inside [`mem3d::torch::run`].
 pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) -> Vec<Line> {
     let networks = model.networks();
     let info = networks.info().clone();
@@ -58,9 +59,9 @@ pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) ->
     let features = networks.encode_image(&slices);
     line("memorize", &mut || drop(networks.memorize(&features, &mask)));
     let one = networks.memorize(&features, &mask).remove(0);
-    let bank = mem3d::engine::memory_bank::MemoryBank::new((0..memorized).map(|k| (k, &one)), 0);
+    let bank = mem3d::engine::propagate::memory_bank::MemoryBank::new((0..memorized).map(|k| (k, &one)), 0);
     let what = format!("segment (memory of {memorized} slices)");
-    let expected = nn::Expected {
+    let context = nn::SliceContext {
         shape: image(1) * 2.0 - 1.0,
         before_mask: mask.shallow_clone(),
         before_slice: image(1),
@@ -71,11 +72,11 @@ pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) ->
         steps: Tensor::ones([1, 1], (Kind::Float, device)),
         distance: Tensor::ones([1, 1], (Kind::Float, device)),
         distance_from_largest: Tensor::ones([1, 1], (Kind::Float, device)),
-        same: vec![0],
+        same_image: vec![0],
     };
-    line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &expected)));
-    let segmented = networks.segment(&features, &[bank.view()], &expected);
-    line("quality", &mut || drop(networks.quality(&features, &segmented, &expected)));
+    line(&what, &mut || drop(networks.segment(&features, &[bank.view()], &context)));
+    let segmented = networks.segment(&features, &[bank.view()], &context);
+    line("quality", &mut || drop(networks.quality(&features, &segmented, &context)));
     let zero = || image(1).zeros_like();
     let input = InteractionInput {
         slices: slices.shallow_clone(),

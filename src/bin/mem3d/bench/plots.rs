@@ -1,8 +1,8 @@
 //! How a round grows with slices, segments, pixels of a slice and threads.
 
 use super::round::{self, Case, Round};
-use crate::chart::{self, COLORS, Chart, Series};
-use crate::console;
+use crate::common::chart::{self, COLORS, Chart, Series};
+use crate::common::console;
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::{Error, Result};

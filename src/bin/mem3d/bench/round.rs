@@ -2,8 +2,9 @@
 
 use mem3d::Result;
 use mem3d::engine::{Interaction, PropagateOptions, Session, SessionOptions, Stroke};
+use mem3d::nn::InteractionKind;
 use mem3d::nn::model::Model;
-use mem3d::nn::{InteractionKind, macs};
+use mem3d::torch::macs;
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use serde::Serialize;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! Plots of an evaluation: Dice over rounds (the paper's Fig. 3), and estimated quality against true IoU.
 
-use crate::chart::{self, COLORS, Chart, Series};
+use crate::common::chart::{self, COLORS, Chart, Series};
 use mem3d::Result;
 use mem3d::eval::protocol::Drawing;
 use mem3d::eval::report::Report;

@@ -1,13 +1,15 @@
 //! Runs the targets of all cases, several at a time, each result into a file of its own.
 
-use super::Settings;
-use crate::console;
+use super::settings::Settings;
+use crate::common::console;
 use mem3d::engine::Progress;
 use mem3d::eval::cases::{self, Case, Wanted};
 use mem3d::eval::protocol::{Protocol, Selection};
 use mem3d::eval::record::Recorder;
 use mem3d::eval::results::{TargetResult, target_name};
-use mem3d::eval::rounds::{self, Target, Told, Watcher};
+use mem3d::eval::rounds;
+use mem3d::eval::rounds::{FinishedRound, Watcher};
+use mem3d::eval::target::Target;
 use mem3d::nn::model::Model;
 use mem3d::volume::Volume;
 use mem3d::{Error, Result};
@@ -154,18 +156,18 @@ impl Watcher for Watch<'_> {
         !console::interrupted()
     }
 
-    fn round(&mut self, told: &Told) -> Result<()> {
+    fn round(&mut self, finished: &FinishedRound) -> Result<()> {
         self.done += 1;
         self.progress.set(self.done.min(self.total), self.total);
         let Some((root, target, label_file)) = self.record else { return Ok(()) };
-        if told.selection != self.first || told.number != 0 {
+        if finished.selection != self.first || finished.number != 0 {
             return Ok(());
         }
-        let drawing = told.drawing.name();
+        let drawing = finished.drawing.name();
         if self.recorder.as_ref().is_none_or(|(d, _)| *d != drawing) {
             self.finish_record()?;
-            self.recorder = Some((drawing, Recorder::new(root, target, label_file, told.axis, drawing)?));
+            self.recorder = Some((drawing, Recorder::new(root, target, label_file, finished.axis, drawing)?));
         }
-        self.recorder.as_mut().expect("just made").1.add(told)
+        self.recorder.as_mut().expect("just made").1.add(finished)
     }
 }

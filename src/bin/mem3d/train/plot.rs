@@ -1,6 +1,6 @@
 //! `log.png` of a training: the loss of each stage, and the scores, over its time.
 
-use crate::chart::{self, COLORS, Chart, Series};
+use crate::common::chart::{self, COLORS, Chart, Series};
 use mem3d::Result;
 use mem3d::train::Stage;
 use mem3d::train::log::{Line, Log};

@@ -1,9 +1,9 @@
 //! A contact sheet of clips, to judge by eye what the networks are trained on.
 
 use crate::overview::canvas::{Canvas, Frame};
-use mem3d::train::clips::Clip;
-use mem3d::train::feed::{Feed, FeedOptions};
-use mem3d::train::real::Cases;
+use mem3d::train::data::clips::Clip;
+use mem3d::train::data::feed::{Feed, FeedOptions};
+use mem3d::train::data::real::Cases;
 use mem3d::train::{Stage, TrainOptions};
 use mem3d::{Error, Result};
 use std::path::Path;

@@ -1,0 +1,190 @@
+//! What the user sees: log lines and progress on standard error, how an error is told, and Ctrl-C.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mem3d::{Error, Result};
+use std::error::Error as _;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Options of every subcommand.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// Only warnings and errors; no progress.
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// More about what is done; twice for everything.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Where bars are drawn; log lines are printed above them.
+static BARS: OnceLock<MultiProgress> = OnceLock::new();
+
+/// How often Ctrl-C was pressed.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the work that is running looks at [`interrupted`].
+static STOPS_CLEANLY: AtomicBool = AtomicBool::new(false);
+
+/// Time between two log lines that stand for a progress bar.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Sets up logging, progress, Ctrl-C, and what happens to a panic.
+pub fn start(args: &Args) {
+    let bars = !args.quiet && std::io::stderr().is_terminal();
+    let target = if bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    BARS.set(MultiProgress::with_draw_target(target)).expect("set once");
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => "warn",
+        (_, 0) => "warn,mem3d=info",
+        (_, 1) => "warn,mem3d=debug",
+        _ => "trace",
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().filter_or("MEM3D_LOG", level))
+        .format(|out, record| {
+            let level = record.level().to_string().to_lowercase();
+            let style = out.default_level_style(record.level());
+            suspended(|| writeln!(out, "[{}] {style}{level}{style:#}: {}", out.timestamp_seconds(), record.args()))
+        })
+        .init();
+    // A panic is a bug, or libtorch's way to fail; both are told as errors. The default text is for developers.
+    std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
+    if let Err(e) = ctrlc::set_handler(interrupt) {
+        log::debug!("Ctrl-C ends the program at once: {e}");
+    }
+}
+
+fn interrupt() {
+    if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 || !STOPS_CLEANLY.load(Ordering::SeqCst) {
+        std::process::exit(1);
+    }
+    suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
+}
+
+/// From now on the first Ctrl-C only sets [`interrupted`]; the caller looks at it and stops cleanly.
+pub fn stop_cleanly() {
+    STOPS_CLEANLY.store(true, Ordering::SeqCst);
+}
+
+/// Whether the user asked to stop.
+pub fn interrupted() -> bool {
+    INTERRUPTS.load(Ordering::SeqCst) > 0
+}
+
+/// [`Error::Cancelled`] when the user asked to stop.
+pub fn check_interrupt() -> Result<()> {
+    if interrupted() { Err(Error::Cancelled) } else { Ok(()) }
+}
+
+/// Runs `print` with the bars out of the way.
+fn suspended<T>(print: impl FnOnce() -> T) -> T {
+    match BARS.get() {
+        Some(bars) => bars.suspend(print),
+        None => print(),
+    }
+}
+
+/// Runs a subcommand; tells its error on standard error, and what the program's exit status is.
+pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(e)) => {
+            suspended(|| eprintln!("error: {}", chain(&e)));
+            ExitCode::FAILURE
+        }
+        Err(payload) => {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown failure");
+            // The reader of a pipe went away, as in `mem3d info | head -1`: nobody is left to be told.
+            if !text.starts_with("failed printing to stdout") {
+                suspended(|| eprintln!("error: {}", Error::Internal(text.into())));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The text of an error and of its causes, each once.
+pub fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let more = e.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = e.source();
+    }
+    text
+}
+
+/// A bar of `length`, for work that says more than how much of it is done; hidden where there is no terminal.
+pub fn bar(length: u64, style: ProgressStyle) -> ProgressBar {
+    let bars = BARS.get().cloned().unwrap_or_else(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+    bars.add(ProgressBar::new(length).with_style(style))
+}
+
+/// A progress bar on a terminal; else a log line now and then.
+pub struct Progress {
+    bar: ProgressBar,
+    what: String,
+    logged: Instant,
+}
+
+impl Progress {
+    /// A bar over `total` steps of `what`. With 0 steps, only that something goes on is shown.
+    pub fn new(what: impl Into<String>, total: usize) -> Progress {
+        let what = what.into();
+        let bars = BARS.get().cloned().unwrap_or_else(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+        let template = match total {
+            0 => "{spinner} {msg} {elapsed}",
+            _ => "{msg} [{bar:30}] {pos}/{len} {elapsed}, {eta} left",
+        };
+        let bar = bars.add(ProgressBar::new(total as u64));
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template").progress_chars("=> "));
+        bar.set_message(what.clone());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Progress { bar, what, logged: Instant::now() }
+    }
+
+    /// `done` of `total` steps are done.
+    pub fn set(&mut self, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if self.bar.is_hidden() && self.logged.elapsed() >= LOG_EVERY {
+            log::info!("{}: {done} of {total}", self.what);
+            self.logged = Instant::now();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows that `what` goes on while `body` runs.
+pub fn busy<T>(what: impl Into<String>, body: impl FnOnce() -> T) -> T {
+    let what = what.into();
+    log::debug!("{what}");
+    let _progress = Progress::new(what, 0);
+    body()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_reported_once() {
+        let path = std::path::Path::new("a.nii");
+        let text = chain(&Error::io(path, std::io::Error::other("the disk is full")));
+        assert_eq!(text, "a.nii: the disk is full");
+        assert_eq!(chain(&Error::Cancelled), "cancelled; nothing was changed");
+    }
+}

@@ -1,0 +1,7 @@
+//! What several subcommands share.
+
+pub mod case;
+pub mod chart;
+pub mod console;
+pub mod model;
+pub mod output;

@@ -1,0 +1,165 @@
+//! Which model a subcommand uses, and on what: the one place with that rule.
+//!
+//! 1. `--model FILE`, or `--model random[:SEED]` for random weights, whose masks mean nothing;
+//! 2. the same in the environment variable `MEM3D_MODEL`;
+//! 3. `models/compact.safetensors` beside the executable, or in one of the two folders above it (`bin` of an
+//!    installation, `target/release` of a checkout).
+
+use super::console;
+use mem3d::nn::Preset;
+use mem3d::nn::model::{Model, Precision};
+use mem3d::{Error, Result};
+use std::path::PathBuf;
+
+/// Options of every subcommand that runs a model.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// Model file, or random[:SEED] for random weights [default: MEM3D_MODEL, or the model that comes with mem3d].
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// auto (CUDA if there is one), cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Number format of the arithmetic.
+    #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
+    precision: PrecisionArg,
+    /// Threads of the CPU [default: all cores].
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=4096))]
+    threads: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionArg {
+    /// float32
+    Auto,
+    /// float32; on CUDA, convolutions may round to TF32
+    F32,
+    /// bfloat16
+    Bf16,
+    /// float16, CUDA only
+    F16,
+}
+
+/// What `--model` and `MEM3D_MODEL` can name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// A model file.
+    File(PathBuf),
+    /// Random weights of the compact preset, made from a seed.
+    Random(i64),
+}
+
+impl Choice {
+    fn parse(text: PathBuf) -> Result<Choice> {
+        let Some(rest) = text.to_str().and_then(|t| t.strip_prefix("random")) else {
+            return Ok(Choice::File(text));
+        };
+        match rest.strip_prefix(':').map(str::parse) {
+            None if rest.is_empty() => Ok(Choice::Random(1)),
+            Some(Ok(seed)) => Ok(Choice::Random(seed)),
+            Some(Err(_)) => {
+                Err(Error::argument(format!("\"{}\": a seed is a whole number, e.g. random:7", text.display())))
+            }
+            None => Ok(Choice::File(text)),
+        }
+    }
+
+    /// The model to use when `asked` names none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when there is none.
+    pub fn find(asked: Option<&PathBuf>) -> Result<Choice> {
+        if let Some(asked) = asked {
+            return Choice::parse(asked.clone());
+        }
+        if let Some(asked) = std::env::var_os("MEM3D_MODEL").filter(|v| !v.is_empty()) {
+            return Choice::parse(asked.into());
+        }
+        let places = places();
+        if let Some(found) = places.iter().find(|p| p.is_file()) {
+            return Ok(Choice::File(found.clone()));
+        }
+        let beside = places.first().map(|p| p.display().to_string()).unwrap_or_default();
+        Err(Error::argument(format!(
+            "there is no model: none at {beside} or in the folders above it. Name one with --model or the environment \
+             variable MEM3D_MODEL: a model file that comes with mem3d, that you trained, or that `mem3d convert` made; \
+             `--model random` tries everything with random weights"
+        )))
+    }
+}
+
+/// Where the default model may lie.
+fn places() -> Vec<PathBuf> {
+    let executable = std::env::current_exe().and_then(|p| p.canonicalize()).unwrap_or_default();
+    executable.ancestors().skip(1).take(3).map(|folder| folder.join("models/compact.safetensors")).collect()
+}
+
+impl Args {
+    /// Which model these options mean.
+    ///
+    /// # Errors
+    /// As [`Choice::find`].
+    pub fn choice(&self) -> Result<Choice> {
+        Choice::find(self.model.as_ref())
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// As [`Choice::find`] and [`Model::load`].
+    pub fn load(&self) -> Result<Model> {
+        let choice = self.choice()?;
+        if let Some(n) = self.threads {
+            tch::set_num_threads(n);
+        }
+        let precision = match self.precision {
+            PrecisionArg::Auto => Precision::Auto,
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+            PrecisionArg::F16 => Precision::F16,
+        };
+        let model = match &choice {
+            Choice::File(path) => {
+                let what = format!("loading the model {}", path.display());
+                console::busy(what, || Model::load(path, &self.device, precision))?
+            }
+            Choice::Random(seed) => {
+                log::warn!("the networks have random weights: their masks and qualities mean nothing");
+                Model::random(Preset::Compact, *seed, &self.device, precision)?
+            }
+        };
+        log::info!("model {} on {}", model.info().name, device_name(model.device()));
+        Ok(model)
+    }
+}
+
+/// `cpu` or `cuda:N`.
+pub fn device_name(device: tch::Device) -> String {
+    match device {
+        tch::Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_seeds_are_distinguished() {
+        let parse = |text: &str| Choice::parse(text.into());
+        assert_eq!(parse("random").unwrap(), Choice::Random(1));
+        assert_eq!(parse("random:-7").unwrap(), Choice::Random(-7));
+        assert_eq!(parse("randomised.safetensors").unwrap(), Choice::File("randomised.safetensors".into()));
+        assert_eq!(parse("m/random").unwrap(), Choice::File("m/random".into()));
+        assert!(parse("random:x").unwrap_err().to_string().contains("random:7"));
+    }
+
+    #[test]
+    fn the_default_lies_beside_the_executable_or_above() {
+        let places = places();
+        assert_eq!(places.len(), 3);
+        assert!(places.iter().all(|p| p.ends_with("models/compact.safetensors")));
+    }
+}

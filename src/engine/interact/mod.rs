@@ -1,0 +1,5 @@
+//! From what is drawn on a slice to its mask (paper §2.1).
+
+pub mod guidance;
+pub mod interaction;
+pub(crate) mod predict;

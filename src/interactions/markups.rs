@@ -1,0 +1,404 @@
+//! What was drawn with the Markups module of 3D Slicer (`.mrk.json`).
+//!
+//! | markup | becomes |
+//! |---|---|
+//! | point list | clicks, or extreme points |
+//! | line, open curve | scribble through the control points |
+//! | closed curve | scribble through the control points and back to the first |
+//! | ROI | box on the middle slice |
+//!
+//! Slicer keeps no names in these files: the file's name is that of the markup, as when Slicer loads it. It names the
+//! segment; see [`Named`] for the two endings that mean something.
+
+use super::place::{self, Placed};
+use super::recorded::{MarkupOptions, PointsAs, RecordedInteractions, Step};
+use crate::engine::{Interaction, Stroke};
+use crate::error::{Error, Result};
+use crate::nn::InteractionKind;
+use crate::volume::Volume;
+use serde::Deserialize;
+use std::path::Path;
+
+#[derive(Debug, Deserialize)]
+struct File {
+    markups: Vec<Markup>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Markup {
+    #[serde(rename = "type")]
+    kind: String,
+    name: Option<String>,
+    /// LPS when missing, as Slicer has it.
+    coordinate_system: Option<String>,
+    coordinate_units: Option<String>,
+    #[serde(default)]
+    control_points: Vec<ControlPoint>,
+    center: Option<[f64; 3]>,
+    size: Option<[f64; 3]>,
+    /// Row-major; the columns are the directions of the region's edges.
+    orientation: Option<[f64; 9]>,
+    roi_type: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ControlPoint {
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
+    description: String,
+    position: Option<[f64; 3]>,
+    position_status: Option<String>,
+}
+
+/// What the name of a markup says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Name of the segment.
+    pub segment: String,
+    /// False when the name ended with `-`, as in `liver-`.
+    pub positive: bool,
+    /// Whether the name ended with the word `extreme`, as in `liver extreme`.
+    pub extreme: bool,
+}
+
+impl Named {
+    /// Takes the endings off.
+    pub fn parse(name: &str) -> Named {
+        let separator = |c: char| c.is_whitespace() || "_-.".contains(c);
+        let name = name.trim();
+        let (name, positive) = match name.strip_suffix('-') {
+            Some(rest) => (rest.trim_end_matches(separator), false),
+            None => (name, true),
+        };
+        let lower = name.to_ascii_lowercase();
+        let extreme = lower == "extreme" || lower.strip_suffix("extreme").is_some_and(|r| r.ends_with(separator));
+        let name = if extreme { name[..name.len() - "extreme".len()].trim_end_matches(separator) } else { name };
+        Named { segment: if name.is_empty() { "Segment".into() } else { name.into() }, positive, extreme }
+    }
+}
+
+/// Adds what is in the markups file at `path`, whose content is `value`.
+pub(crate) fn add(
+    recorded: &mut RecordedInteractions,
+    path: &Path,
+    value: serde_json::Value,
+    volume: &Volume,
+    options: &MarkupOptions,
+) -> Result<()> {
+    let bad = |reason: String| Error::bad_file(path, reason);
+    let file: File = serde_json::from_value(value)
+        .map_err(|e| bad(format!("{e}; give a markups file that 3D Slicer saved (.mrk.json)")))?;
+    let file_name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = [".mrk.json", ".json"].iter().find_map(|end| file_name.strip_suffix(end)).unwrap_or(&file_name);
+    for (i, markup) in file.markups.iter().enumerate() {
+        let named = Named::parse(markup.name.as_deref().unwrap_or(stem));
+        let at = |reason: String| bad(format!("markups[{i}] ({}): {reason}", markup.kind));
+        let segment = recorded.number_of(&named.segment);
+        let steps = interactions(markup, &named, volume, options).map_err(at)?;
+        let steps = steps.into_iter().map(|i| Step::Draw(Interaction { segment, ..i }));
+        recorded.round_mut(0).steps.extend(steps);
+    }
+    Ok(())
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &MarkupOptions) -> Parsed<Vec<Interaction>> {
+    let signs = match markup.coordinate_system.as_deref() {
+        Some("LPS") | None => [1.0, 1.0, 1.0],
+        Some("RAS") => [-1.0, -1.0, 1.0],
+        Some(other) => return Err(format!("the coordinate system \"{other}\" is unknown; save it as LPS or RAS")),
+    };
+    if let Some(units) = markup.coordinate_units.as_deref().filter(|u| *u != "mm") {
+        return Err(format!("its coordinates are in {units}; save it in mm"));
+    }
+    let index = |p: [f64; 3]| -> Parsed<[f64; 3]> {
+        let lps = [0, 1, 2].map(|k| p[k] * signs[k]);
+        volume.geometry().index_of_lps(lps).map_err(|e| e.to_string())
+    };
+    let make = |placed: Placed, kind, positive| Interaction {
+        segment: 0,
+        axis: placed.axis,
+        slice: placed.slice,
+        kind,
+        positive,
+        stroke: Stroke::Points { points: placed.points, radius_mm: options.radius_mm },
+    };
+    if markup.kind == "ROI" {
+        if !named.positive {
+            return Err("a box always marks the target; remove the - at the end of its name".into());
+        }
+        return Ok(vec![make(roi(markup, index, volume, options)?, InteractionKind::Box, true)]);
+    }
+    let placed_points =
+        markup.control_points.iter().filter(|p| p.position_status.as_deref().unwrap_or("defined") == "defined");
+    let mut points = Vec::new();
+    for p in placed_points {
+        let position = p.position.ok_or_else(|| format!("the control point \"{}\" has no position", p.label))?;
+        points.push((index(position)?, is_positive(p, named)));
+    }
+    let all: Vec<[f64; 3]> = points.iter().map(|(p, _)| *p).collect();
+    match markup.kind.as_str() {
+        "Fiducial" => {
+            let extreme = match options.points {
+                PointsAs::ByName => named.extreme,
+                PointsAs::Clicks => false,
+                PointsAs::ExtremePoints => true,
+            };
+            if extreme {
+                let placed = Placed::find(all, options.axis, None, volume)?;
+                return Ok(vec![make(placed, InteractionKind::ExtremePoints, true)]);
+            }
+            clicks(&points, &all, volume, options).map(|placed| {
+                placed.into_iter().map(|(p, positive)| make(p, InteractionKind::Click, positive)).collect()
+            })
+        }
+        "Line" | "Curve" | "ClosedCurve" => {
+            let mut line = all;
+            if markup.kind == "ClosedCurve" && line.len() > 2 {
+                line.push(line[0]);
+            }
+            let placed = Placed::find(line, options.axis, None, volume)?;
+            Ok(vec![make(placed, InteractionKind::Scribble, named.positive)])
+        }
+        other => Err(format!("a markup of the type {other} cannot be used; draw points, a line, a curve or an ROI")),
+    }
+}
+
+/// A point's own label or description counts before the name of its list.
+fn is_positive(point: &ControlPoint, named: &Named) -> bool {
+    match point.description.trim().to_ascii_lowercase().as_str() {
+        "negative" => false,
+        "positive" => true,
+        _ => named.positive && !point.label.trim_end().ends_with('-'),
+    }
+}
+
+/// Clicks, joined where they are on one slice and of one sign. With a given axis, they may be on several slices.
+fn clicks(
+    points: &[([f64; 3], bool)],
+    all: &[[f64; 3]],
+    volume: &Volume,
+    options: &MarkupOptions,
+) -> Parsed<Vec<(Placed, bool)>> {
+    let axis = match options.axis {
+        Some(axis) => axis,
+        // Checks that they share a slice.
+        None => {
+            Placed::find(all.to_vec(), None, None, volume)
+                .map_err(|reason| {
+                    format!("{reason}; or name the axis, if each point is a click on a slice of its own")
+                })?
+                .axis
+        }
+    };
+    place::check_inside(all, volume)?;
+    let mut placed: Vec<(Placed, bool)> = Vec::new();
+    for (point, positive) in points {
+        let one = Placed::find(vec![*point], Some(axis), None, volume)?;
+        match placed.iter_mut().find(|(p, sign)| p.slice == one.slice && sign == positive) {
+            Some((other, _)) => other.points.extend(one.points),
+            None => placed.push((one, *positive)),
+        }
+    }
+    Ok(placed)
+}
+
+/// The rectangle of a region of interest on its middle slice: two opposite corners.
+fn roi(
+    markup: &Markup,
+    index: impl Fn([f64; 3]) -> Parsed<[f64; 3]>,
+    volume: &Volume,
+    options: &MarkupOptions,
+) -> Parsed<Placed> {
+    if let Some(kind) = markup.roi_type.as_deref().filter(|k| !k.ends_with("Box")) {
+        return Err(format!("an ROI of the type {kind} cannot be used; make it a box"));
+    }
+    let (Some(center), Some(size)) = (markup.center, markup.size) else {
+        return Err("the ROI has no center or size; place it and save it again".into());
+    };
+    let o = markup.orientation.unwrap_or([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    let mut low = [f64::INFINITY; 3];
+    let mut high = [f64::NEG_INFINITY; 3];
+    for corner in 0..8 {
+        let half = [0, 1, 2].map(|k| if corner >> k & 1 == 1 { 0.5 * size[k] } else { -0.5 * size[k] });
+        let offset = |row: usize| (0..3).map(|k| o[3 * row + k] * half[k]).sum::<f64>();
+        let at = index([0, 1, 2].map(|row| center[row] + offset(row)))?;
+        for k in 0..3 {
+            low[k] = low[k].min(at[k]);
+            high[k] = high[k].max(at[k]);
+        }
+    }
+    // A flat region lies on a slice; of a thick one, the thinnest direction in voxels is taken as through the slices.
+    let axis = options.axis.unwrap_or_else(|| place::best_axis(&[low, high]));
+    let along = axis.index();
+    let middle = index(center)?[along];
+    let shape = volume.shape();
+    let mut corners = [low, high];
+    for k in 0..3 {
+        let last = shape[k] as f64 - 0.5;
+        if k == along {
+            corners.iter_mut().for_each(|c| c[k] = middle);
+        } else if low[k] > last || high[k] < -0.5 {
+            return Err("the ROI lies outside the volume; is it drawn on this volume?".into());
+        } else {
+            corners.iter_mut().for_each(|c| c[k] = c[k].clamp(-0.5, last));
+        }
+    }
+    Placed::find(corners.to_vec(), Some(axis), None, volume)
+        .map_err(|_| "the middle of the ROI lies outside the volume; is it drawn on this volume?".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Geometry, SliceAxis, VoxelData};
+
+    /// Oblique: width along (0.8, 0.6, 0), height along (-0.6, 0.8, 0), depth upwards.
+    fn volume() -> Volume {
+        let geometry = Geometry {
+            spacing_mm: [3.0, 1.0, 0.5],
+            origin_mm: [10.0, -20.0, 5.0],
+            direction: [[0.0, 0.0, 1.0], [-0.6, 0.8, 0.0], [0.8, 0.6, 0.0]],
+        };
+        Volume::new([6, 20, 30], VoxelData::U8(vec![0; 3600]), geometry).unwrap()
+    }
+
+    fn position(index: [f64; 3], ras: bool) -> String {
+        let [l, p, s] = volume().geometry().position_lps(index);
+        if ras { format!("[{}, {}, {s}]", -l, -p) } else { format!("[{l}, {p}, {s}]") }
+    }
+
+    fn markup(kind: &str, points: &[([f64; 3], &str)], ras: bool) -> String {
+        let points: Vec<_> = points
+            .iter()
+            .map(|(p, d)| format!(r#"{{"label": "F-1", "description": "{d}", "position": {}}}"#, position(*p, ras)))
+            .collect();
+        let system = if ras { "RAS" } else { "LPS" };
+        format!(
+            r#"{{"markups": [{{"type": "{kind}", "coordinateSystem": "{system}", "coordinateUnits": "mm",
+                "controlPoints": [{}]}}]}}"#,
+            points.join(", ")
+        )
+    }
+
+    fn read(name: &str, text: &str, options: &MarkupOptions) -> Result<RecordedInteractions> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        crate::interactions::read(&[path], &volume(), options)
+    }
+
+    fn drawn(recorded: &RecordedInteractions) -> Vec<&Interaction> {
+        let steps = recorded.rounds[0].steps.iter();
+        steps.map(|s| if let Step::Draw(i) = s { i } else { panic!("{s:?}") }).collect()
+    }
+
+    fn close(i: &Interaction, expected: &[[f64; 3]]) {
+        let Stroke::Points { points, .. } = &i.stroke else { panic!() };
+        assert_eq!(points.len(), expected.len());
+        for (a, b) in points.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((a - b).abs() < 1e-9, "{points:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn names_say_segment_sign_and_extreme_points() {
+        let named = |name: &str| {
+            let n = Named::parse(name);
+            (n.segment, n.positive, n.extreme)
+        };
+        assert_eq!(named("liver"), ("liver".into(), true, false));
+        assert_eq!(named("liver-"), ("liver".into(), false, false));
+        assert_eq!(named("left kidney extreme"), ("left kidney".into(), true, true));
+        assert_eq!(named("liver_Extreme"), ("liver".into(), true, true));
+        assert_eq!(named("inextreme"), ("inextreme".into(), true, false));
+        assert_eq!(named("-"), ("Segment".into(), false, false));
+    }
+
+    #[test]
+    fn points_are_clicks_in_either_coordinate_system() {
+        for ras in [false, true] {
+            let points = [([2.0, 5.0, 7.0], ""), ([2.2, 15.0, 20.0], "Negative"), ([1.9, 8.0, 9.0], "")];
+            let p = read("liver.mrk.json", &markup("Fiducial", &points, ras), &MarkupOptions::default()).unwrap();
+            assert_eq!(p.segments[0].name, "liver");
+            let [yes, no] = drawn(&p)[..] else { panic!("{p:?}") };
+            assert_eq!(
+                (yes.kind, yes.axis, yes.slice, yes.positive),
+                (InteractionKind::Click, SliceAxis::Depth, 2, true)
+            );
+            close(yes, &[[2.0, 5.0, 7.0], [2.0, 8.0, 9.0]]);
+            assert!(!no.positive);
+            close(no, &[[2.0, 15.0, 20.0]]);
+        }
+    }
+
+    #[test]
+    fn extreme_points_and_curves_on_any_axis() {
+        let points: Vec<_> =
+            [[0.0, 9.0, 4.0], [5.0, 9.0, 20.0], [2.0, 9.0, 1.0], [3.0, 9.0, 28.0]].map(|p| (p, "")).into();
+        let p = read("a extreme.mrk.json", &markup("Fiducial", &points, false), &MarkupOptions::default()).unwrap();
+        let i = drawn(&p)[0];
+        assert_eq!((i.kind, i.axis, i.slice), (InteractionKind::ExtremePoints, SliceAxis::Height, 9));
+        let options = MarkupOptions { radius_mm: 2.5, ..MarkupOptions::default() };
+        let p = read("a-.mrk.json", &markup("ClosedCurve", &points, true), &options).unwrap();
+        let i = drawn(&p)[0];
+        assert_eq!((i.kind, i.positive), (InteractionKind::Scribble, false));
+        close(i, &[[0.0, 9.0, 4.0], [5.0, 9.0, 20.0], [2.0, 9.0, 1.0], [3.0, 9.0, 28.0], [0.0, 9.0, 4.0]]);
+        assert!(matches!(i.stroke, Stroke::Points { radius_mm: 2.5, .. }));
+    }
+
+    #[test]
+    fn clicks_on_several_slices_need_an_axis() {
+        let points = [([1.0, 5.0, 7.0], ""), ([4.0, 15.0, 20.0], "")];
+        let text = markup("Fiducial", &points, false);
+        let told = read("a.mrk.json", &text, &MarkupOptions::default()).unwrap_err().to_string();
+        assert!(told.contains("no common slice") && told.contains("name the axis"), "{told}");
+        let options = MarkupOptions { axis: Some(SliceAxis::Depth), ..MarkupOptions::default() };
+        let p = read("a.mrk.json", &text, &options).unwrap();
+        assert_eq!(drawn(&p).iter().map(|i| i.slice).collect::<Vec<_>>(), [1, 4]);
+    }
+
+    fn region(center: [f64; 3], size: [f64; 3]) -> String {
+        // Its edges lie along the volume's width, height and depth: the columns of the matrix.
+        format!(
+            r#"{{"markups": [{{"type": "ROI", "coordinateSystem": "LPS", "roiType": "Box", "center": {},
+                "orientation": [0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1], "size": {size:?}, "controlPoints": []}}]}}"#,
+            position(center, false)
+        )
+    }
+
+    #[test]
+    fn a_region_is_a_box_on_its_middle_slice() {
+        // 5 mm along width are 10 voxels, 8 mm along height 8, 6 mm along depth 2.
+        let p = read("a.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]), &MarkupOptions::default()).unwrap();
+        let i = drawn(&p)[0];
+        assert_eq!((i.kind, i.axis, i.slice), (InteractionKind::Box, SliceAxis::Depth, 3));
+        close(i, &[[3.0, 6.0, 10.0], [3.0, 14.0, 20.0]]);
+        // Named otherwise, and reaching out of the volume: 4 voxels along depth, cut at -0.5.
+        let options = MarkupOptions { axis: Some(SliceAxis::Height), ..MarkupOptions::default() };
+        let p = read("a.mrk.json", &region([1.0, 10.0, 15.0], [5.0, 8.0, 12.0]), &options).unwrap();
+        close(drawn(&p)[0], &[[-0.5, 10.0, 10.0], [3.0, 10.0, 20.0]]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_reported() {
+        let told = |name: &str, text: &str| read(name, text, &MarkupOptions::default()).unwrap_err().to_string();
+        let away = told("a.mrk.json", &region([3.0, 100.0, 15.0], [5.0, 8.0, 6.0]));
+        assert!(away.contains("outside the volume"), "{away}");
+        let away = told("a.mrk.json", &markup("Curve", &[([2.0, 5.0, 30.0], "")], false));
+        assert!(away.contains("markups[0] (Curve)") && away.contains("outside"), "{away}");
+        let negative = told("a-.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]));
+        assert!(negative.contains("always marks the target"), "{negative}");
+        let plane = told("a.mrk.json", &markup("Plane", &[([2.0, 5.0, 3.0], "")], false));
+        assert!(plane.contains("type Plane"), "{plane}");
+        let none = told("a.mrk.json", &markup("Fiducial", &[], false));
+        assert!(none.contains("no point"), "{none}");
+        let text = markup("Fiducial", &[([2.0, 5.0, 3.0], "")], false);
+        assert!(told("a.mrk.json", &text.replace("LPS", "XYZ")).contains("XYZ"));
+        assert!(told("a.mrk.json", &text.replace("\"mm\"", "\"m\"")).contains("in m;"));
+    }
+}

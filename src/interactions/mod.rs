@@ -1,0 +1,55 @@
+//! Recorded interactions: what a user drew, round by round, from files.
+//!
+//! | file | module | holds |
+//! |---|---|---|
+//! | `.json` | [`json`] | everything: interactions, slice masks, rounds, names and colours |
+//! | `.mrk.json` | [`markups`] | what was drawn in 3D Slicer: points, curves, lines and regions of interest |
+//!
+//! `docs/interactions.md` is the description for users.
+
+pub mod json;
+pub mod markups;
+mod place;
+mod recorded;
+
+pub use place::Placed;
+pub use recorded::{MarkupOptions, PointsAs, RecordedInteractions, Round, SegmentLabel, Step};
+
+use crate::error::{Error, Result};
+use crate::volume::Volume;
+use std::path::Path;
+
+/// Reads interactions for `volume` from files. Of several files, the first rounds are joined to one first round, and so
+/// on; markups belong to the first round.
+///
+/// # Errors
+/// [`Error::Io`] when a file cannot be read; [`Error::BadFile`] when it cannot be used, saying where in it and why;
+/// [`Error::InvalidArgument`] when nothing is drawn in any.
+pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOptions) -> Result<RecordedInteractions> {
+    let mut recorded = RecordedInteractions::default();
+    let mut markup_files = Vec::new();
+    // Markups have names only; the numbers that others gave come first.
+    for path in files.iter().map(AsRef::as_ref) {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|e| Error::bad_file(path, format!("this is not JSON: {e}; give an interactions file")))?;
+        if value.get("markups").is_some() {
+            markup_files.push((path, value));
+        } else {
+            json::add(&mut recorded, path, &text, volume)?;
+        }
+    }
+    for (path, value) in markup_files {
+        markups::add(&mut recorded, path, value, volume, options)?;
+    }
+    if recorded.rounds.iter().all(|r| r.steps.is_empty()) {
+        let names: Vec<_> = files.iter().map(|p| p.as_ref().display().to_string()).collect();
+        return Err(Error::argument(format!(
+            "nothing is drawn in {}; give at least one interaction or slice mask",
+            names.join(", ")
+        )));
+    }
+    recorded.rounds.retain(|r| !r.steps.is_empty());
+    recorded.segments.sort_by_key(|s| s.number);
+    Ok(recorded)
+}

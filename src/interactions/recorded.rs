@@ -1,0 +1,125 @@
+//! What a user drew on one volume, round by round.
+
+use crate::engine::Interaction;
+use crate::io::seg_nrrd::default_color;
+use crate::volume::{SliceAxis, SliceMask};
+
+/// How a segment is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentLabel {
+    /// 1 to 65535.
+    pub number: u32,
+    /// Shown to the user.
+    pub name: String,
+    /// Red, green, blue, 0..1.
+    pub color: [f64; 3],
+}
+
+/// One thing that the user did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Drew on a slice.
+    Draw(Interaction),
+    /// Gave the whole mask of a slice.
+    Mask {
+        /// Segment it is of.
+        segment: u32,
+        /// Axis the slice is cut along.
+        axis: SliceAxis,
+        /// Slice number.
+        slice: usize,
+        /// The mask.
+        mask: SliceMask,
+    },
+}
+
+impl Step {
+    /// Segment and axis that the step is for.
+    pub fn target(&self) -> (u32, SliceAxis) {
+        match self {
+            Step::Draw(i) => (i.segment, i.axis),
+            Step::Mask { segment, axis, .. } => (*segment, *axis),
+        }
+    }
+}
+
+/// What was drawn before one propagation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Round {
+    /// In the order drawn.
+    pub steps: Vec<Step>,
+}
+
+impl Round {
+    /// Axes drawn along, each once, in the order of the drawing.
+    pub fn axes(&self) -> Vec<SliceAxis> {
+        let mut axes = Vec::new();
+        for (_, axis) in self.steps.iter().map(Step::target) {
+            if !axes.contains(&axis) {
+                axes.push(axis);
+            }
+        }
+        axes
+    }
+}
+
+/// Everything that was drawn on one volume.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RecordedInteractions {
+    /// Names and colours, ascending by number; one for every segment that is drawn.
+    pub segments: Vec<SegmentLabel>,
+    /// The rounds; each ends with a propagation.
+    pub rounds: Vec<Round>,
+    /// Intensities that the networks see as 0 and 1.
+    pub window: Option<(f64, f64)>,
+}
+
+/// What a list of points in a markups file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PointsAs {
+    /// Extreme points when the list's name ends with "extreme", else clicks.
+    #[default]
+    ByName,
+    /// Clicks.
+    Clicks,
+    /// Extreme points.
+    ExtremePoints,
+}
+
+/// How markups are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct MarkupOptions {
+    /// Axis of the slices drawn on. Default: the one along which the points agree best.
+    pub axis: Option<SliceAxis>,
+    /// Default: by name.
+    pub points: PointsAs,
+    /// Half the width of a curve or line, mm; 0 for the engine's default.
+    pub radius_mm: f64,
+}
+
+impl RecordedInteractions {
+    /// The number of the segment called `name`, new if there is none.
+    pub(super) fn number_of(&mut self, name: &str) -> u32 {
+        if let Some(known) = self.segments.iter().find(|s| s.name == name) {
+            return known.number;
+        }
+        let number = self.segments.iter().map(|s| s.number).max().unwrap_or(0) + 1;
+        self.segments.push(SegmentLabel { number, name: name.into(), color: default_color(number) });
+        number
+    }
+
+    /// Makes sure that segment `number` has a label.
+    pub(super) fn need(&mut self, number: u32) {
+        if !self.segments.iter().any(|s| s.number == number) {
+            let name = format!("Segment {number}");
+            self.segments.push(SegmentLabel { number, name, color: default_color(number) });
+        }
+    }
+
+    pub(super) fn round_mut(&mut self, at: usize) -> &mut Round {
+        if self.rounds.len() <= at {
+            self.rounds.resize(at + 1, Round::default());
+        }
+        &mut self.rounds[at]
+    }
+}

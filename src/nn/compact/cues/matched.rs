@@ -1,0 +1,169 @@
+//! The mask of the slice before, carried over by matching patches: each pixel takes the label of the patches around it
+//! on that slice that look most like its own, weighted by likeness (non-local label fusion: Coupé et al., "Patch-based
+//! segmentation using expert priors", 2011; Rousseau et al., 2011). A memory read without anything learnt, at close
+//! range and fine resolution; the networks get it as one more channel.
+
+use super::pooling::{half, mean3, on_cpu};
+use crate::nn::compact::image_groups::ImageGroups;
+use crate::nn::layers::size2;
+use tch::{Device, Kind, Tensor};
+
+/// Patches up to this many pixels away are compared, at half resolution.
+const RADIUS: i64 = 4;
+/// Standard deviation of the preference for near ones, pixels at half resolution.
+const NEAR: f64 = 2.5;
+/// Least difference of intensities that counts as one, as a variance.
+const NOISE: f64 = 1e-4;
+/// Difference of the best match, over the noise, that counts as entirely new.
+const NEW: f64 = 8.0;
+
+/// How alike the patches of two slices are: depends on the images alone, so that all masks of a slice share it.
+pub(crate) struct Matches<'a> {
+    displacements: &'a Displacements,
+    /// Weight of each displacement `[G, displacements, H / 2, W / 2]`; they add up to 1.
+    weights: Tensor,
+    /// How new each pixel is, 0 (its like was there before) to 1: `[G, 1, H / 2, W / 2]`.
+    pub new: Tensor,
+}
+
+/// Rows and columns from a pixel to those that it is compared with.
+fn disc() -> impl Iterator<Item = (i64, i64)> {
+    let square = (-RADIUS..=RADIUS).flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)));
+    square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
+}
+
+/// The displacements as tensors, on the device of what is compared.
+#[derive(Debug)]
+pub(crate) struct Displacements {
+    /// Places in the square of 2 RADIUS + 1 pixels, row by row.
+    places: Tensor,
+    /// What is taken from a logit for being far away, `[1, displacements, 1, 1]`.
+    far: Tensor,
+}
+
+impl Displacements {
+    pub fn on(device: Device) -> Displacements {
+        let side = 2 * RADIUS + 1;
+        let places: Vec<i64> = disc().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
+        let far: Vec<f32> = disc().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
+        Displacements {
+            places: Tensor::from_slice(&places).to_device(device),
+            far: Tensor::from_slice(&far).view([1, -1, 1, 1]).to_device(device),
+        }
+    }
+
+    /// What lies at each displacement from each pixel.
+    ///
+    /// # Shapes
+    /// `[N, 1, H + 2 RADIUS, W + 2 RADIUS]` / `[N, displacements, H, W]`.
+    fn around(&self, padded: &Tensor) -> Tensor {
+        let side = 2 * RADIUS + 1;
+        let squares = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
+        squares.index_select(4, &self.places).squeeze_dim(1).permute([0, 3, 1, 2])
+    }
+}
+
+impl<'a> Matches<'a> {
+    /// Compares the patches of each slice with those of the slice before.
+    ///
+    /// # Shapes
+    /// Intensities `[G, 1, H, W]`.
+    pub fn new(displacements: &'a Displacements, slice: &Tensor, before_slice: &Tensor) -> Matches<'a> {
+        let slice = half(slice);
+        let [height, width] = size2(&slice);
+        let padded = half(before_slice).replication_pad2d([RADIUS; 4]);
+        let mut difference = if on_cpu(&slice) {
+            let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
+            Tensor::cat(&disc().map(moved).collect::<Vec<_>>(), 1)
+        } else {
+            displacements.around(&padded) - &slice
+        };
+        let mut difference = mean3(&difference.square_());
+        // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
+        let best = difference.amin([1i64].as_slice(), true);
+        let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
+        let new = (best / &noise / NEW).clamp(0.0, 1.0);
+        let sharpness: Tensor = -0.5 / noise;
+        difference *= sharpness;
+        difference -= &displacements.far;
+        let weights = difference.softmax(1, Kind::Float);
+        Matches { displacements, weights, new }
+    }
+
+    /// Label of the matching patches, -1 (outside) to 1 (inside). `groups` says which of the slices each mask belongs to.
+    ///
+    /// # Shapes
+    /// Masks of the slices before `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
+    pub fn label(&self, before_mask: &Tensor, groups: &ImageGroups) -> Tensor {
+        let mask = half(before_mask);
+        let [height, width] = size2(&mask);
+        let padded = mask.replication_pad2d([RADIUS; 4]);
+        groups.join(&self.weights, &padded, |weights, padded| {
+            if !on_cpu(padded) {
+                return (self.displacements.around(padded) * weights).sum_dim_intlist(1, true, Kind::Float) * 2.0 - 1.0;
+            }
+            let mut label = Tensor::full([padded.size()[0], 1, height, width], -0.5, (Kind::Float, padded.device()));
+            for (i, (r, c)) in disc().enumerate() {
+                let moved = padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width);
+                let _ = label.addcmul_(&moved, &weights.narrow(1, i as i64, 1));
+            }
+            label * 2.0
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
+        let displacements = Displacements::on(Device::Cpu);
+        let matches = Matches::new(&displacements, slice, before_slice);
+        (matches.label(before_mask, &ImageGroups::new(&[0])), matches.new)
+    }
+
+    #[test]
+    fn a_device_gives_the_same_at_each_displacement() {
+        let values: Vec<f32> = (0..2 * 14 * 13).map(|i| i as f32).collect();
+        let padded = Tensor::from_slice(&values).view([2, 1, 14, 13]);
+        let moved = |(r, c)| padded.narrow(2, RADIUS + r, 14 - 2 * RADIUS).narrow(3, RADIUS + c, 13 - 2 * RADIUS);
+        let one_by_one = Tensor::cat(&disc().map(moved).collect::<Vec<_>>(), 1);
+        assert!(Displacements::on(Device::Cpu).around(&padded).equal(&one_by_one));
+    }
+
+    /// A bright square of 12 pixels on a dark ground whose left edge lies at `left`, 32 x 32.
+    fn square(left: i64) -> Tensor {
+        let image = Tensor::zeros([1, 1, 32, 32], (Kind::Float, Device::Cpu));
+        let _ = image.narrow(2, 10, 12).narrow(3, left, 12).fill_(1.0);
+        image
+    }
+
+    #[test]
+    fn the_mask_follows_equal_patches() {
+        // The square moved by four pixels: two at half resolution.
+        let (before, now) = (square(8), square(12));
+        let (label, new) = matched(&now, &before, &before);
+        assert!(new.max().double_value(&[]) < 0.01);
+        assert_eq!(label.size(), [1, 1, 16, 16]);
+        let at = |c: i64| label.double_value(&[0, 0, 7, c]);
+        assert!(at(7) > 0.9 && at(11) > 0.9, "{} {}", at(7), at(11));
+        assert!(at(4) < -0.9 && at(13) < -0.9, "{} {}", at(4), at(13));
+    }
+
+    #[test]
+    fn what_was_not_there_before_is_new() {
+        let dark = square(10).zeros_like();
+        let (label, new) = matched(&square(10), &dark, &square(10));
+        // Its middle and nothing outside it; the mask stays, for want of anything better.
+        assert!(new.double_value(&[0, 0, 8, 8]) > 0.5 && new.double_value(&[0, 0, 1, 1]) < 0.01);
+        assert!(label.double_value(&[0, 0, 8, 8]) > 0.0);
+    }
+
+    #[test]
+    fn without_contrast_the_mask_stays() {
+        let flat = Tensor::full([1, 1, 32, 32], 0.3, (Kind::Float, Device::Cpu));
+        let (label, _) = matched(&flat, &flat, &square(10));
+        let at = |c: i64| label.double_value(&[0, 0, 7, c]);
+        assert!(at(8) > 0.0 && at(1) < -0.8, "{} {}", at(8), at(1));
+    }
+}

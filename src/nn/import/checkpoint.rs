@@ -1,0 +1,356 @@
+//! PyTorch checkpoints (`.pth`, `.pt`), read without running anything in them.
+//!
+//! A checkpoint is a zip archive: `<name>/data.pkl` says in a pickle what there is, `<name>/data/<key>` hold the
+//! numbers. `pickle` reads the first as data; the state dict is the dictionary of tensors in it, or in one of its
+//! entries.
+
+use super::pickle::{Pickle, Value, View};
+use crate::error::{Error, Result};
+use crate::nn::params::TensorMap;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use tch::{Kind, Tensor};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// Entries of a checkpoint that usually hold its state dict, the first that is there counts.
+const NESTED: [&str; 8] =
+    ["net", "state_dict", "model", "model_state_dict", "network", "model_state", "weights", "params"];
+
+/// Largest `data.pkl`; that of a network of a thousand tensors has about 100 kB.
+const MAX_PICKLE_BYTES: u64 = 16 << 20;
+
+/// How deep dictionaries are looked into for the state dict.
+const MAX_DEPTH: usize = 3;
+
+/// What was found in a checkpoint.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The state dict; floating-point numbers as float32.
+    pub tensors: TensorMap,
+    /// Where in the checkpoint the state dict was, e.g. `model.state_dict`; empty at its top.
+    pub place: String,
+    /// Entries of the state dict that are no tensors, and what they are.
+    pub others: Vec<(String, String)>,
+}
+
+type Archive = ZipArchive<BufReader<File>>;
+
+/// Keys and values of a dictionary.
+type Entries = [(Value, Value)];
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is no checkpoint, damaged, of PyTorch before 1.6,
+/// holds no state dict, or refers to Python code that weights do not need.
+pub fn read(path: &Path) -> Result<Checkpoint> {
+    let bad = |reason: String| Error::BadModel(format!("{}: {reason}", path.display()));
+    let mut file = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
+    let mut start = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
+    if !start.starts_with(b"PK") {
+        return Err(bad(not_a_checkpoint(&start)));
+    }
+    file.seek(SeekFrom::Start(0)).map_err(|e| Error::io(path, e))?;
+    let mut archive = ZipArchive::new(file).map_err(|e| match e {
+        ZipError::Io(e) => Error::io(path, e),
+        e => bad(format!("the archive is damaged ({e}); copy or download it again")),
+    })?;
+    read_archive(&mut archive).map_err(bad)
+}
+
+fn not_a_checkpoint(start: &[u8]) -> String {
+    // The pickle of PyTorch's magic number 0x1950a86a20f9469cfc6c.
+    const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+    let old = start.starts_with(LEGACY) || start.get(257..262) == Some(b"ustar");
+    if old {
+        return "this was saved by PyTorch before 1.6, in a format that cannot be read without running it. Save it once more \
+                in Python, if you trust where it comes from: \
+                torch.save(torch.load(\"old.pth\", map_location=\"cpu\", weights_only=True), \"new.pth\")"
+            .into();
+    }
+    if start.is_empty() {
+        return "the file is empty".into();
+    }
+    "this is no PyTorch checkpoint (a zip archive that torch.save wrote)".into()
+}
+
+fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String> {
+    let names: Vec<String> = archive.file_names().map(str::to_string).collect();
+    let in_root = |n: &&String| n.ends_with("/data.pkl") && n.matches('/').count() == 1 || *n == "data.pkl";
+    let index = names.iter().find(in_root).ok_or("this zip archive is no PyTorch checkpoint: it has no data.pkl")?;
+    let root = index.trim_end_matches("data.pkl").to_string();
+    if names.iter().any(|n| n.strip_prefix(&root).is_some_and(|n| n.starts_with("code/"))) {
+        return Err("this is a TorchScript program, not a checkpoint; save the weights alone in Python: \
+                    torch.save(torch.jit.load(\"program.pt\", map_location=\"cpu\").state_dict(), \"weights.pth\")"
+            .into());
+    }
+    if names.contains(&format!("{root}byteorder")) {
+        let order = read_record(archive, &format!("{root}byteorder"), 16)?;
+        if order.trim_ascii() != b"little" {
+            return Err("its numbers are big-endian; save it again on a little-endian machine".into());
+        }
+    }
+    let (pickle, top) = Pickle::read(&read_record(archive, index, MAX_PICKLE_BYTES)?)?;
+    let (entries, place) = find_state_dict(&pickle, &top)?;
+    let mut found = Checkpoint { tensors: TensorMap::new(), place, others: Vec::new() };
+    let mut storages = HashMap::new();
+    for (key, value) in entries {
+        let Value::Text(name) = key else { continue };
+        match value {
+            Value::Tensor(at) => {
+                let tensor = tensor(archive, &root, &pickle, &pickle.views[*at], &mut storages)
+                    .map_err(|reason| format!("tensor {name}: {reason}"))?;
+                found.tensors.insert(name.to_string(), tensor);
+            }
+            other => found.others.push((name.to_string(), describe(other))),
+        }
+    }
+    Ok(found)
+}
+
+/// The bytes of a record, which may not be more than `most`.
+fn read_record(archive: &mut Archive, name: &str, most: u64) -> std::result::Result<Vec<u8>, String> {
+    let record = archive.by_name(name).map_err(|e| format!("its record {name} cannot be read: {e}"))?;
+    let size = record.size();
+    if size > most {
+        return Err(format!("its record {name} has {size} bytes, at most {most} were expected"));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    let read = record.take(most + 1).read_to_end(&mut bytes);
+    match read {
+        Ok(n) if n as u64 == size => Ok(bytes),
+        Ok(n) => Err(format!("its record {name} has {n} bytes, not {size}; copy or download it again")),
+        Err(e) => Err(format!("its record {name} is damaged ({e}); copy or download it again")),
+    }
+}
+
+/// The dictionary of tensors, and where it is.
+fn find_state_dict<'a>(pickle: &'a Pickle, top: &'a Value) -> std::result::Result<(&'a Entries, String), String> {
+    let mut place: Vec<&str> = Vec::new();
+    let mut value = top;
+    loop {
+        let Value::Dict(at) = value else {
+            return Err(format!("it holds {}, not a state dict; save model.state_dict()", describe(value)));
+        };
+        let entries = &pickle.dicts[*at];
+        if entries.iter().any(|(k, v)| matches!((k, v), (Value::Text(_), Value::Tensor(_)))) {
+            return Ok((entries, place.join(".")));
+        }
+        let inner: Vec<(&str, &Value)> = entries
+            .iter()
+            .filter_map(|(k, v)| match (k, v) {
+                (Value::Text(name), Value::Dict(_)) => Some((&**name, v)),
+                _ => None,
+            })
+            .collect();
+        let known = NESTED.iter().find_map(|name| inner.iter().find(|(n, _)| n == name));
+        match known.or(if inner.len() == 1 { inner.first() } else { None }) {
+            Some((name, next)) if place.len() < MAX_DEPTH => {
+                place.push(name);
+                value = next;
+            }
+            _ => {
+                let keys: Vec<_> = entries.iter().take(8).map(|(k, _)| describe(k)).collect();
+                return Err(format!(
+                    "no state dict was found in it; its entries are {}. Save the weights alone: \
+                     torch.save(checkpoint[\"<entry>\"], \"weights.pth\")",
+                    if keys.is_empty() { "none".into() } else { keys.join(", ") }
+                ));
+            }
+        }
+    }
+}
+
+fn tensor(
+    archive: &mut Archive,
+    root: &str,
+    pickle: &Pickle,
+    view: &View,
+    storages: &mut HashMap<String, Tensor>,
+) -> std::result::Result<Tensor, String> {
+    let storage = &pickle.storages[view.storage];
+    let kind = kind_of(&storage.class)?;
+    let damaged = || "its size does not fit the stored numbers; copy or download the file again".to_string();
+    let numel = view.size.iter().try_fold(1i64, |n, s| if *s < 0 { None } else { n.checked_mul(*s) });
+    let numel = numel.filter(|n| *n as u64 <= storage.len as u64).ok_or_else(damaged)?;
+    if view.size.len() != view.stride.len() || view.offset < 0 || view.stride.iter().any(|s| *s < 0) {
+        return Err(damaged());
+    }
+    let reach = view
+        .size
+        .iter()
+        .zip(&view.stride)
+        .try_fold(view.offset, |at, (size, stride)| at.checked_add((size - 1).max(0).checked_mul(*stride)?));
+    if numel > 0 && reach.is_none_or(|last| last as u64 >= storage.len as u64) {
+        return Err(damaged());
+    }
+    if !storages.contains_key(&storage.key) {
+        let expected = (storage.len as u64).checked_mul(kind.elt_size_in_bytes() as u64).ok_or_else(damaged)?;
+        let bytes = read_record(archive, &format!("{root}data/{}", storage.key), expected)?;
+        if bytes.len() as u64 != expected {
+            return Err(damaged());
+        }
+        let all = Tensor::f_from_data_size(&bytes, &[storage.len as i64], kind).map_err(|e| e.to_string())?;
+        storages.insert(storage.key.clone(), all);
+    }
+    let all = &storages[&storage.key];
+    if all.kind() != kind || all.numel() != storage.len {
+        return Err(damaged());
+    }
+    let view = all.f_as_strided(&view.size, &view.stride, view.offset).map_err(|e| e.to_string())?;
+    let float = matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Double | Kind::Float);
+    let made = if float { view.f_to_kind(Kind::Float) } else { Ok(view) };
+    made.and_then(|t| t.f_contiguous()).map(|t| t.copy()).map_err(|e| e.to_string())
+}
+
+fn kind_of(class: &str) -> std::result::Result<Kind, String> {
+    Ok(match class.rsplit('.').next().unwrap_or(class) {
+        "FloatStorage" => Kind::Float,
+        "HalfStorage" => Kind::Half,
+        "BFloat16Storage" => Kind::BFloat16,
+        "DoubleStorage" => Kind::Double,
+        "LongStorage" => Kind::Int64,
+        "IntStorage" => Kind::Int,
+        "ShortStorage" => Kind::Int16,
+        "CharStorage" => Kind::Int8,
+        "ByteStorage" => Kind::Uint8,
+        "BoolStorage" => Kind::Bool,
+        _ => return Err(format!("numbers of the kind {class} cannot be read; convert them to float32")),
+    })
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::None | Value::Mark => "nothing".into(),
+        Value::Bool(v) => v.to_string(),
+        Value::Int(v) => v.to_string(),
+        Value::Float(v) => v.to_string(),
+        Value::Text(t) => format!("\"{}\"", t.chars().take(60).collect::<String>()),
+        Value::Global(name) | Value::Object(name) => format!("an object of Python's {name}"),
+        Value::Tuple(_) | Value::List(_) => "a list".into(),
+        Value::Dict(_) => "a dictionary".into(),
+        Value::Storage(_) => "stored numbers".into(),
+        Value::Tensor(_) => "a tensor".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    fn text(s: &str) -> Vec<u8> {
+        [b"X", &(s.len() as u32).to_le_bytes()[..], s.as_bytes()].concat()
+    }
+
+    /// A tensor of `size` in `stride`, from the float storage `key` with `len` numbers.
+    fn view(key: &str, len: u8, offset: u8, size: [u8; 2], stride: [u8; 2]) -> Vec<u8> {
+        [
+            b"ctorch._utils\n_rebuild_tensor_v2\n((",
+            &text("storage")[..],
+            b"ctorch\nFloatStorage\n",
+            &text(key),
+            &text("cuda:0"),
+            &[b'K', len, b't', b'Q', b'K', offset],
+            &[b'K', size[0], b'K', size[1], 0x86, b'K', stride[0], b'K', stride[1], 0x86],
+            b"\x89ccollections\nOrderedDict\n)RtR",
+        ]
+        .concat()
+    }
+
+    /// A dictionary of the entries.
+    fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let inner: Vec<u8> = entries.iter().flat_map(|(k, v)| [text(k), v.clone()].concat()).collect();
+        [b"}(", &inner[..], b"u"].concat()
+    }
+
+    fn write(path: &Path, value: &[u8], records: &[(&str, &[u8])]) {
+        let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
+        let stored = zip::write::FileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let pickle = [b"\x80\x02", value, b"."].concat();
+        for (name, bytes) in [("archive/data.pkl", &pickle[..])].iter().chain(records) {
+            zip.start_file(*name, stored).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    fn numbers() -> Vec<u8> {
+        [1f32, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    fn in_folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pth");
+        (folder, path)
+    }
+
+    fn values(t: &Tensor) -> Vec<f32> {
+        Vec::try_from(t.reshape([-1])).unwrap()
+    }
+
+    #[test]
+    fn tensors_are_views_of_what_is_stored() {
+        let (_folder, path) = in_folder();
+        let rows = view("0", 6, 0, [2, 3], [3, 1]);
+        let columns = view("0", 6, 1, [2, 2], [1, 3]);
+        let net = dict(&[("w", rows), ("t", columns), ("epoch", b"K\x07".to_vec())]);
+        let top = dict(&[("iter", b"K\x01".to_vec()), ("optimizer", dict(&[])), ("net", net)]);
+        write(&path, &top, &[("archive/data/0", &numbers())]);
+        let found = read(&path).unwrap();
+        assert_eq!(found.place, "net");
+        assert_eq!(found.others, [("epoch".to_string(), "7".to_string())]);
+        assert_eq!(found.tensors["w"].size(), [2, 3]);
+        assert_eq!(values(&found.tensors["w"]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(values(&found.tensors["t"]), [2.0, 5.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn views_beyond_what_is_stored_are_refused() {
+        let (_folder, path) = in_folder();
+        for bad in [
+            view("0", 6, 1, [2, 3], [3, 1]),
+            view("0", 6, 0, [2, 3], [4, 1]),
+            view("0", 6, 0, [200, 3], [0, 0]),
+            view("0", 7, 0, [2, 3], [3, 1]),
+            view("1", 6, 0, [2, 3], [3, 1]),
+        ] {
+            write(&path, &dict(&[("w", bad)]), &[("archive/data/0", &numbers())]);
+            let text = read(&path).unwrap_err().to_string();
+            assert!(text.contains("a.pth") && text.contains("tensor w"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_reported() {
+        let (_folder, path) = in_folder();
+        let told = |expected: &str| {
+            let text = read(&path).unwrap_err().to_string();
+            assert!(text.contains(expected), "{expected:?} not in {text:?}");
+        };
+        std::fs::write(&path, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.").unwrap();
+        told("before 1.6");
+        std::fs::write(&path, "hello").unwrap();
+        told("no PyTorch checkpoint");
+        std::fs::write(&path, "").unwrap();
+        told("empty");
+        std::fs::write(&path, b"PK\x03\x04 and then nothing").unwrap();
+        told("damaged");
+        write(&path, &dict(&[("lr", b"K\x01".to_vec())]), &[]);
+        told("its entries are \"lr\"");
+        write(&path, b"K\x05", &[]);
+        told("it holds 5");
+        write(&path, b"cos\nsystem\nU\x02ls\x85R", &[]);
+        told("os.system");
+        write(&path, &dict(&[]), &[("archive/code/__torch__.py", b"")]);
+        told("TorchScript");
+        write(&path, &dict(&[("w", view("0", 6, 0, [2, 3], [3, 1]))]), &[("archive/byteorder", b"big")]);
+        told("big-endian");
+        assert!(matches!(read(Path::new("no/such.pth")), Err(Error::Io { .. })));
+    }
+}

@@ -1,0 +1,5 @@
+//! Import of published checkpoints.
+
+pub mod checkpoint;
+mod pickle;
+pub mod published;

@@ -1,0 +1,11 @@
+//! Geometry of one slice: regions of interest, resampling, stored probabilities, intensity window, distances and shapes.
+//! Knows no session and no networks.
+
+pub(crate) mod distance;
+pub(crate) mod field;
+pub mod grid;
+pub(crate) mod plane;
+pub mod region;
+pub(crate) mod resample;
+pub(crate) mod shape;
+pub mod window;

@@ -1,0 +1,188 @@
+//! Intensity window of a volume, and slices as the networks take them.
+//!
+//! One window serves the whole volume, never a slice alone: the same tissue has the same value in every slice.
+
+use super::region::Roi;
+use super::resample::resize;
+use crate::error::{Error, Result};
+use crate::volume::{SliceAxis, Volume, Voxel};
+use crate::with_voxels;
+use tch::Tensor;
+
+/// Voxels looked at to find the default window.
+const SAMPLES: usize = 1_000_000;
+/// Default window of CT: fat, soft tissue and contrast agent apart from air and cortical bone, HU.
+const CT_WINDOW: (f64, f64) = (-250.0, 450.0);
+
+/// The intensities that become 0 and 1: `explicit` if given, else the 0.5th and 99.5th percentile, cut to
+/// -250..450 HU where the values look like CT (least value -500 or lower, none below -5000).
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for NaN or infinite voxels (unless `replace_non_finite`), an empty or non-finite explicit
+/// window, and a volume whose voxels are all the same.
+pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_finite: bool) -> Result<(f64, f64)> {
+    let bad = with_voxels!(volume.data(), v => v.iter().filter(|x| !x.to_f64().is_finite()).count());
+    if bad > 0 && !replace_non_finite {
+        return Err(Error::argument(format!(
+            "the volume has {bad} NaN or infinite voxels; clean it, or set the session option replace_non_finite"
+        )));
+    }
+    if let Some((low, high)) = explicit {
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            return Err(Error::argument(format!("the window {low} to {high} is empty; give its lower end first")));
+        }
+        return Ok((low, high));
+    }
+    let n = volume.data().len();
+    let step = n.div_ceil(SAMPLES).max(1);
+    let mut values: Vec<f32> = with_voxels!(volume.data(), v => {
+        v.iter().step_by(step).map(|x| x.to_f32()).filter(|x| x.is_finite()).collect()
+    });
+    if values.is_empty() {
+        return Err(Error::argument("the volume has no finite voxel; there is nothing to segment"));
+    }
+    let mut percentile = |p: f64| {
+        let k = ((values.len() - 1) as f64 * p).round() as usize;
+        f64::from(*values.select_nth_unstable_by(k, f32::total_cmp).1)
+    };
+    let (least, low, high, most) = (percentile(0.0), percentile(0.005), percentile(0.995), percentile(1.0));
+    let (low, high) = if (-5000.0..=-500.0).contains(&least) && high > CT_WINDOW.0 {
+        (low.max(CT_WINDOW.0), high.min(CT_WINDOW.1))
+    } else {
+        (low, high)
+    };
+    // A few bright voxels on a constant ground still are a picture.
+    let (low, high) = if low < high { (low, high) } else { (least, most) };
+    if low < high {
+        return Ok((low, high));
+    }
+    let (least, most) = with_voxels!(volume.data(), v => extremes(v));
+    if least < most {
+        return Ok((least, most));
+    }
+    Err(Error::argument(format!(
+        "every voxel of the volume is {least}; there is nothing to segment. Check that the right volume was given"
+    )))
+}
+
+fn extremes<T: Voxel>(voxels: &[T]) -> (f64, f64) {
+    voxels
+        .iter()
+        .map(|v| v.to_f64())
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
+}
+
+/// One slice under a region of interest, windowed, with its neighbours as context.
+///
+/// Beyond the slice the value is 0; beyond the volume the context repeats the last slice.
+///
+/// # Shapes
+/// result: `[1, context, size, size]`, f32, 0..1, on the CPU.
+pub fn slice_input(
+    volume: &Volume,
+    window: (f64, f64),
+    axis: SliceAxis,
+    slice: usize,
+    roi: Roi,
+    size: i64,
+    context: i64,
+) -> Tensor {
+    let half = context / 2;
+    let last = volume.slice_count(axis) as i64 - 1;
+    let planes: Vec<Tensor> = (-half..=half)
+        .map(|offset| crop_window(volume, window, axis, (slice as i64 + offset).clamp(0, last) as usize, roi))
+        .collect();
+    resize(&Tensor::cat(&planes, 1), size, size).clamp(0.0, 1.0)
+}
+
+/// The windowed pixels under `roi`, 0..1, `[1, 1, roi.rows, roi.cols]`.
+pub(crate) fn crop_window(volume: &Volume, (low, high): (f64, f64), axis: SliceAxis, slice: usize, roi: Roi) -> Tensor {
+    let shape = volume.shape();
+    let (rows, cols) = axis.slice_shape(shape);
+    let (along, per_row, per_col) = axis.strides(shape);
+    let (scale, shift) = ((1.0 / (high - low)) as f32, low as f32);
+    let mut out = vec![0f32; (roi.rows * roi.cols) as usize];
+    fn gather<T: Voxel>(voxels: &[T], start: usize, per_col: usize, out: &mut [f32], scale: f32, shift: f32) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let v = (voxels[start + i * per_col].to_f32() - shift) * scale;
+            // NaN becomes 0: it was allowed by the session's option.
+            *out = if v > 0.0 { v.min(1.0) } else { 0.0 };
+        }
+    }
+    let from = roi.left.max(0);
+    let to = (roi.left + roi.cols).min(cols as i32);
+    if from < to {
+        for (r, line) in out.chunks_exact_mut(roi.cols as usize).enumerate() {
+            let row = roi.top + r as i32;
+            if row < 0 || row >= rows as i32 {
+                continue;
+            }
+            let start = slice * along + row as usize * per_row + from as usize * per_col;
+            let line = &mut line[(from - roi.left) as usize..(to - roi.left) as usize];
+            with_voxels!(volume.data(), v => gather(v, start, per_col, line, scale, shift));
+        }
+    }
+    Tensor::from_slice(&out).view([1, 1, i64::from(roi.rows), i64::from(roi.cols)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Geometry, VoxelData};
+
+    fn volume(shape: [usize; 3], data: VoxelData) -> Volume {
+        Volume::new(shape, data, Geometry::default()).unwrap()
+    }
+
+    #[test]
+    fn the_window_is_found_cut_for_ct_and_refused_for_a_constant() {
+        // 0..1000: percentiles at positions 5 and 995 of 1001 values.
+        let mr = volume([1, 1, 1001], VoxelData::I16((0..=1000).collect()));
+        assert_eq!(find_window(&mr, None, false).unwrap(), (5.0, 995.0));
+        let ct = volume([1, 1, 3001], VoxelData::I16((-1000..=2000).collect()));
+        assert_eq!(find_window(&ct, None, false).unwrap(), (-250.0, 450.0));
+        assert_eq!(find_window(&ct, Some((-100.0, 200.0)), false).unwrap(), (-100.0, 200.0));
+        assert!(find_window(&ct, Some((2.0, 2.0)), false).is_err());
+        let flat = volume([1, 1, 4], VoxelData::U8(vec![7; 4]));
+        assert!(find_window(&flat, None, false).unwrap_err().to_string().contains("every voxel"));
+        // One bright voxel in two thousand lies outside both percentiles.
+        let mut spot = vec![0u8; 2000];
+        spot[900] = 9;
+        assert_eq!(find_window(&volume([1, 1, 2000], VoxelData::U8(spot)), None, false).unwrap(), (0.0, 9.0));
+    }
+
+    #[test]
+    fn voxels_that_are_not_finite_are_refused_or_replaced() {
+        let v = volume([1, 1, 4], VoxelData::F32(vec![0.0, f32::NAN, f32::INFINITY, 2.0]));
+        assert!(find_window(&v, None, false).unwrap_err().to_string().contains("2 NaN"));
+        assert_eq!(find_window(&v, None, true).unwrap(), (0.0, 2.0));
+        let roi = Roi { top: 0, left: 0, rows: 1, cols: 4 };
+        let t = slice_input(&v, (0.0, 2.0), SliceAxis::Depth, 0, roi, 4, 1);
+        assert!(t.isfinite().all().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn slices_of_each_axis_hold_the_right_voxels() {
+        let v = volume([2, 3, 4], VoxelData::U8((0..24).collect()));
+        let get = |axis: SliceAxis, slice| {
+            let (rows, cols) = axis.slice_shape([2, 3, 4]);
+            let roi = Roi { top: 0, left: 0, rows: rows as i32, cols: cols as i32 };
+            let t = crop_window(&v, (0.0, 100.0), axis, slice, roi) * 100.0;
+            let t: Vec<f32> = Vec::try_from(t.round().view([-1])).unwrap();
+            t.iter().map(|&x| x as u8).collect::<Vec<_>>()
+        };
+        assert_eq!(get(SliceAxis::Depth, 1), (12..24).collect::<Vec<_>>());
+        assert_eq!(get(SliceAxis::Height, 1), [4, 5, 6, 7, 16, 17, 18, 19]);
+        assert_eq!(get(SliceAxis::Width, 3), [3, 7, 11, 15, 19, 23]);
+    }
+
+    #[test]
+    fn context_repeats_the_last_slice_at_the_ends() {
+        let v = volume([2, 1, 1], VoxelData::U8(vec![10, 20]));
+        let roi = Roi { top: 0, left: 0, rows: 1, cols: 1 };
+        let t = slice_input(&v, (0.0, 100.0), SliceAxis::Depth, 0, roi, 1, 3) * 100.0;
+        let t: Vec<f32> = Vec::try_from(t.round().view([-1])).unwrap();
+        assert_eq!(t, [10.0, 10.0, 20.0]);
+    }
+}

@@ -1,0 +1,26 @@
+//! Clips for training, from synthetic and real volumes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
+//! | [`scene`], `shapes`, [`synthetic`] | label volumes, and how synthetic ones are made |
+//! | [`clips`], `frame`, `block`, `intensities` | slices cut from a scene as the engine shows them; their place; intensities |
+//! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
+//! | [`feed`], [`batch`], [`damage`] | worker threads that make clips; clips as tensors; masks with errors |
+
+pub mod batch;
+mod block;
+pub mod clips;
+pub mod damage;
+pub mod feed;
+mod frame;
+mod intensities;
+pub mod layouts;
+pub mod noise;
+pub mod random;
+pub mod real;
+pub mod resample;
+pub mod scene;
+mod shapes;
+pub mod supervoxels;
+pub mod synthetic;
