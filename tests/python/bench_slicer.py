@@ -82,9 +82,9 @@ def main(mode):
 
     print("mode %s, volume %s" % (mode, shape))
     print("model %s" % Path(os.environ.get("MEM3D_MODEL", "random:1")).stem)
-    called, whole, _ = timed(lambda: effect.prompt(stroke, plane))
+    called, whole, _ = timed(lambda: effect.interact(stroke, plane))
     print("first stroke, library, model and session included: %.2f s (main thread %.0f ms)" % (whole, 1e3 * called))
-    called, whole, worst = timed(lambda: effect.prompt(stroke, plane))
+    called, whole, worst = timed(lambda: effect.interact(stroke, plane))
     print("stroke to preview: %.0f ms; longest gap %.0f ms" % (1e3 * whole, 1e3 * worst))
     effect.logic.reset()
     effect.logic.worker.wait()

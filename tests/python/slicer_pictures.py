@@ -130,8 +130,8 @@ def main(model):
     # The first round. The grid is the volume's: its matrix turns voxels into positions.
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    (prompt,) = json.loads((DATA / "prompts.json").read_text())["interactions"]
-    points = [(slicer.util.arrayFromVTKMatrix(matrix) @ (w, h, d, 1))[:3] for d, h, w in prompt["points"]]
+    (interaction,) = json.loads((DATA / "prompts.json").read_text())["interactions"]
+    points = [(slicer.util.arrayFromVTKMatrix(matrix) @ (w, h, d, 1))[:3] for d, h, w in interaction["points"]]
     middle = np.mean(points, axis=0)
     for view in (axial, coronal, sagittal):
         view.node.JumpSliceByCentering(*middle)
@@ -146,7 +146,7 @@ def main(model):
     wait()
     preview = axial.image()
     press("propagateButton")
-    save("slicer-prompt.jpg", [clicked, preview, coronal.image()])
+    save("slicer-interaction.jpg", [clicked, preview, coronal.image()])
     panel("slicer-panel.png")
     press("applyButton")
     compare("round 1")

@@ -1,4 +1,4 @@
-"""The C example's session (examples/demo: a prompt and two corrected slices on the bundled CT, with the shipped model), done
+"""The C example's session (examples/demo: an interaction and two corrected slices on the bundled CT, with the shipped model), done
 in Slicer instead: the segment holds the same voxels after each round, and the same slices are suggested."""
 
 import json
@@ -41,12 +41,12 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def prompt():
+def interaction():
     return json.loads((DEMO / "data" / "prompts.json").read_text())["interactions"][0]
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory, library, command, prompt):
+def example(tmp_path_factory, library, command, interaction):
     """The folder that the example wrote, with the volume and the reference that it read."""
     if COMPILER is None:
         pytest.skip("there is no C++ compiler")
@@ -61,8 +61,8 @@ def example(tmp_path_factory, library, command, prompt):
     program = out / "mem3d-demo"
     make = [COMPILER, "-std=c++17", "-O1", "-I", ROOT / "include", DEMO / "demo.cpp", "-o", program, built, "-Wl,-rpath,%s" % out]
     subprocess.run([str(part) for part in make], check=True)
-    points = [",".join(map(str, point)) for point in prompt["points"]]
-    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL, prompt["axis"], prompt["slice"], prompt["kind"]]
+    points = [",".join(map(str, point)) for point in interaction["points"]]
+    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL, interaction["axis"], interaction["slice"], interaction["kind"]]
     # One thread here and below: sums in another order would be other numbers, in the last digits.
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     command_line = [str(part) for part in start] + points
@@ -72,20 +72,20 @@ def example(tmp_path_factory, library, command, prompt):
 
 
 @pytest.mark.parametrize("mode", ["inProcess", "helper"])
-def test_the_c_examples_session_in_slicer(example, prompt, mode):
+def test_the_c_examples_session_in_slicer(example, interaction, mode):
     slicer.mrmlScene.Clear()
     volume, reference = read(example / "volume.nrrd"), read(example / "reference.nrrd")
     correct = slicer.util.arrayFromVolume(reference) != 0
     segmentation = addSegmentation(volume, ("target",))
     editor = openEditor(volume, segmentation)
-    axis = prompt["axis"]
+    axis = interaction["axis"]
     told = json.loads((example / "session.json").read_text())
     suggested = []
     with SessionLogic(editor, Settings(modelPath=str(MODEL), device="cpu", threads=1, mode=mode)) as logic:
         grid = Lattice(editor.sourceImage(), segmentation).grid
         for number in (1, 2, 3):
             if number == 1:
-                logic.interact(KINDS[prompt["kind"]], grid.indexToRas(prompt["points"]), axis=axis)
+                logic.interact(KINDS[interaction["kind"]], grid.indexToRas(interaction["points"]), axis=axis)
             else:  # painted over, as with Slicer's Paint and Erase
                 at = [slice(None)] * 3
                 at[axis] = suggested[-1]

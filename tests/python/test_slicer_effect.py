@@ -52,7 +52,7 @@ def test_a_stroke_shows_a_preview_and_apply_writes_it(anyBench):
         bench.segmentation.GetSegmentation().GetSegment("a").GetColor()
     )
     assert not bench.held().any() and bench.scripted.undoStates == 0
-    bench.screenshot("prompt")
+    bench.screenshot("interaction")
     bench.press("applyButton")
     bench.wait()
     assert (bench.held() == (mask.full() != 0)).all() and bench.scripted.undoStates == 1
@@ -72,7 +72,7 @@ def test_the_stroke_lands_where_it_was_drawn(bench):
     np.testing.assert_allclose(seen[0][-1], STROKE[-1], atol=0.25)
 
 
-def test_every_kind_of_prompt(bench):
+def test_every_kind_of_interaction(bench):
     for kind, gesture in (
         (BOX, lambda: bench.draw([(-8, -12, 18), (-32, -36, 18)])),
         (CLICK, lambda: bench.draw([CENTER])),

@@ -1,4 +1,4 @@
-"""What goes wrong around the effect: cancelling, prompts while it is at work, nodes that go away or are switched in the
+"""What goes wrong around the effect: cancelling, interactions while it is at work, nodes that go away or are switched in the
 middle, views that are turned, a helper process that dies."""
 
 import os

@@ -94,7 +94,7 @@ def segmented(tmp_path, scene, command):
     write_volume(scene, tmp_path / "ct.nrrd", ct())
     for name, mask in zip("ab", labels()):
         write_volume(scene, tmp_path / f"{name}.nrrd", mask)
-    prompts = {
+    interactions = {
         "segments": [
             {"number": 1, "name": "Leber, links", "color": "#ff8000"},
             {"number": 2, "name": "tumour", "color": [0.0, 0.5, 1.0]},
@@ -105,7 +105,7 @@ def segmented(tmp_path, scene, command):
             for slice in range(SHAPE[0])
         ],
     }
-    (tmp_path / "prompts.json").write_text(json.dumps(prompts))
+    (tmp_path / "prompts.json").write_text(json.dumps(interactions))
     outputs = [tmp_path / name for name in ("o.seg.nrrd", "o.nii.gz", "o.nrrd")]
     arguments = [option for path in outputs for option in ("--out", path)]
     command("segment", tmp_path / "ct.nrrd", tmp_path / "prompts.json", "--model", "random", *arguments)

@@ -1,4 +1,4 @@
-"""Mouse events in a slice view to prompts: what is being drawn, and when it is done. No Slicer, no Qt."""
+"""Mouse events in a slice view to interactions: what is being drawn, and when it is done. No Slicer, no Qt."""
 
 from .Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 
@@ -49,7 +49,7 @@ class Gesture:
             self.points = [self.points[0], tuple(ras)]
 
     def release(self, xy, ras):
-        """The button goes up. Gives the finished prompt's points, or None."""
+        """The button goes up. Gives the finished interaction's points, or None."""
         if not self._dragging:
             return None
         self._dragging = False

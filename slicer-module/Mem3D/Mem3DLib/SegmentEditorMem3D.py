@@ -1,4 +1,4 @@
-"""The Segment Editor effect "Mem3D": prompts drawn in slice views to the logic, what comes out to panel and preview."""
+"""The Segment Editor effect "Mem3D": interactions drawn in slice views to the logic, what comes out to panel and preview."""
 
 import logging
 import os
@@ -160,7 +160,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         elif eventId == vtk.vtkCommand.LeftButtonReleaseEvent:
             points = self.gesture.release(xy, xyToRas(node, xy))
             if points:
-                self.prompt(points, SliceViews.sliceToRas(node))
+                self.interact(points, SliceViews.sliceToRas(node))
             elif self.gesture.points:
                 self._sayPoints()
         else:
@@ -208,7 +208,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.logic.autoApply = options["autoApply"]
         self.logic.takeFromOthers = options["takeFromOthers"]
 
-    def prompt(self, points, sliceToRas):
+    def interact(self, points, sliceToRas):
         """Draws what was drawn."""
         options = self.options()
 
@@ -300,7 +300,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         settings.save(slicer.app.userSettings())
         self.logic.useSettings(settings)
         self.panel.settings.show(settings)
-        self.panel.say("The next prompt loads library and model with these settings.")
+        self.panel.say("The next interaction loads library and model with these settings.")
         self.refresh()
 
     # ---- how ----

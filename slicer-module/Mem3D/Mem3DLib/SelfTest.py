@@ -13,7 +13,7 @@ from .Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 SHAPE, SPACING_MM, RADIUS_MM = (16, 96, 96), (3.0, 1.0, 1.0), 21.0
 MIDDLE = [side // 2 for side in SHAPE]
 
-Result = namedtuple("Result", "info startSeconds promptSeconds roundSeconds slices dice")
+Result = namedtuple("Result", "info startSeconds interactionSeconds roundSeconds slices dice")
 
 
 def tryEngine(settings, makeEngine=makeEngine):
@@ -41,9 +41,9 @@ def tryEngine(settings, makeEngine=makeEngine):
 def sentence(result):
     """What a user wants to know of it."""
     return (
-        "It works. Loading took %.1f s, a prompt %.2f s, the propagation through %d slices %.1f s. The mask overlaps the "
+        "It works. Loading took %.1f s, an interaction %.2f s, the propagation through %d slices %.1f s. The mask overlaps the "
         "made-up ball by a Dice coefficient of %.2f." % (
-            result.startSeconds, result.promptSeconds, result.slices, result.roundSeconds, result.dice
+            result.startSeconds, result.interactionSeconds, result.slices, result.roundSeconds, result.dice
         )
     )
 

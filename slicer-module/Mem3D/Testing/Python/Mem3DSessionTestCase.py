@@ -1,4 +1,4 @@
-"""Whole sessions on MRML nodes, without any widget: prompts from every plane, corrections by Slicer's own tools, Undo
+"""Whole sessions on MRML nodes, without any widget: interactions from every plane, corrections by Slicer's own tools, Undo
 and Redo, several segments, resuming, saving. Weights are random: what is checked does not depend on the masks' sense."""
 
 import os
@@ -65,7 +65,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         before = Segments.readSegment(self.segmentation, segmentID, lattice)
         Segments.writeSegment(self.editor, segmentID, lattice, before, Region.fromMask(mask.astype(np.uint8)))
 
-    def test_aPromptIsTheEnginesOwn(self):
+    def test_anInteractionIsTheEnginesOwn(self):
         logic = self.open()
         masks = []
         logic.interact(SCRIBBLE, self.ras(STROKE), onDone=masks.append)
@@ -141,7 +141,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         self.assertTrue(expected.any())
         self.assertTrue((voxels(self.segmentation, "target", self.volume) == expected).all())
 
-    def test_promptsFromEveryPlaneOfAnObliqueTransformedVolume(self):
+    def test_interactionsFromEveryPlaneOfAnObliqueTransformedVolume(self):
         turn = rotation(25, 2) @ rotation(-40, 1)
         transform = addTransform(rotation(70, 0))
         logic = self.open(matrix=ijkToRas(SPACING, (7, -8, 9), turn), transform=transform)
@@ -162,7 +162,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         with self.assertRaisesRegex(UserError, "Rotate to volume plane"):
             logic.interact(SCRIBBLE, self.ras(STROKE), np.eye(4))
 
-    def test_promptsThatCannotBe(self):
+    def test_interactionsThatCannotBe(self):
         logic = self.open()
         for points, kind, message in (
             ([[6, 24, 20]], EXTREME_POINTS, "4 points"),
