@@ -29,7 +29,7 @@ setup-tests:
 	@tools/setup.sh --python-tests
 
 setup-browser: setup-tests .venv-browser/mem3d.installed
-	@.venv-browser/bin/python tests/python/browser_user.py --chromium || \
+	@.venv-browser/bin/python tests/python/support/browser_user.py --chromium || \
 	  PLAYWRIGHT_BROWSERS_PATH=0 .venv-browser/bin/python -m playwright install chromium
 
 # Where the system has a Chromium, the test in a browser is part of make test; only make test-browser downloads one.

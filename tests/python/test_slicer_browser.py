@@ -25,7 +25,7 @@ from Mem3DTesting import addVolume, ball, ijkToRas  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "slicer-module" / "examples" / "trame_app.py"
-USER = Path(__file__).parent / "browser_user.py"
+USER = Path(__file__).parent / "support" / "browser_user.py"
 PYTHON = ROOT / ".venv-browser" / "bin" / "python"
 PICTURES = ROOT / "out" / "browser"
 

@@ -44,7 +44,7 @@ def application():
 def program(tmp_path):
     """Something that takes Slicer's command line."""
     path = tmp_path / "Slicer"
-    path.write_text("#!/bin/sh\nexec '%s' '%s' \"$@\"\n" % (sys.executable, Path(__file__).parent / "slicer_program.py"))
+    path.write_text("#!/bin/sh\nexec '%s' '%s' \"$@\"\n" % (sys.executable, Path(__file__).parent / "support" / "slicer_program.py"))
     path.chmod(0o755)
     return path
 

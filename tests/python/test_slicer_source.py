@@ -13,7 +13,7 @@ MODULE = Path(__file__).parents[2] / "slicer-module" / "Mem3D"
 
 
 def test_files_are_short_and_for_python_3_9():
-    tests = [path for path in Path(__file__).parent.glob("*.py") if "slicer" in path.name]
+    tests = [path for path in Path(__file__).parent.rglob("*.py") if "slicer" in path.name]
     for path in sorted([*MODULE.parent.rglob("*.py"), *MODULE.rglob("*.ui"), *tests]):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":

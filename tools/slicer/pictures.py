@@ -1,7 +1,7 @@
-"""Makes the pictures of docs/slicer.md: three rounds on the bundled CT, its recorded extreme points clicked with the mouse
-in a slice view, with the shipped model or another one. Needs pillow.
+"""Makes the pictures of docs/slicer.md: three rounds on the bundled CT, its recorded extreme points clicked with the
+mouse in a slice view, with the shipped model or another one. Needs pillow.
 
-    python tests/python/slicer_pictures.py [MODEL.safetensors]
+    python tools/slicer/pictures.py [MODEL.safetensors]
 
 Corrections are slices of the reference. Prints how the segment compares with the reference.
 """
@@ -11,33 +11,31 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-MODULE = ROOT / "slicer-module" / "Mem3D"
-DATA = ROOT / "examples" / "demo" / "data"
-IMAGES = ROOT / "docs" / "images"
-sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python" / "support"))
 
-import conftest  # noqa: E402
-import headless  # noqa: E402
+import headless
+from checkout import ROOT, builtLibrary
 
 headless.start()
-os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
+os.environ.setdefault("MEM3D_LIBRARY", str(builtLibrary()))
 
-import numpy as np  # noqa: E402
-import slicer  # noqa: E402
-import slicer_app  # noqa: E402
-import slicer_editor  # noqa: E402
-import vtk  # noqa: E402
+import numpy as np
+import slicer
+import slicer_app
+import slicer_editor
+import vtk
 
 slicer_app.completeApplication()
 
-from Mem3DLib.Editors import openEditor  # noqa: E402
-from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, setVoxels, voxels  # noqa: E402
-from PIL import Image  # noqa: E402
-from slicer_views import SliceView, ThreeDView  # noqa: E402
+from Mem3DLib.Editors import openEditor
+from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, setVoxels, voxels
+from PIL import Image
+from slicer_views import SliceView, ThreeDView
 
+DATA = ROOT / "examples" / "demo" / "data"
+IMAGES = ROOT / "docs" / "images"
 SIDE = 400
 COLOR = (0.95, 0.55, 0.15)
 
