@@ -4,8 +4,8 @@
     python batch.py FOLDER RESULTS            (with slicer-core instead of Slicer)
 
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
-CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Interactions.py for what becomes what), propagates each segment through the
-volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
+CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Interactions.py for what becomes what), propagates each segment through
+the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
 Slicer's settings. A case that fails is told and left out; the exit code is the number of such cases.
 """
 
@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
-from Mem3DLib.Native import Error
 from Mem3DLib.Interactions import interactionsOf
+from Mem3DLib.Native import Error
 from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DLib.Settings import Settings

@@ -1,4 +1,5 @@
-"""Interactions from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in them."""
+"""Interactions from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in
+them."""
 
 import os
 import subprocess
@@ -10,19 +11,18 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DLib import Segments  # noqa: E402
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
-from Mem3DLib.Errors import UserError  # noqa: E402
-from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
-from Mem3DLib.Interactions import interactionsOf  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation  # noqa: E402
-from Mem3DTesting import voxels  # noqa: E402
+from Mem3DLib import Segments
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Errors import UserError
+from Mem3DLib.Interactions import interactionsOf
+from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation, voxels
 
 BATCH = Path(__file__).parents[2] / "slicer-module" / "examples" / "batch.py"
 SPACING = (1, 1, 3)

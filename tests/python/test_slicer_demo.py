@@ -1,5 +1,6 @@
-"""The C example's session (examples/demo: an interaction and two corrected slices on the bundled CT, with the shipped model), done
-in Slicer instead: the segment holds the same voxels after each round, and the same slices are suggested."""
+"""The C example's session (examples/demo: an interaction and two corrected slices on the bundled CT, with the shipped
+model), done in Slicer instead: the segment holds the same voxels after each round, and the same slices are
+suggested."""
 
 import json
 import os
@@ -13,17 +14,17 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DLib.Editors import openEditor  # noqa: E402
-from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
-from Mem3DLib.Segments import Lattice  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, setVoxels, voxels  # noqa: E402
+from Mem3DLib.Editors import openEditor
+from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.Segments import Lattice
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, setVoxels, voxels
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo"
@@ -59,10 +60,12 @@ def example(tmp_path_factory, library, command, interaction):
     linked = out / (("libmem3d.%s.dylib" if built.suffix == ".dylib" else "libmem3d.so.%s") % abi)
     linked.symlink_to(built)
     program = out / "mem3d-demo"
-    make = [COMPILER, "-std=c++17", "-O1", "-I", ROOT / "include", DEMO / "demo.cpp", "-o", program, built, "-Wl,-rpath,%s" % out]
+    make = [COMPILER, "-std=c++17", "-O1", "-I", ROOT / "include", DEMO / "demo.cpp", "-o", program]
+    make += [built, "-Wl,-rpath,%s" % out]
     subprocess.run([str(part) for part in make], check=True)
     points = [",".join(map(str, point)) for point in interaction["points"]]
-    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL, interaction["axis"], interaction["slice"], interaction["kind"]]
+    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL]
+    start += [interaction["axis"], interaction["slice"], interaction["kind"]]
     # One thread here and below: sums in another order would be other numbers, in the last digits.
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     command_line = [str(part) for part in start] + points

@@ -8,7 +8,7 @@ CLICK_PIXELS = 4
 
 
 class Gesture:
-    """Of one slice view at a time. `points`: positions in RAS; `view`: whatever stands for the view they were made in."""
+    """What is drawn in one slice view. `points`: positions in RAS; `view`: what stands for the view of the points."""
 
     def __init__(self, kind=SCRIBBLE):
         self.kind = kind

@@ -11,7 +11,6 @@ Outside of the structure is what has "negative" in the list's name, or a point w
 from collections import namedtuple
 
 import numpy as np
-import slicer
 import vtk
 from vtk.util import numpy_support
 
@@ -34,9 +33,11 @@ def interactionsOf(markupsNode, grid):
         points = np.array([_worldPoint(markupsNode, n) for n in range(count)]).reshape(-1, 3)
         if "extreme" in name:
             return [Interaction(EXTREME_POINTS, points, negative, None)]
-        return [Interaction(CLICK, points[n : n + 1], negative or _saysNegative(markupsNode, n), None) for n in range(count)]
+        outside = [negative or _saysNegative(markupsNode, n) for n in range(count)]
+        return [Interaction(CLICK, points[n : n + 1], outside[n], None) for n in range(count)]
     raise UserError(
-        "%s is a %s, which is no interaction. Use points, a curve, a line or a ROI." % (markupsNode.GetName(), markupsNode.GetClassName())
+        "%s is a %s, which is no interaction. Use points, a curve, a line or a ROI."
+        % (markupsNode.GetName(), markupsNode.GetClassName())
     )
 
 

@@ -1,5 +1,5 @@
-"""A try of the installation: library, model and engine on a small made-up volume. No MRML, no Qt; for the worker's thread
-or a script.
+"""A try of the installation: library, model and engine on a small made-up volume. No MRML, no Qt; for the worker's
+thread or a script.
 """
 
 import time
@@ -41,8 +41,8 @@ def tryEngine(settings, makeEngine=makeEngine):
 def sentence(result):
     """What a user wants to know of it."""
     return (
-        "It works. Loading took %.1f s, an interaction %.2f s, the propagation through %d slices %.1f s. The mask overlaps the "
-        "made-up ball by a Dice coefficient of %.2f." % (
+        "It works. Loading took %.1f s, an interaction %.2f s, the propagation through %d slices %.1f s. The mask "
+        "overlaps the made-up ball by a Dice coefficient of %.2f." % (
             result.startSeconds, result.interactionSeconds, result.slices, result.roundSeconds, result.dice
         )
     )
