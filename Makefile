@@ -1,8 +1,8 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests setup-browser try-browser peers build demo browser test test-rust test-c test-python \
-	test-browser lint picture doc clean
+.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers build demo browser check test test-rust \
+	test-c test-python test-browser lint lint-rust lint-other format picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -20,22 +20,32 @@ build: setup ## library and command, optimised, in target/release
 demo: setup ## segments the bundled CT through the C interface; results in out/demo
 	@tools/demo.sh
 
-browser: build setup-browser ## the example in a browser, on 127.0.0.1:8080; VOLUME=FILE for another volume than the bundled CT
-	.venv-browser/bin/python slicer-module/examples/trame_app.py $(or $(VOLUME),examples/demo/data/sts_ct_012.nii.gz)
+VOLUME ?= examples/demo/data/sts_ct_012.nii.gz
+browser: build setup-browser ## the example in a browser, on 127.0.0.1:8080; VOLUME=FILE for another volume
+	.venv-browser/bin/python slicer-module/examples/trame_app.py $(VOLUME)
+
+check: ## the quick turn: format, clippy, unit tests, layers, header, columns
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --lib --test layers --test header --test columns
 
 test: setup-tests try-browser test-rust test-c test-python ## every test
 
 setup-tests:
 	@tools/setup.sh --python-tests
 
+setup-lint:
+	@tools/setup.sh --lint
+
 setup-browser: setup-tests .venv-browser/mem3d.installed
-	@.venv-browser/bin/python tests/python/browser_user.py --chromium || \
+	@.venv-browser/bin/python tests/python/support/browser_user.py --chromium || \
 	  PLAYWRIGHT_BROWSERS_PATH=0 .venv-browser/bin/python -m playwright install chromium
 
 # Where the system has a Chromium, the test in a browser is part of make test; only make test-browser downloads one.
 try-browser: setup-tests
 	@if command -v chromium chromium-browser google-chrome >/dev/null || [ -e .venv-browser/mem3d.installed ]; then \
-	  $(MAKE) --no-print-directory .venv-browser/mem3d.installed || echo "no .venv-browser: the test in a browser will be skipped"; \
+	  $(MAKE) --no-print-directory .venv-browser/mem3d.installed || \
+	    echo "no .venv-browser: the test in a browser will be skipped"; \
 	else echo "no Chromium: the test in a browser will be skipped; make test-browser gets one"; fi
 
 peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
@@ -60,15 +70,31 @@ test-browser: setup-browser ## the browser example in Chromium; gets .venv-brows
 	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	cp $< $@
 
-lint: ## formatting, clippy, documentation, header
+# The generated header is formatted by its generator.
+C_FILES = $(shell git ls-files '*.c' '*.cc' '*.cpp' '*.h' '*.hpp' ':!include/mem3d.h')
+
+lint: setup-lint lint-rust lint-other ## format, clippy, documentation, header, columns; Python, C and C++, workflows
+
+lint-rust:
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
-	cargo test --locked --test header
+	cargo test --locked --test header --test columns
+
+lint-other:
+	.venv/bin/python -m ruff check
+	.venv/bin/clang-format --dry-run -Werror $(C_FILES)
+	.venv/bin/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+format: setup-lint ## formats Rust, C and C++, and sorts Python's imports
+	cargo fmt --all
+	.venv/bin/clang-format -i $(C_FILES)
+	.venv/bin/python -m ruff check --select I --fix
 
 picture: ## after make demo: the picture that README shows, from the demo's
 	.venv/bin/python -m pip install --quiet pillow
-	.venv/bin/python -c "from PIL import Image; Image.open('out/demo/overview.png').convert('RGB').save('docs/images/demo.jpg', quality=85, optimize=True)"
+	.venv/bin/python -c "from PIL import Image; picture = Image.open('out/demo/overview.png').convert('RGB'); \
+	  picture.save('docs/images/demo.jpg', quality=85, optimize=True)"
 
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps

@@ -32,7 +32,8 @@ add_custom_target(
     mem3d_cargo ALL
     COMMAND "${MEM3D_CARGO}" build --lib --profile "${MEM3D_CARGO_PROFILE}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    BYPRODUCTS "${MEM3D_BUILT_LIBRARY}" "${mem3d_links}/${mem3d_file}" # ninja follows the link: nothing before cargo ran
+    # ninja follows the link: nothing before cargo ran
+    BYPRODUCTS "${MEM3D_BUILT_LIBRARY}" "${mem3d_links}/${mem3d_file}"
     COMMENT "Building libmem3d with cargo (${MEM3D_CARGO_PROFILE})"
     USES_TERMINAL
     VERBATIM

@@ -189,13 +189,20 @@ namespace detail {
 template <class Voxel>
 constexpr mem3d_scalar_type scalar_type()
 {
-    if constexpr (std::is_same_v<Voxel, uint8_t>) return MEM3D_SCALAR_TYPE_U8;
-    else if constexpr (std::is_same_v<Voxel, int8_t>) return MEM3D_SCALAR_TYPE_I8;
-    else if constexpr (std::is_same_v<Voxel, uint16_t>) return MEM3D_SCALAR_TYPE_U16;
-    else if constexpr (std::is_same_v<Voxel, int16_t>) return MEM3D_SCALAR_TYPE_I16;
-    else if constexpr (std::is_same_v<Voxel, uint32_t>) return MEM3D_SCALAR_TYPE_U32;
-    else if constexpr (std::is_same_v<Voxel, int32_t>) return MEM3D_SCALAR_TYPE_I32;
-    else if constexpr (std::is_same_v<Voxel, float>) return MEM3D_SCALAR_TYPE_F32;
+    if constexpr (std::is_same_v<Voxel, uint8_t>)
+        return MEM3D_SCALAR_TYPE_U8;
+    else if constexpr (std::is_same_v<Voxel, int8_t>)
+        return MEM3D_SCALAR_TYPE_I8;
+    else if constexpr (std::is_same_v<Voxel, uint16_t>)
+        return MEM3D_SCALAR_TYPE_U16;
+    else if constexpr (std::is_same_v<Voxel, int16_t>)
+        return MEM3D_SCALAR_TYPE_I16;
+    else if constexpr (std::is_same_v<Voxel, uint32_t>)
+        return MEM3D_SCALAR_TYPE_U32;
+    else if constexpr (std::is_same_v<Voxel, int32_t>)
+        return MEM3D_SCALAR_TYPE_I32;
+    else if constexpr (std::is_same_v<Voxel, float>)
+        return MEM3D_SCALAR_TYPE_F32;
     else {
         static_assert(std::is_same_v<Voxel, double>, "voxels are 8-, 16- or 32-bit integers, float or double");
         return MEM3D_SCALAR_TYPE_F64;
@@ -284,7 +291,8 @@ public:
         interaction.negative = drawn.negative;
         interaction.radius_mm = drawn.radius_mm;
         if (!drawn.raster.empty()) {
-            if (drawn.raster.size() != slice_size(drawn.axis)) throw std::invalid_argument("raster is not of the slice's size");
+            if (drawn.raster.size() != slice_size(drawn.axis))
+                throw std::invalid_argument("raster is not of the slice's size");
             interaction.raster = drawn.raster.data();
         }
         if (!drawn.points.empty()) {

@@ -42,7 +42,8 @@ def pack(folder: Path) -> int:
     shutil.copy2(root / "target/release/mem3d", folder / "mem3d")
     if shutil.which("strip"):
         # Without symbols all fits into 25 MB instead of 470.
-        subprocess.run(["strip", *(folder / name for name in ["mem3d", *(f"test_{test}" for test in TESTS)])], check=True)
+        programs = ["mem3d", *(f"test_{test}" for test in TESTS)]
+        subprocess.run(["strip", *(folder / name for name in programs)], check=True)
     (folder / "models").mkdir(exist_ok=True)
     shutil.copy2(root / MODEL, folder / MODEL)
     shutil.copy2(__file__, folder / "cuda.py")
@@ -54,7 +55,8 @@ def libraries(libtorch: "Path | None") -> str:
     """Folders of libtorch and of the CUDA libraries beside it, for LD_LIBRARY_PATH."""
     if libtorch is None:
         asked = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
-        found = subprocess.run([sys.executable, "-c", asked], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        ask = [sys.executable, "-c", asked]
+        found = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if found.returncode != 0:
             raise SystemExit("cuda.py: this Python has no PyTorch; name libtorch's folder with --libtorch")
         libtorch = Path(found.stdout.strip())
@@ -79,7 +81,8 @@ def run(result: Path, device: str, libtorch: "Path | None", seconds: int) -> int
         except subprocess.TimeoutExpired as e:
             code, output = None, (e.stdout or b"").decode(errors="replace")
         print(f"{'passed' if code == 0 else 'FAILED'}  {' '.join(command)}", flush=True)
-        return {"command": command, "exit": code, "seconds": round(time.monotonic() - start, 2), "output": output[-8000:]}
+        took = round(time.monotonic() - start, 2)
+        return {"command": command, "exit": code, "seconds": took, "output": output[-8000:]}
 
     def nvidia_smi() -> str:
         if not shutil.which("nvidia-smi"):
@@ -99,7 +102,8 @@ def run(result: Path, device: str, libtorch: "Path | None", seconds: int) -> int
     bench_json = result.resolve().with_suffix(".bench.json")
     size = ["--slices", "100,400", "--segments", "1,5", "--presets", "compact,paper"] if on_cuda else \
         ["--slices", "10", "--presets", "compact", "--size", "128"]
-    report["steps"].append(call(["./mem3d", "bench", "--model", MODEL, "--device", device, "--json", str(bench_json), *size]))
+    bench = ["./mem3d", "bench", "--model", MODEL, "--device", device, "--json", str(bench_json), *size]
+    report["steps"].append(call(bench))
     if bench_json.exists():
         report["bench"] = json.loads(bench_json.read_text())
         bench_json.unlink()

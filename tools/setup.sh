@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to build: a virtual environment with cmake and ninja, and libtorch 2.11.
 #
-#   tools/setup.sh [--python-tests]
+#   tools/setup.sh [--python-tests] [--lint]
 #
 #   --python-tests   also installs what tests/python needs (pytest, the readers of Slicer)
+#   --lint           also installs what make lint needs (ruff, clang-format, the schema of workflows)
 #
 #   LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another
 #   PYTHON=PROGRAM   make the environment with this Python instead of the first suitable one
@@ -18,9 +19,11 @@ TORCH_SERIES=2.11.
 DISK_MB=4096
 
 python_tests=0
+lint=0
 for argument in "$@"; do
   case "$argument" in
     --python-tests) python_tests=1 ;;
+    --lint) lint=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "tools/setup.sh: unknown argument $argument; try --help" >&2; exit 2 ;;
   esac
@@ -180,12 +183,14 @@ libtorch_fault() {
   fi
 }
 
-# The torch folder of the user's own PyTorch, found without importing it.
+# Prints the torch folder of a Python's PyTorch, found without importing it.
+torch_folder='import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])'
+
+# The torch folder of the user's own PyTorch.
 user_pytorch() {
   local candidate
   for candidate in ${PYTHON:-python3 python}; do
-    (cd / && "$candidate" -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])') \
-      2>/dev/null && return
+    (cd / && "$candidate" -c "$torch_folder") 2>/dev/null && return
   done
   return 0
 }
@@ -226,7 +231,7 @@ link_libtorch() {
       [ -z "$folder" ] || note "your PyTorch $(libtorch_version "$folder") is not ${TORCH_SERIES}x: not used"
       check_disk
       install_pytorch
-      folder="$("$venv_python" -c 'import importlib.util as u; print(u.find_spec("torch").submodule_search_locations[0])')"
+      folder="$("$venv_python" -c "$torch_folder")"
       fault="$(libtorch_fault "$folder")"
       [ -z "$fault" ] || fail "PyTorch was installed in $folder, but $fault" "Remove the folder .venv and try again."
     fi
@@ -247,6 +252,7 @@ make_venv
 step "Installing the build tools into .venv"
 install_once build tools/requirements.txt
 if ((python_tests)); then install_once python-tests tests/python/requirements.txt; fi
+if ((lint)); then install_once lint tools/requirements-lint.txt; fi
 
 step "Looking for libtorch $TORCH_VERSION"
 link_libtorch

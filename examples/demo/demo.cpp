@@ -25,14 +25,16 @@ constexpr int kRounds = 3;
 
 // Runs `work` and says how many seconds it took.
 template <typename Work>
-double seconds(Work work) {
+double seconds(Work work)
+{
     const auto start = std::chrono::steady_clock::now();
     work();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 // Redraws one line of a terminal after every slice; in a log, one line in ten slices.
-bool show_progress(const mem3d_progress& progress) {
+bool show_progress(const mem3d_progress &progress)
+{
     const bool terminal = isatty(fileno(stderr));
     if (terminal || progress.done % 10 == 0) {
         std::fprintf(stderr, "%s          slice %3u, %u of at most %u   %s", terminal ? "\r" : "", progress.slice,
@@ -41,11 +43,13 @@ bool show_progress(const mem3d_progress& progress) {
     return true;
 }
 
-void end_progress() {
+void end_progress()
+{
     if (isatty(fileno(stderr))) std::fprintf(stderr, "\r%60s\r", "");
 }
 
-mem3d_interaction_kind kind_called(const std::string& name) {
+mem3d_interaction_kind kind_called(const std::string &name)
+{
     if (name == "scribble") return MEM3D_INTERACTION_KIND_SCRIBBLE;
     if (name == "box") return MEM3D_INTERACTION_KIND_BOX;
     if (name == "extreme_points") return MEM3D_INTERACTION_KIND_EXTREME_POINTS;
@@ -54,7 +58,8 @@ mem3d_interaction_kind kind_called(const std::string& name) {
 }
 
 // Dice similarity coefficient: twice the common voxels over the sum of both.
-double dice(const std::vector<uint8_t>& mask, const std::vector<uint8_t>& reference) {
+double dice(const std::vector<uint8_t> &mask, const std::vector<uint8_t> &reference)
+{
     size_t both = 0, sum = 0;
     for (size_t i = 0; i < mask.size(); ++i) {
         both += mask[i] && reference[i];
@@ -64,8 +69,9 @@ double dice(const std::vector<uint8_t>& mask, const std::vector<uint8_t>& refere
 }
 
 // The pixels of one slice, row after row.
-std::vector<uint8_t> cut_slice(const std::vector<uint8_t>& volume, const std::array<int64_t, 3>& shape,
-                               mem3d_axis axis, uint32_t slice) {
+std::vector<uint8_t> cut_slice(const std::vector<uint8_t> &volume, const std::array<int64_t, 3> &shape, mem3d_axis axis,
+                               uint32_t slice)
+{
     std::vector<uint8_t> pixels;
     std::array<int64_t, 3> i{};
     for (i[0] = 0; i[0] < shape[0]; ++i[0]) {
@@ -80,14 +86,16 @@ std::vector<uint8_t> cut_slice(const std::vector<uint8_t>& volume, const std::ar
 }
 
 template <typename T>
-std::string json_list(const std::vector<T>& values) {
+std::string json_list(const std::vector<T> &values)
+{
     std::ostringstream out;
     for (size_t i = 0; i < values.size(); ++i) out << (i ? ", " : "[") << values[i];
     out << (values.empty() ? "[]" : "]");
     return out.str();
 }
 
-mem3d::Interaction interaction_of(char** arguments, int count) {
+mem3d::Interaction interaction_of(char **arguments, int count)
+{
     mem3d::Interaction drawn;
     drawn.segment = kSegment;
     const int axis = std::atoi(arguments[0]);
@@ -103,7 +111,8 @@ mem3d::Interaction interaction_of(char** arguments, int count) {
     return drawn;
 }
 
-void run(int argc, char** argv) {
+void run(int argc, char **argv)
+{
     if (argc < 9) {
         throw std::runtime_error(
             "usage: mem3d-demo VOLUME.nrrd REFERENCE.nrrd OUT_FOLDER MODEL|random AXIS SLICE KIND D,H,W...");
@@ -121,7 +130,7 @@ void run(int argc, char** argv) {
     std::printf("mem3d     %s, model \"%s\" on %s\n", mem3d::version().c_str(), model.info().name, model.info().device);
     std::optional<mem3d::Session> opened;
     const double opening = seconds([&] { opened.emplace(model, volume.view()); });
-    mem3d::Session& session = *opened;
+    mem3d::Session &session = *opened;
     std::printf("volume    %zu x %zu x %zu voxels (depth x height x width), opened in %.2f s\n", session.shape()[0],
                 session.shape()[1], session.shape()[2], opening);
 
@@ -171,13 +180,14 @@ void run(int argc, char** argv) {
     if (!json.flush()) throw std::runtime_error(out + "/session.json: cannot be written");
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv)
+{
     try {
         run(argc, argv);
         return 0;
-    } catch (const std::exception& error) {
+    } catch (const std::exception &error) {
         std::fprintf(stderr, "mem3d-demo: %s\n", error.what());
         return 1;
     }

@@ -14,8 +14,8 @@
 #include <mem3d.hpp>
 
 struct Nrrd {
-    std::array<int64_t, 3> shape{};  // depth, height, width: the file names them the other way round
-    int32_t scalar_type = 0;         // a mem3d_scalar_type
+    std::array<int64_t, 3> shape{}; // depth, height, width: the file names them the other way round
+    int32_t scalar_type = 0;        // a mem3d_scalar_type
     size_t voxel_bytes = 0;
     std::vector<char> voxels;
     std::map<std::string, std::string> header;
@@ -29,8 +29,9 @@ struct Nrrd {
 namespace nrrd_detail {
 
 // The numbers in "(1,0,0) (0,1,0) (0,0,2.5)", whatever stands between them.
-inline std::vector<double> numbers(std::string text) {
-    for (char& c : text) {
+inline std::vector<double> numbers(std::string text)
+{
+    for (char &c : text) {
         if (c == '(' || c == ')' || c == ',') c = ' ';
     }
     std::istringstream in(text);
@@ -40,30 +41,39 @@ inline std::vector<double> numbers(std::string text) {
 }
 
 struct Type {
-    const char* name;
+    const char *name;
     int32_t scalar_type;
     size_t bytes;
 };
 
-inline Type type_called(const std::string& name) {
+inline Type type_called(const std::string &name)
+{
     static const Type types[] = {
-        {"unsigned char", MEM3D_SCALAR_TYPE_U8, 1},   {"uint8", MEM3D_SCALAR_TYPE_U8, 1},
-        {"signed char", MEM3D_SCALAR_TYPE_I8, 1},     {"int8", MEM3D_SCALAR_TYPE_I8, 1},
-        {"unsigned short", MEM3D_SCALAR_TYPE_U16, 2}, {"uint16", MEM3D_SCALAR_TYPE_U16, 2},
-        {"short", MEM3D_SCALAR_TYPE_I16, 2},          {"int16", MEM3D_SCALAR_TYPE_I16, 2},
-        {"unsigned int", MEM3D_SCALAR_TYPE_U32, 4},   {"uint32", MEM3D_SCALAR_TYPE_U32, 4},
-        {"int", MEM3D_SCALAR_TYPE_I32, 4},            {"int32", MEM3D_SCALAR_TYPE_I32, 4},
-        {"float", MEM3D_SCALAR_TYPE_F32, 4},          {"double", MEM3D_SCALAR_TYPE_F64, 8},
+        {"unsigned char", MEM3D_SCALAR_TYPE_U8, 1},
+        {"uint8", MEM3D_SCALAR_TYPE_U8, 1},
+        {"signed char", MEM3D_SCALAR_TYPE_I8, 1},
+        {"int8", MEM3D_SCALAR_TYPE_I8, 1},
+        {"unsigned short", MEM3D_SCALAR_TYPE_U16, 2},
+        {"uint16", MEM3D_SCALAR_TYPE_U16, 2},
+        {"short", MEM3D_SCALAR_TYPE_I16, 2},
+        {"int16", MEM3D_SCALAR_TYPE_I16, 2},
+        {"unsigned int", MEM3D_SCALAR_TYPE_U32, 4},
+        {"uint32", MEM3D_SCALAR_TYPE_U32, 4},
+        {"int", MEM3D_SCALAR_TYPE_I32, 4},
+        {"int32", MEM3D_SCALAR_TYPE_I32, 4},
+        {"float", MEM3D_SCALAR_TYPE_F32, 4},
+        {"double", MEM3D_SCALAR_TYPE_F64, 8},
     };
-    for (const Type& type : types) {
+    for (const Type &type : types) {
         if (name == type.name) return type;
     }
     throw std::runtime_error("the voxel type \"" + name + "\" is not known here");
 }
 
-}  // namespace nrrd_detail
+} // namespace nrrd_detail
 
-inline Nrrd read_nrrd(const std::string& path) {
+inline Nrrd read_nrrd(const std::string &path)
+{
     std::ifstream in(path, std::ios::binary);
     std::string line;
     if (!std::getline(in, line) || line.rfind("NRRD", 0) != 0) throw std::runtime_error(path + ": no NRRD file");
@@ -89,23 +99,25 @@ inline Nrrd read_nrrd(const std::string& path) {
 }
 
 // Writes a mask on the grid of `like`.
-inline void write_mask(const std::string& path, const Nrrd& like, const std::vector<uint8_t>& mask) {
+inline void write_mask(const std::string &path, const Nrrd &like, const std::vector<uint8_t> &mask)
+{
     std::ofstream out(path, std::ios::binary);
     out << "NRRD0004\ntype: unsigned char\ndimension: 3\nencoding: raw\n";
-    for (const char* field : {"space", "sizes", "space directions", "kinds", "space origin"}) {
+    for (const char *field : {"space", "sizes", "space directions", "kinds", "space origin"}) {
         const auto found = like.header.find(field);
         if (found != like.header.end()) out << field << ": " << found->second << '\n';
     }
     out << '\n';
-    out.write(reinterpret_cast<const char*>(mask.data()), std::streamsize(mask.size()));
+    out.write(reinterpret_cast<const char *>(mask.data()), std::streamsize(mask.size()));
     if (!out.flush()) throw std::runtime_error(path + ": cannot be written");
 }
 
-inline mem3d_volume_view Nrrd::view() const {
+inline mem3d_volume_view Nrrd::view() const
+{
     auto view = mem3d::make<mem3d_volume_view>();
     view.scalar_type = scalar_type;
     view.data = voxels.data();
-    const auto field = [this](const char* name) {
+    const auto field = [this](const char *name) {
         const auto found = header.find(name);
         return nrrd_detail::numbers(found == header.end() ? "" : found->second);
     };
@@ -117,7 +129,7 @@ inline mem3d_volume_view Nrrd::view() const {
         view.shape[axis] = shape[axis];
         // Without a place in the patient mem3d's defaults hold.
         if (!lps || directions.size() != 9 || origin.size() != 3) continue;
-        const double* d = &directions[3 * (2 - axis)];
+        const double *d = &directions[3 * (2 - axis)];
         view.spacing_mm[axis] = std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
         view.origin_mm[axis] = origin[axis];
         for (size_t k = 0; k < 3; ++k) view.direction[3 * axis + k] = d[k] / view.spacing_mm[axis];

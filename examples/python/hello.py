@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "slicer-module" / "Mem3D"))
-from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE, Library  # noqa: E402
+from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE, Library
 
 z, y, x = np.ogrid[-18:18:3, -24:24, -20:20]
 volume = np.where(x * x + y * y + z * z < 144, 300, 0).astype(np.int16)

@@ -1,11 +1,11 @@
-"""Segments a folder of volumes from prompts placed in Slicer.
+"""Segments a folder of volumes from interactions placed in Slicer.
 
     Slicer --no-main-window --no-splash --python-script batch.py FOLDER RESULTS
     python batch.py FOLDER RESULTS            (with slicer-core instead of Slicer)
 
-For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the prompts CASE_SEGMENT.mrk.json,
-CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Prompts.py for what becomes what), propagates each segment through the
-volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
+For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
+CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Interactions.py for what becomes what), propagates each segment through
+the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
 Slicer's settings. A case that fails is told and left out; the exit code is the number of such cases.
 """
 
@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
+from Mem3DLib.Interactions import interactionsOf
 from Mem3DLib.Native import Error
-from Mem3DLib.Prompts import promptsOf
 from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DLib.Settings import Settings
@@ -33,21 +33,21 @@ WORDS = re.compile(r"[_\-. ]+(extreme|negative|\d+)$", re.IGNORECASE)
 
 
 def cases(folder):
-    """(name, volume file, [(segment, prompts file), ...]) of everything there is something to do for."""
+    """(name, volume file, [(segment, interactions file), ...]) of everything there is something to do for."""
     files = sorted(Path(folder).iterdir())
     for path in files:
         match = VOLUME.match(path.name)
         if not match or path.name.endswith(".seg.nrrd"):
             continue
-        case, prompts = match["case"], []
+        case, interactions = match["case"], []
         for other in files:
             if other.name.startswith(case + "_") and other.name.endswith(".mrk.json"):
                 segment = other.name[len(case) + 1 : -len(".mrk.json")]
                 while WORDS.search(segment):
                     segment = WORDS.sub("", segment)
-                prompts.append((segment, other))
-        if prompts:
-            yield case, path, prompts
+                interactions.append((segment, other))
+        if interactions:
+            yield case, path, interactions
 
 
 def read(scene, storageClass, node, path):
@@ -72,13 +72,13 @@ def readMarkups(scene, path):
     return node
 
 
-def segment(scene, settings, volumePath, prompts, resultPath):
+def segment(scene, settings, volumePath, interactions, resultPath):
     """One case; gives the number of segments."""
     volume = read(scene, slicer.vtkMRMLVolumeArchetypeStorageNode, slicer.vtkMRMLScalarVolumeNode(), volumePath)
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", resultPath.name.split(".")[0])
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    names = list(dict.fromkeys(name for name, _ in prompts))
+    names = list(dict.fromkeys(name for name, _ in interactions))
     for name in names:
         segmentation.GetSegmentation().AddEmptySegment(name, name)
     editor = openEditor(volume, segmentation, names[0])
@@ -87,8 +87,9 @@ def segment(scene, settings, volumePath, prompts, resultPath):
         grid = Lattice(editor.sourceImage(), segmentation).grid
         for name in names:
             editor.select(name)
-            for prompt in (p for n, path in prompts if n == name for p in promptsOf(readMarkups(scene, path), grid)):
-                logic.interact(prompt.kind, prompt.pointsRas, axis=prompt.axis, negative=prompt.negative)
+            for path in (file for segmentName, file in interactions if segmentName == name):
+                for drawn in interactionsOf(readMarkups(scene, path), grid):
+                    logic.interact(drawn.kind, drawn.pointsRas, axis=drawn.axis, negative=drawn.negative)
             logic.propagate()
             logic.apply()
     storage = slicer.vtkMRMLSegmentationStorageNode()
@@ -115,11 +116,11 @@ def main(arguments):
     results = Path(arguments[1])
     results.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for case, volumePath, prompts in cases(arguments[0]):
+    for case, volumePath, interactions in cases(arguments[0]):
         startedAt = time.monotonic()
         scene.Clear(False)
         try:
-            count = segment(scene, settings, volumePath, prompts, results / (case + ".seg.nrrd"))
+            count = segment(scene, settings, volumePath, interactions, results / (case + ".seg.nrrd"))
             print("%s: %d segments, %.1f s" % (case, count, time.monotonic() - startedAt), flush=True)
         except (UserError, Error) as error:
             failed += 1

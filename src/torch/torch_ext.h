@@ -15,4 +15,4 @@ uint64_t cuda_memory_free(int32_t index);
 uint64_t cuda_memory_total(int32_t index);
 void empty_cuda_cache();
 
-}  // namespace mem3d
+} // namespace mem3d

@@ -7,26 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            fprintf(stderr, "%s:%d: %s\n  last error: %s\n", __FILE__, __LINE__,  \
-                    #condition, mem3d_last_error());                              \
-            exit(1);                                                              \
-        }                                                                         \
+#define CHECK(condition)                                                                                          \
+    do {                                                                                                          \
+        if (!(condition)) {                                                                                       \
+            fprintf(stderr, "%s:%d: %s\n  last error: %s\n", __FILE__, __LINE__, #condition, mem3d_last_error()); \
+            exit(1);                                                                                              \
+        }                                                                                                         \
     } while (0)
 
 #define CHECK_OK(call) CHECK((call) == MEM3D_STATUS_OK)
 
 /* The call is refused with this status, and its text holds these words. */
-#define CHECK_FAILS(call, status, words)                                          \
-    do {                                                                          \
-        CHECK((call) == (status));                                                \
-        CHECK(strstr(mem3d_last_error(), (words)) != NULL);                       \
+#define CHECK_FAILS(call, status, words)                    \
+    do {                                                    \
+        CHECK((call) == (status));                          \
+        CHECK(strstr(mem3d_last_error(), (words)) != NULL); \
     } while (0)
 
-#define ZEROED(type, name)     \
-    type name;                 \
+#define ZEROED(type, name)         \
+    type name;                     \
     memset(&name, 0, sizeof name); \
     name.struct_size = (uint32_t)sizeof name
 

@@ -71,7 +71,8 @@ int main(void)
 
     options.on_slice = NULL;
     options.direction = 3;
-    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "options.direction is 3");
+    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT,
+                "options.direction is 3");
     options.direction = MEM3D_DIRECTION_UP;
     options.axis_plus_one = 4;
     CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "axis_plus_one is 4");

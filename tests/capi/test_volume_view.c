@@ -21,10 +21,10 @@ static void window_of(const mem3d_volume_view *view, double *low, double *high)
     mem3d_session_free(session);
 }
 
-#define FILL(type)                                                         \
-    do {                                                                   \
+#define FILL(type)                                                                 \
+    do {                                                                           \
         for (int i = 0; i < 8 * 16 * 16; i++) ((type *)data)[i] = (type)(i % 100); \
-        view.data = data;                                                  \
+        view.data = data;                                                          \
     } while (0)
 
 static void every_type(void)
@@ -125,7 +125,8 @@ static void bad_views(void)
     mem3d_session_free(session);
     session = NULL;
     options.keep_cuda_cache = 2;
-    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "keep_cuda_cache is 2");
+    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT,
+                "keep_cuda_cache is 2");
     options.keep_cuda_cache = 1;
     options.undo_depth = -7;
     CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "undo_depth");

@@ -6,12 +6,12 @@
 #include <cstring>
 #include <thread>
 
-#define CHECK(condition)                                                      \
-    do {                                                                      \
-        if (!(condition)) {                                                   \
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
             std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                     \
-        }                                                                     \
+            std::exit(1);                                                        \
+        }                                                                        \
     } while (0)
 
 template <class Exception, class Body>
@@ -49,7 +49,8 @@ int main()
     CHECK(model.info().preset == MEM3D_PRESET_COMPACT);
 
     std::vector<float> voxels(12 * 48 * 40);
-    for (std::size_t i = 0; i < voxels.size(); ++i) voxels[i] = static_cast<float>(i % 40 > 10 && i % 40 < 30 ? 100 : i % 7);
+    for (std::size_t i = 0; i < voxels.size(); ++i)
+        voxels[i] = static_cast<float>(i % 40 > 10 && i % 40 < 30 ? 100 : i % 7);
     mem3d::Session first(model, mem3d::view(voxels.data(), {12, 48, 40}, {3, 1, 1}));
     mem3d::Session session = std::move(first);
     CHECK((session.shape() == std::array<std::size_t, 3>{12, 48, 40}) && session.c_handle() && !first.c_handle());

@@ -1,25 +1,14 @@
-"""Makes the Slicer module's library importable, and finds the built shared library."""
+"""Makes the modules in support/ and the Slicer module's library importable, and finds what cargo built."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MODULE = ROOT / "slicer-module" / "Mem3D"
-sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python")]
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-
-def builtLibrary():
-    """The shared library at MEM3D_LIBRARY, or the newest one that cargo built; None without one."""
-    path = os.environ.get("MEM3D_LIBRARY")
-    if path:
-        return path
-    suffix = "dylib" if sys.platform == "darwin" else "so"
-    built = [ROOT / "target" / profile / ("libmem3d." + suffix) for profile in ("release", "debug")]
-    return max((b for b in built if b.exists()), key=lambda b: b.stat().st_mtime, default=None)
+from checkout import builtCommand, builtLibrary
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +35,8 @@ def libraryOfSlicerTests(request, monkeypatch):
 
 @pytest.fixture(scope="session")
 def command():
-    """Runs the command at MEM3D_COMMAND, or the newest one that cargo built; gives what it printed."""
-    path = os.environ.get("MEM3D_COMMAND")
-    if not path:
-        built = [ROOT / "target" / profile / "mem3d" for profile in ("release", "debug")]
-        path = max((b for b in built if b.exists()), key=lambda b: b.stat().st_mtime, default=None)
+    """Runs the command; gives what it printed."""
+    path = builtCommand()
     if path is None:
         pytest.fail("mem3d is not built; run: cargo build --release")
 

@@ -6,10 +6,10 @@ import pytest
 pydicom = pytest.importorskip("pydicom", reason="pydicom is missing")
 slicer = pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid  # noqa: E402
-from test_written_files import array, store, voxels  # noqa: E402
-from vtk import vtkMatrix4x4  # noqa: E402
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, generate_uid
+from test_written_files import array, store, voxels
+from vtk import vtkMatrix4x4
 
 SHAPE = (7, 20, 24)
 # Unit vectors in LPS along which column, row and slice number grow; 0.75, 0.5 and 3 mm.

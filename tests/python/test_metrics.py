@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 scipy = pytest.importorskip("scipy", reason="SciPy is not installed; see tests/python/requirements.txt")
-from scipy import ndimage, stats  # noqa: E402
+from scipy import ndimage, stats
 
 
 def write_nrrd(path, array, spacing):
@@ -54,7 +54,8 @@ def test_overlap_and_surfaces_are_those_of_scipy(command, tmp_path, seed):
     write_nrrd(tmp_path / "a.nrrd", a, spacing)
     write_nrrd(tmp_path / "b.nrrd", b, spacing)
     tolerance = 2.5
-    found = json.loads(command("evaluate", "--compare", tmp_path / "a.nrrd", tmp_path / "b.nrrd", "--tolerance-mm", tolerance))
+    files = (tmp_path / "a.nrrd", tmp_path / "b.nrrd")
+    found = json.loads(command("evaluate", "--compare", *files, "--tolerance-mm", tolerance))
     for name, value in expected(a, b, spacing, tolerance).items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
 

@@ -1,4 +1,5 @@
-"""Prompts from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in them."""
+"""Interactions from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in
+them."""
 
 import os
 import subprocess
@@ -10,19 +11,18 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DLib import Segments  # noqa: E402
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
-from Mem3DLib.Errors import UserError  # noqa: E402
-from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
-from Mem3DLib.Prompts import promptsOf  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation  # noqa: E402
-from Mem3DTesting import voxels  # noqa: E402
+from Mem3DLib import Segments
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Errors import UserError
+from Mem3DLib.Interactions import interactionsOf
+from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation, voxels
 
 BATCH = Path(__file__).parents[2] / "slicer-module" / "examples" / "batch.py"
 SPACING = (1, 1, 3)
@@ -47,33 +47,33 @@ def grid():
 
 def test_every_kind_of_markups(grid):
     points = [(-8, -24, 18), (-32, -24, 18), (-20, -12, 18), (-20, -36, 18)]
-    (extreme,) = promptsOf(addMarkups("vtkMRMLMarkupsFiducialNode", "liver extreme", points), grid)
+    (extreme,) = interactionsOf(addMarkups("vtkMRMLMarkupsFiducialNode", "liver extreme", points), grid)
     assert extreme.kind == EXTREME_POINTS and not extreme.negative and np.allclose(extreme.pointsRas, points)
     clicks = addMarkups("vtkMRMLMarkupsFiducialNode", "liver", points[:3])
     clicks.SetNthControlPointLabel(1, "-")
     clicks.SetNthControlPointDescription(2, "negative: vessel")
-    prompts = promptsOf(clicks, grid)
-    assert [p.kind for p in prompts] == [CLICK] * 3 and [p.negative for p in prompts] == [False, True, True]
-    assert np.allclose(prompts[1].pointsRas, [points[1]])
-    (line,) = promptsOf(addMarkups("vtkMRMLMarkupsLineNode", "liver negative", points[:2]), grid)
+    interactions = interactionsOf(clicks, grid)
+    assert [p.kind for p in interactions] == [CLICK] * 3 and [p.negative for p in interactions] == [False, True, True]
+    assert np.allclose(interactions[1].pointsRas, [points[1]])
+    (line,) = interactionsOf(addMarkups("vtkMRMLMarkupsLineNode", "liver negative", points[:2]), grid)
     assert line.kind == SCRIBBLE and line.negative and np.allclose(line.pointsRas[[0, -1]], points[:2])
-    (curve,) = promptsOf(addMarkups("vtkMRMLMarkupsCurveNode", "liver", points), grid)
+    (curve,) = interactionsOf(addMarkups("vtkMRMLMarkupsCurveNode", "liver", points), grid)
     assert curve.kind == SCRIBBLE and len(curve.pointsRas) > 10
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "liver")
     roi.SetCenter(-20, -24, 18)
     roi.SetSize(20, 24, 6)
-    (box,) = promptsOf(roi, grid)
+    (box,) = interactionsOf(roi, grid)
     assert (box.kind, box.axis) == (BOX, AXIS_DEPTH)
     assert np.allclose(np.sort(grid.rasToIndex(box.pointsRas), axis=0), [[6, 12, 10], [6, 36, 30]])
-    with pytest.raises(UserError, match="no prompt"):
-        promptsOf(addMarkups("vtkMRMLMarkupsAngleNode", "angle", points[:3]), grid)
+    with pytest.raises(UserError, match="no interaction"):
+        interactionsOf(addMarkups("vtkMRMLMarkupsAngleNode", "angle", points[:3]), grid)
 
 
 def test_markups_under_a_transform(grid):
     turn = rotation(90, 2)
     node = addMarkups("vtkMRMLMarkupsFiducialNode", "liver", [(1, 2, 3)], addTransform(turn))
-    (prompt,) = promptsOf(node, grid)
-    assert np.allclose(prompt.pointsRas, [(turn @ (1, 2, 3, 1))[:3]])
+    (interaction,) = interactionsOf(node, grid)
+    assert np.allclose(interaction.pointsRas, [(turn @ (1, 2, 3, 1))[:3]])
 
 
 def write(storageClass, node, path):

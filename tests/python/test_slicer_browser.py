@@ -1,4 +1,5 @@
-"""The example for browsers, used in one: a stroke drawn with the mouse, propagated and applied, all of it seen on the page.
+"""The example for browsers, used in one: a stroke drawn with the mouse, propagated and applied, all of it seen on the
+page.
 
 It needs .venv-browser (another Slicer than the other tests have) and Chromium; `make test-browser` gets both.
 """
@@ -16,16 +17,16 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DTesting import addVolume, ball, ijkToRas  # noqa: E402
+from Mem3DTesting import addVolume, ball, ijkToRas
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "slicer-module" / "examples" / "trame_app.py"
-USER = Path(__file__).parent / "browser_user.py"
+USER = Path(__file__).parent / "support" / "browser_user.py"
 PYTHON = ROOT / ".venv-browser" / "bin" / "python"
 PICTURES = ROOT / "out" / "browser"
 
@@ -120,7 +121,7 @@ def test_a_stroke_in_a_browser_propagated_and_applied(browser, address):
 
     assert int(re.match(r"(\d+) pixels", seen["said"]["drawn"])[1]) > 0
     assert 0 < int(re.match(r"(\d+) slices were segmented", seen["said"]["propagated"])[1]) < SHAPE[0]
-    # What was drawn on belongs to the mask even with random weights: it turns from the ball's white to the segment's colour.
+    # The stroke belongs to the mask even with random weights: it turns from the ball's white to the segment's colour.
     assert underTheStroke("opened").min() > 200 and not coloured(underTheStroke("opened")).any()
     for step in ("drawn", "propagated", "applied"):
         assert coloured(underTheStroke(step)).mean() > 0.9, step
@@ -128,7 +129,8 @@ def test_a_stroke_in_a_browser_propagated_and_applied(browser, address):
     assert not coloured(view("opened", CORONAL)).any()
     heights = {s: int(coloured(view(s, CORONAL)).any(axis=1).sum()) for s in ("drawn", "propagated", "applied")}
     assert heights["propagated"] > 3 * heights["drawn"] > 0
-    assert abs(heights["applied"] - heights["propagated"]) <= 2  # rows of pixels at its ends, half covered, that count or not
+    # Rows of pixels at its ends are half covered, and count or not.
+    assert abs(heights["applied"] - heights["propagated"]) <= 2
     # Slicer fills segments more densely than the preview is filled: what is seen now is the segment.
     strength = {step: colourfulness(underTheStroke(step)).mean() for step in ("propagated", "applied")}
     assert strength["applied"] > 1.2 * strength["propagated"]

@@ -1,5 +1,5 @@
-"""The extension's CMakeLists.txt, configured and installed with a stand-in for Slicer's own macros (they come with a built
-Slicer): every file of the module is packed, and the Extensions Index finds what it asks for."""
+"""The extension's CMakeLists.txt, configured and installed with a stand-in for Slicer's own macros (they come with a
+built Slicer): every file of the module is packed, and the Extensions Index finds what it asks for."""
 
 import shutil
 import subprocess
@@ -54,7 +54,8 @@ def test_the_extension_is_packed(cmake, tmp_path, source):
     for name, text in (("SlicerConfig", SLICER), ("Use", USE), ("Generate", ""), ("Describe", DESCRIBE)):
         (slicer / (name + ".cmake")).write_text(text)
     for command in (
-        ["-S", source, "-B", build, "-DSlicer_DIR=%s" % slicer, "-DMEM3D_LIBRARY_DIR=%s" % engine, "-DBUILD_TESTING=ON"],
+        ["-S", source, "-B", build, "-DBUILD_TESTING=ON"]
+        + ["-DSlicer_DIR=%s" % slicer, "-DMEM3D_LIBRARY_DIR=%s" % engine],
         ["--install", build, "--prefix", prefix],
     ):
         done = subprocess.run([cmake, *map(str, command)], capture_output=True, text=True, check=False)

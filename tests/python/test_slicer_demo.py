@@ -1,5 +1,6 @@
-"""The C example's session (examples/demo: a prompt and two corrected slices on the bundled CT, with the shipped model), done
-in Slicer instead: the segment holds the same voxels after each round, and the same slices are suggested."""
+"""The C example's session (examples/demo: an interaction and two corrected slices on the bundled CT, with the shipped
+model), done in Slicer instead: the segment holds the same voxels after each round, and the same slices are
+suggested."""
 
 import json
 import os
@@ -13,17 +14,17 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DLib.Editors import openEditor  # noqa: E402
-from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
-from Mem3DLib.Segments import Lattice  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, setVoxels, voxels  # noqa: E402
+from Mem3DLib.Editors import openEditor
+from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.Segments import Lattice
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, setVoxels, voxels
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo"
@@ -41,12 +42,12 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def prompt():
+def interaction():
     return json.loads((DEMO / "data" / "prompts.json").read_text())["interactions"][0]
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory, library, command, prompt):
+def example(tmp_path_factory, library, command, interaction):
     """The folder that the example wrote, with the volume and the reference that it read."""
     if COMPILER is None:
         pytest.skip("there is no C++ compiler")
@@ -59,10 +60,12 @@ def example(tmp_path_factory, library, command, prompt):
     linked = out / (("libmem3d.%s.dylib" if built.suffix == ".dylib" else "libmem3d.so.%s") % abi)
     linked.symlink_to(built)
     program = out / "mem3d-demo"
-    make = [COMPILER, "-std=c++17", "-O1", "-I", ROOT / "include", DEMO / "demo.cpp", "-o", program, built, "-Wl,-rpath,%s" % out]
+    make = [COMPILER, "-std=c++17", "-O1", "-I", ROOT / "include", DEMO / "demo.cpp", "-o", program]
+    make += [built, "-Wl,-rpath,%s" % out]
     subprocess.run([str(part) for part in make], check=True)
-    points = [",".join(map(str, point)) for point in prompt["points"]]
-    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL, prompt["axis"], prompt["slice"], prompt["kind"]]
+    points = [",".join(map(str, point)) for point in interaction["points"]]
+    start = [program, out / "volume.nrrd", out / "reference.nrrd", out, MODEL]
+    start += [interaction["axis"], interaction["slice"], interaction["kind"]]
     # One thread here and below: sums in another order would be other numbers, in the last digits.
     environment = dict(os.environ, OMP_NUM_THREADS="1")
     command_line = [str(part) for part in start] + points
@@ -72,20 +75,20 @@ def example(tmp_path_factory, library, command, prompt):
 
 
 @pytest.mark.parametrize("mode", ["inProcess", "helper"])
-def test_the_c_examples_session_in_slicer(example, prompt, mode):
+def test_the_c_examples_session_in_slicer(example, interaction, mode):
     slicer.mrmlScene.Clear()
     volume, reference = read(example / "volume.nrrd"), read(example / "reference.nrrd")
     correct = slicer.util.arrayFromVolume(reference) != 0
     segmentation = addSegmentation(volume, ("target",))
     editor = openEditor(volume, segmentation)
-    axis = prompt["axis"]
+    axis = interaction["axis"]
     told = json.loads((example / "session.json").read_text())
     suggested = []
     with SessionLogic(editor, Settings(modelPath=str(MODEL), device="cpu", threads=1, mode=mode)) as logic:
         grid = Lattice(editor.sourceImage(), segmentation).grid
         for number in (1, 2, 3):
             if number == 1:
-                logic.interact(KINDS[prompt["kind"]], grid.indexToRas(prompt["points"]), axis=axis)
+                logic.interact(KINDS[interaction["kind"]], grid.indexToRas(interaction["points"]), axis=axis)
             else:  # painted over, as with Slicer's Paint and Erase
                 at = [slice(None)] * 3
                 at[axis] = suggested[-1]

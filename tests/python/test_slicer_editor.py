@@ -1,22 +1,22 @@
-"""The effect's own test cases (slicer-module/Mem3D/Testing/Python) on slicer-core's logics, PySide6 and the stand-ins of
-slicer_editor.py; in Slicer they run on the real Segment Editor."""
+"""The effect's own test cases (slicer-module/Mem3D/Testing/Python) on slicer-core's logics, PySide6 and the stand-ins
+of slicer_editor.py; in Slicer they run on the real Segment Editor."""
 
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
-pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-import slicer_editor  # noqa: E402
-from Mem3DEffectTestCase import Mem3DEffectTestCase  # noqa: E402, F401
-from Mem3DLib.Editors import WidgetEditor  # noqa: E402
-from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels  # noqa: E402
+import slicer_editor
+from Mem3DEffectTestCase import Mem3DEffectTestCase  # noqa: F401
+from Mem3DLib.Editors import WidgetEditor
+from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels
 
 
 @pytest.fixture(autouse=True, scope="module")

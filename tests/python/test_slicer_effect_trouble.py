@@ -1,5 +1,5 @@
-"""What goes wrong around the effect: cancelling, prompts while it is at work, nodes that go away or are switched in the
-middle, views that are turned, a helper process that dies."""
+"""What goes wrong around the effect: cancelling, interactions while it is at work, nodes that go away or are switched
+in the middle, views that are turned, a helper process that dies."""
 
 import os
 import threading
@@ -7,17 +7,17 @@ import threading
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
-pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-import slicer_app  # noqa: E402
-from effect_bench import CENTER, SPACING, STROKE, Bench  # noqa: E402
-from Mem3DLib.Native import AXIS_DEPTH  # noqa: E402
-from Mem3DTesting import addVolume, ball, ijkToRas  # noqa: E402
+import slicer_app
+from effect_bench import CENTER, SPACING, STROKE, Bench
+from Mem3DLib.Native import AXIS_DEPTH
+from Mem3DTesting import addVolume, ball, ijkToRas
 
 
 @pytest.fixture

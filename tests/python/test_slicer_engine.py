@@ -60,7 +60,7 @@ def test_both_engines_give_the_same(settings):
         count = made.call("propagate", 1, AXIS_DEPTH)
         results.append((mask, count, made.call("readMask", 1), made.call("quality", 1, AXIS_DEPTH)))
         made.close()
-    for here, there in zip(*results):
+    for here, there in zip(*results, strict=True):
         assert np.array_equal(here, there)
 
 
@@ -175,7 +175,7 @@ def test_a_killed_helper_comes_back_with_its_session(settings):
         os.kill(keeper._engine.processId, 9)
         with pytest.raises(HelperDiedError, match="SIGKILL.*memory"):
             keeper.call("interact", 1, AXIS_DEPTH, 8, SCRIBBLE, points=STROKE + (2, 0, 0))
-        for number, mask in zip((1, 2), masks):
+        for number, mask in zip((1, 2), masks, strict=True):
             assert (keeper.call("readMask", number) == mask).all()
         assert keeper.call("annotated", 1, AXIS_DEPTH) == [6]
     assert keeper.call("undo") and keeper.call("segments") == [1]  # its history, too
@@ -333,7 +333,8 @@ def test_regions():
     region = Region.fromMask(mask)
     assert region.box == ((1, 3), (2, 3), (4, 6)) and (region.full() == (mask != 0)).all()
     assert (region.slice(1, 2) == (mask[:, 2] != 0)).all() and not region.slice(1, 3).any()
-    assert [region.slicesHeld(axis) for axis in range(3)] == [[1, 2], [2], [4, 5]] and Region((5, 6, 7)).slicesHeld(0) == []
+    assert [region.slicesHeld(axis) for axis in range(3)] == [[1, 2], [2], [4, 5]]
+    assert Region((5, 6, 7)).slicesHeld(0) == []
     plane = np.zeros((5, 7), np.uint8)
     plane[4, 0] = 1
     changed = region.withSlice(1, 2, plane)

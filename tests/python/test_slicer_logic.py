@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
+import headless
 
 headless.start()
 
-from Mem3DSegmentsTestCase import Mem3DSegmentsTestCase  # noqa: E402, F401
-from Mem3DSessionTestCase import Mem3DHelperSessionTestCase, Mem3DSessionTestCase  # noqa: E402, F401
+from Mem3DSegmentsTestCase import Mem3DSegmentsTestCase  # noqa: F401
+from Mem3DSessionTestCase import Mem3DHelperSessionTestCase, Mem3DSessionTestCase  # noqa: F401

@@ -1,5 +1,5 @@
-"""The module "Mem3D": what it registers, its panel, its logic for scripts; the script that runs its test cases in a real
-Slicer, and the batch example as Slicer starts it."""
+"""The module "Mem3D": what it registers, its panel, its logic for scripts; the script that runs its test cases in a
+real Slicer, and the batch example as Slicer starts it."""
 
 import os
 import re
@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
-pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or libEGL, libGL, libxkbcommon is missing", exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="PySide6 or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-import slicer_app  # noqa: E402
-import slicer_editor  # noqa: E402
+import slicer_app
+import slicer_editor
 
 Mem3D = slicer_editor.complete()
 
-from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE  # noqa: E402
-from Mem3DLib.Registration import sampleVolume, tutorial  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels  # noqa: E402
+from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE
+from Mem3DLib.Registration import sampleVolume, tutorial
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "out" / "slicer"
@@ -44,7 +44,8 @@ def application():
 def program(tmp_path):
     """Something that takes Slicer's command line."""
     path = tmp_path / "Slicer"
-    path.write_text("#!/bin/sh\nexec '%s' '%s' \"$@\"\n" % (sys.executable, Path(__file__).parent / "slicer_program.py"))
+    standIn = Path(__file__).parent / "support" / "slicer_program.py"
+    path.write_text("#!/bin/sh\nexec '%s' '%s' \"$@\"\n" % (sys.executable, standIn))
     path.chmod(0o755)
     return path
 
@@ -172,7 +173,8 @@ def test_the_batch_example_as_slicer_starts_it(program, library, tmp_path):
     start = [program, "--no-main-window", "--no-splash", "--python-script", batch]
     done = run([*start, inputs, results], library, MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu")
     assert done.returncode == 0, done.stderr
-    storage, read = slicer.vtkMRMLSegmentationStorageNode(), slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     storage.SetFileName(str(results / "case.seg.nrrd"))
     assert storage.ReadData(read)
     assert np.count_nonzero(voxels(read, read.GetSegmentation().GetNthSegmentID(0), volume)) > 0

@@ -1,5 +1,5 @@
-"""What a user sees: preview and result in slice views and in 3D, drawn off-screen by Slicer's own displayable managers. The
-pictures are left in out/slicer."""
+"""What a user sees: preview and result in slice views and in 3D, drawn off-screen by Slicer's own displayable managers.
+The pictures are left in out/slicer."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core or a library that it opens is missing", exc_type=ImportError)
 
-import headless  # noqa: E402
-import slicer  # noqa: E402
+import headless
+import slicer
 
 headless.start()
 
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
-from Mem3DLib.Native import SCRIBBLE  # noqa: E402
-from Mem3DLib.Preview import Preview  # noqa: E402
-from Mem3DLib.SessionLogic import SessionLogic  # noqa: E402
-from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels  # noqa: E402
-from slicer_views import SliceView, ThreeDView, savePng  # noqa: E402
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Native import SCRIBBLE
+from Mem3DLib.Preview import Preview
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels
+from slicer_views import SliceView, ThreeDView, savePng
 
 SPACING = (1, 1, 3)
 PICTURES = Path(__file__).parents[2] / "out" / "slicer"

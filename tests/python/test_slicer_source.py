@@ -13,7 +13,7 @@ MODULE = Path(__file__).parents[2] / "slicer-module" / "Mem3D"
 
 
 def test_files_are_short_and_for_python_3_9():
-    tests = [path for path in Path(__file__).parent.glob("*.py") if "slicer" in path.name]
+    tests = [path for path in Path(__file__).parent.rglob("*.py") if "slicer" in path.name]
     for path in sorted([*MODULE.parent.rglob("*.py"), *MODULE.rglob("*.ui"), *tests]):
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".py":
@@ -37,7 +37,8 @@ def test_it_runs_on_python_3_9(library, tmp_path):
         "import Mem3DLib.SessionKeeper, Mem3DLib.Worker\n"
         "if __name__ == '__main__':\n"
         "    dices = [tryEngine(Settings('random:1', %r, 'cpu', mode=mode)).dice for mode in ('inProcess', 'helper')]\n"
-        "    assert sys.version_info[:2] == (3, 9) and dices[0] == dices[1] > 0, dices\n" % (str(MODULE), str(library.path))
+        "    assert sys.version_info[:2] == (3, 9) and dices[0] == dices[1] > 0, dices\n"
+        % (str(MODULE), str(library.path))
     )
     done = subprocess.run([python, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -55,11 +56,12 @@ if __name__ == "__main__":
 
 
 def test_it_works_without_a_network_and_asks_for_none(library, tmp_path):
-    """Both engines with the shipped model, where there is no network: not even a socket is opened, but between processes."""
+    """Both engines with the shipped model, where there is no network: no socket is opened, but between processes."""
     script = tmp_path / "try.py"
     script.write_text(TRY % (str(MODULE), str(library.path)))
     alone = ["unshare", "--map-root-user", "--net"]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+    tried = subprocess.run([*alone, "true"], capture_output=True, check=False) if shutil.which("unshare") else None
+    if tried is None or tried.returncode != 0:
         pytest.skip("a process without a network cannot be made here")
     watched, log = [], tmp_path / "calls"
     if shutil.which("strace"):

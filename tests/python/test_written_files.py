@@ -92,9 +92,9 @@ def segmented(tmp_path, scene, command):
     """Volume and masks written by Slicer, segmented by the command: every slice's mask is given, so that the result is
     known whatever the networks answer."""
     write_volume(scene, tmp_path / "ct.nrrd", ct())
-    for name, mask in zip("ab", labels()):
+    for name, mask in zip("ab", labels(), strict=True):
         write_volume(scene, tmp_path / f"{name}.nrrd", mask)
-    prompts = {
+    interactions = {
         "segments": [
             {"number": 1, "name": "Leber, links", "color": "#ff8000"},
             {"number": 2, "name": "tumour", "color": [0.0, 0.5, 1.0]},
@@ -105,7 +105,7 @@ def segmented(tmp_path, scene, command):
             for slice in range(SHAPE[0])
         ],
     }
-    (tmp_path / "prompts.json").write_text(json.dumps(prompts))
+    (tmp_path / "prompts.json").write_text(json.dumps(interactions))
     outputs = [tmp_path / name for name in ("o.seg.nrrd", "o.nii.gz", "o.nrrd")]
     arguments = [option for path in outputs for option in ("--out", path)]
     command("segment", tmp_path / "ct.nrrd", tmp_path / "prompts.json", "--model", "random", *arguments)
@@ -139,7 +139,7 @@ def test_a_segmentation_has_names_colours_and_place(segmented, scene):
     assert [s.GetLabelValue() for s in found] == [1, 2]
     assert np.allclose(found[0].GetColor(), [1.0, 128 / 255, 0.0], atol=1e-6)
     assert np.allclose(found[1].GetColor(), [0.0, 0.5, 1.0], atol=1e-6)
-    for segment_id, segment, mask in zip(ids, found, labels()):
+    for segment_id, segment, mask in zip(ids, found, labels(), strict=True):
         image = slicer.vtkOrientedImageData()
         node.GetBinaryLabelmapRepresentation(segment_id, image)
         # The labelmap is cropped; its extent says where in the volume it lies.

@@ -8,10 +8,7 @@ int cuDriverGetVersion(int *version)
     return 0;
 }
 
-int cuInit(unsigned flags)
-{
-    return flags != 0;
-}
+int cuInit(unsigned flags) { return flags != 0; }
 
 int cuDeviceGet(int *device, int index)
 {

@@ -4,8 +4,8 @@
     python tools/peers/run.py out/rounds
     mem3d evaluate --score out/rounds --out out/eval
 
-Every tool gets what mem3d had after each round: the image and the masks of the annotated slices, in the target's box and
-a margin of a quarter of it on every side (mem3d itself is not told that box). Rules: docs/evaluation.md.
+Every tool gets what mem3d had after each round: the image and the masks of the annotated slices, in the target's box
+and a margin of a quarter of it on every side (mem3d itself is not told that box). Rules: docs/evaluation.md.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def seeds_of(shape, axis, slices, masks, open_faces):
         if high:
             face[-1] = BACKGROUND
     along = np.moveaxis(seeds, axis, 0)
-    for k, mask in zip(slices, masks):
+    for k, mask in zip(slices, masks, strict=True):
         along[k] = np.where(mask, FOREGROUND, BACKGROUND)
     return seeds
 
@@ -55,7 +55,7 @@ def random_walker(image, seeds, spacing, axis, max_voxels, **_):
     # The linear system has one unknown a voxel: large regions are taken at every n-th voxel in the plane of the slices.
     step = np.ones(3, int)
     in_plane = [k for k in range(3) if k != axis]
-    while np.prod([-(-n // s) for n, s in zip(image.shape, step)]) > max_voxels:
+    while np.prod([-(-n // s) for n, s in zip(image.shape, step, strict=True)]) > max_voxels:
         step[min(in_plane, key=lambda k: spacing[k] * step[k])] += 1
     part = tuple(slice(None, None, s) for s in step)
     data, labels = image[part], seeds[part].astype(np.int32)
@@ -75,7 +75,7 @@ def interpolation(image, axis, slices, masks, **_):
 
     labels = np.zeros(image.shape, np.uint8)
     along = np.moveaxis(labels, axis, 0)
-    for k, mask in zip(slices, masks):
+    for k, mask in zip(slices, masks, strict=True):
         along[k] = mask
     if sum(bool(m.any()) for m in masks) < 2:
         return labels > 0
@@ -108,13 +108,13 @@ def answer(folder, name, max_voxels):
             # What the user accepted stays, as it does in mem3d.
             found = np.array(found, np.uint8)
             along = np.moveaxis(found, axis, 0)
-            for k, mask in zip(this["slices"], masks):
+            for k, mask in zip(this["slices"], masks, strict=True):
                 along[k] = mask
             seconds.append(time.perf_counter() - start)
             np.save(folder / f"{name}.round_{this['round']}.npy", found)
         done.write_text(json.dumps(seconds))
         return None
-    except Exception as error:  # one target must not stop the others
+    except Exception as error:  # noqa: BLE001 - one target must not stop the others
         return f"{folder}, {name}: {type(error).__name__}: {error}"
 
 
@@ -139,7 +139,7 @@ def main():
     failed = []
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         tasks = [pool.apply_async(answer, w) for w in work]
-        for n, (task, (folder, tool, _)) in enumerate(zip(tasks, work), 1):
+        for n, (task, (folder, tool, _)) in enumerate(zip(tasks, work, strict=True), 1):
             failed += filter(None, [task.get()])
             print(f"[{n}/{len(work)}] {folder.parent.name} {folder.name} {tool}", file=sys.stderr)
         pool.close()

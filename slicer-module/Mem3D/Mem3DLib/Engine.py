@@ -10,7 +10,7 @@ import sys
 from . import Native
 from .Settings import modelFile
 
-# The library is built for this libtorch; asked of the library itself in the tests, since it must be known before loading.
+# The libtorch that the library is built for. It must be known before loading; the tests compare it with the library's.
 LIBTORCH_VERSION = "2.11.0"
 
 # Methods of Native.Session that call() may name.

@@ -1,4 +1,4 @@
-"""Mouse events in a slice view to prompts: what is being drawn, and when it is done. No Slicer, no Qt."""
+"""Mouse events in a slice view to interactions: what is being drawn, and when it is done. No Slicer, no Qt."""
 
 from .Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 
@@ -8,7 +8,7 @@ CLICK_PIXELS = 4
 
 
 class Gesture:
-    """Of one slice view at a time. `points`: positions in RAS; `view`: whatever stands for the view they were made in."""
+    """What is drawn in one slice view. `points`: positions in RAS; `view`: what stands for the view of the points."""
 
     def __init__(self, kind=SCRIBBLE):
         self.kind = kind
@@ -49,7 +49,7 @@ class Gesture:
             self.points = [self.points[0], tuple(ras)]
 
     def release(self, xy, ras):
-        """The button goes up. Gives the finished prompt's points, or None."""
+        """The button goes up. Gives the finished interaction's points, or None."""
         if not self._dragging:
             return None
         self._dragging = False

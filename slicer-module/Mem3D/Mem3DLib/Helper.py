@@ -1,4 +1,4 @@
-"""The helper process: runs the engine for the process that started it. `python Helper.py`, messages on stdin and stdout.
+"""The helper process: runs the engine for the process that started it. `python Helper.py`, messages on stdin, stdout.
 
 It needs numpy and nothing of Slicer, and ends when the other end of the line is gone.
 """

@@ -22,7 +22,8 @@ class HelperEngine:
     isHelper = True
 
     def __init__(self, command=None):
-        self._command = command or [pythonProgram(), os.path.join(os.path.dirname(os.path.abspath(__file__)), "Helper.py")]
+        here = os.path.dirname(os.path.abspath(__file__))
+        self._command = command or [pythonProgram(), os.path.join(here, "Helper.py")]
         self._process = None
         self._channel = None
         self._shared = None
@@ -168,8 +169,8 @@ def pythonProgram():
 def helperEnvironment():
     """The environment of the helper process."""
     environment = startupEnvironment() or dict(os.environ)
-    # Threads that soon wait asleep: beside a program that keeps a core busy, active waiting takes several times as long, and
-    # sleeping at once takes twice as long on an idle machine.
+    # Threads that soon wait asleep: beside a program that keeps a core busy, active waiting takes several times as
+    # long, and sleeping at once takes twice as long on an idle machine.
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", "5000")
     return environment

@@ -18,7 +18,7 @@ from collections import namedtuple
 import numpy as np
 
 from . import NativeTypes as c
-from .NativeErrors import *  # noqa: F401, F403 (the exceptions are part of this module's interface)
+from .NativeErrors import *  # noqa: F403 - the exceptions are part of this module's interface
 from .NativeErrors import ERRORS, CancelledError, InternalError, InvalidArgumentError, LibraryNotFoundError
 
 ABI_VERSION = 1
@@ -244,7 +244,7 @@ class Session(_Handle):
         return self.shape[:axis] + self.shape[axis + 1 :]
 
     def interact(self, segment, axis, slice, kind, points=None, raster=None, negative=False, radiusMm=0.0):
-        """Draws; gives the slice's new mask. Points are [[depth, height, width], ...]; a raster is a mask of the slice."""
+        """Draws; gives the slice's new mask. Points: [[depth, height, width], ...]; raster: a mask of the slice."""
         mask = np.empty(self.sliceShape(axis), np.uint8)
         drawn = c.struct(
             c.mem3d_interaction,
@@ -258,7 +258,7 @@ class Session(_Handle):
         if points is not None:
             points = np.ascontiguousarray(points, dtype=np.float64)
             if points.ndim != 2 or points.shape[1] != 3:
-                raise InvalidArgumentError("points is of shape %s; give n rows of depth, height, width" % (points.shape,))
+                raise InvalidArgumentError("points: shape %s; give n rows of depth, height, width" % (points.shape,))
             drawn.points, drawn.n_points = points.ctypes.data, len(points)
         if raster is not None:
             raster = self._maskBytes(raster, mask.shape, "raster")

@@ -1,5 +1,5 @@
-"""The structs and functions of mem3d.h as ctypes sees them, field by field and argument by argument. Native.py makes classes
-of them."""
+"""The structs and functions of mem3d.h as ctypes sees them, field by field and argument by argument. Native.py makes
+classes of them."""
 
 import ctypes
 

@@ -27,8 +27,9 @@ def _found(name, *folders):
 
 def registerEffect():
     """The effect appears in the Segment Editor's toolbar."""
-    import Mem3DLib
     import qSlicerSegmentationsEditorEffectsPythonQt as effects
+
+    import Mem3DLib
 
     from . import SegmentEditorMem3D
 

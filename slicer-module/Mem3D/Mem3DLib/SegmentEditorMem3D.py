@@ -1,4 +1,4 @@
-"""The Segment Editor effect "Mem3D": prompts drawn in slice views to the logic, what comes out to panel and preview."""
+"""The Segment Editor effect "Mem3D": interactions drawn in slice views to the logic, results to panel and preview."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ DEFAULTS = {"kind": SCRIBBLE, "negative": 0, "radiusMm": 0.0, "autoPropagate": 0
 
 
 class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
-    """What Slicer calls, and what the panel asks for. A worker thread runs the engine; a timer fetches what it gives."""
+    """What Slicer calls, and what the panel asks for. A worker thread runs the engine; a timer fetches its results."""
 
     def __init__(self, scriptedEffect):
         scriptedEffect.name = "Mem3D"  # not translated: effects are found by it
@@ -58,8 +58,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
     def helpText(self):
         return (
             "<html>Segments a structure from a few strokes.<br>"
-            "<ul><li><b>Draw on a slice</b>: a stroke, a box, four extreme points or a click; n switches between inside "
-            "and outside.</li><li><b>Propagate</b> carries the slice's mask through the volume.</li>"
+            "<ul><li><b>Draw on a slice</b>: a stroke, a box, four extreme points or a click; n switches between "
+            "inside and outside.</li><li><b>Propagate</b> carries the slice's mask through the volume.</li>"
             "<li><b>Next slice to correct</b> shows where a correction helps most. Draw there, or use Paint and Erase."
             "</li><li><b>Apply</b> (Return) writes the result into the segment.</li></ul>"
             "Everything runs on this computer. Not a medical device.</html>"
@@ -92,7 +92,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
     def deactivate(self):
         state = self.logic.state() if self.logic is not None and self.logic.isCurrent() else None
         if self._active and state is not None and state.pending:  # Paint and Erase would not find it
-            slicer.util.showStatusMessage("Mem3D: the preview is not in the segment yet; go back and press Apply.", 8000)
+            text = "Mem3D: the preview is not in the segment yet; go back and press Apply."
+            slicer.util.showStatusMessage(text, 8000)
         self._active = False
         self.gesture.clear()
         self.feedback.close()
@@ -160,7 +161,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         elif eventId == vtk.vtkCommand.LeftButtonReleaseEvent:
             points = self.gesture.release(xy, xyToRas(node, xy))
             if points:
-                self.prompt(points, SliceViews.sliceToRas(node))
+                self.interact(points, SliceViews.sliceToRas(node))
             elif self.gesture.points:
                 self._sayPoints()
         else:
@@ -182,7 +183,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         return True
 
     def _sayPoints(self):
-        self.panel.say("%d of %d outermost points. Key x takes the last one back." % (len(self.gesture.points), EXTREME_COUNT))
+        drawn = len(self.gesture.points)
+        self.panel.say("%d of %d outermost points. Key x takes the last one back." % (drawn, EXTREME_COUNT))
 
     # ---- what the panel asks for ----
 
@@ -208,7 +210,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.logic.autoApply = options["autoApply"]
         self.logic.takeFromOthers = options["takeFromOthers"]
 
-    def prompt(self, points, sliceToRas):
+    def interact(self, points, sliceToRas):
         """Draws what was drawn."""
         options = self.options()
 
@@ -243,21 +245,22 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             text = "Written into the segment." if changed else "The segment holds that already."
             if self.logic.state().differs:
                 text = (
-                    "Written as far as allowed. What is left out belongs to other segments or lies outside of the editable "
-                    "area or intensity range; change what is allowed, then apply again."
+                    "Written as far as allowed. What is left out belongs to other segments or lies outside of the "
+                    "editable area or intensity range; change what is allowed, then apply again."
                 )
             self.panel.say(text)
 
         self._try(self.logic.apply, onDone=done)
 
     def undoStep(self):
-        self._try(self.logic.undoStep, onDone=lambda changed: changed or self.panel.say("There is nothing to take back."))
+        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.say("There is nothing to take back."))
 
     def redoStep(self):
-        self._try(self.logic.redoStep, onDone=lambda changed: changed or self.panel.say("There is nothing to do again."))
+        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.say("There is nothing to do again."))
 
     def reset(self):
-        self._try(self.logic.reset, onDone=lambda _: self.panel.say("Forgotten. The segment's voxels are as they were."))
+        text = "Forgotten. The segment's voxels are as they were."
+        self._try(self.logic.reset, onDone=lambda _: self.panel.say(text))
 
     def acceptSlice(self):
         def accept(onDone=None, onError=None):
@@ -300,7 +303,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         settings.save(slicer.app.userSettings())
         self.logic.useSettings(settings)
         self.panel.settings.show(settings)
-        self.panel.say("The next prompt loads library and model with these settings.")
+        self.panel.say("The next interaction loads library and model with these settings.")
         self.refresh()
 
     # ---- how ----

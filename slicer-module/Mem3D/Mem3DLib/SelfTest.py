@@ -1,5 +1,5 @@
-"""A try of the installation: library, model and engine on a small made-up volume. No MRML, no Qt; for the worker's thread
-or a script.
+"""A try of the installation: library, model and engine on a small made-up volume. No MRML, no Qt; for the worker's
+thread or a script.
 """
 
 import time
@@ -13,7 +13,7 @@ from .Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 SHAPE, SPACING_MM, RADIUS_MM = (16, 96, 96), (3.0, 1.0, 1.0), 21.0
 MIDDLE = [side // 2 for side in SHAPE]
 
-Result = namedtuple("Result", "info startSeconds promptSeconds roundSeconds slices dice")
+Result = namedtuple("Result", "info startSeconds interactionSeconds roundSeconds slices dice")
 
 
 def tryEngine(settings, makeEngine=makeEngine):
@@ -41,9 +41,9 @@ def tryEngine(settings, makeEngine=makeEngine):
 def sentence(result):
     """What a user wants to know of it."""
     return (
-        "It works. Loading took %.1f s, a prompt %.2f s, the propagation through %d slices %.1f s. The mask overlaps the "
-        "made-up ball by a Dice coefficient of %.2f." % (
-            result.startSeconds, result.promptSeconds, result.slices, result.roundSeconds, result.dice
+        "It works. Loading took %.1f s, an interaction %.2f s, the propagation through %d slices %.1f s. The mask "
+        "overlaps the made-up ball by a Dice coefficient of %.2f." % (
+            result.startSeconds, result.interactionSeconds, result.slices, result.roundSeconds, result.dice
         )
     )
 

@@ -17,8 +17,8 @@ from .Engine import makeEngine
 from .Errors import UserError
 from .Native import AXIS_DEPTH, BOTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 from .Regions import Region
-from .SessionCalls import Opening, perform
 from .SegmentState import SegmentState
+from .SessionCalls import Opening, perform
 from .SessionKeeper import SessionKeeper
 from .Settings import Settings
 from .Worker import InlineWorker

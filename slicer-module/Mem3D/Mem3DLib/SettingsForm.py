@@ -74,7 +74,8 @@ class SettingsForm:
                 "1 thread" if info["threads"] == 1 else "%d threads" % info["threads"],
                 "in a helper process" if info["helper"] else "in Slicer",
             ),
-            "mem3d %s, libtorch %s. Weights: %s." % (info["version"], info["libtorch"], info["licence"] or "no licence named"),
+            "mem3d %s, libtorch %s. Weights: %s."
+            % (info["version"], info["libtorch"], info["licence"] or "no licence named"),
         ]
         if stepSeconds is not None:
             lines.append("The last step took %.1f s." % stepSeconds)

@@ -13,7 +13,8 @@ def sliceToRas(sliceNode):
 
 def sliceNodes(scene):
     """All slice views of a scene."""
-    return [scene.GetNthNodeByClass(n, "vtkMRMLSliceNode") for n in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode"))]
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")
+    return [scene.GetNthNodeByClass(n, "vtkMRMLSliceNode") for n in range(count)]
 
 
 def shownSlice(grid, axis, scene):

@@ -1,5 +1,6 @@
-"""Whole sessions on MRML nodes, without any widget: prompts from every plane, corrections by Slicer's own tools, Undo
-and Redo, several segments, resuming, saving. Weights are random: what is checked does not depend on the masks' sense."""
+"""Whole sessions on MRML nodes, without any widget: interactions from every plane, corrections by Slicer's own tools,
+Undo and Redo, several segments, resuming, saving. Weights are random: what is checked does not depend on the masks'
+sense."""
 
 import os
 import sys
@@ -11,14 +12,14 @@ import slicer
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import Mem3DTesting
 from Mem3DLib import Native, Segments
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE
 from Mem3DLib.Regions import Region
 from Mem3DLib.SessionLogic import SessionLogic
-from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation
-from Mem3DTesting import setVoxels, voxels
+from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels, voxels
 
 SPACING = (1, 1, 3)
 STROKE = [[6, 18, 14], [6, 24, 20], [6, 30, 26]]
@@ -44,8 +45,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         return self.logic
 
     def ras(self, points):
-        lattice = Segments.Lattice(self.editor.sourceImage(), self.segmentation)
-        return lattice.grid.indexToRas(points)
+        return Segments.Lattice(self.editor.sourceImage(), self.segmentation).grid.indexToRas(points)
 
     def held(self, segmentID="a"):
         return voxels(self.segmentation, segmentID, self.volume)
@@ -65,7 +65,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         before = Segments.readSegment(self.segmentation, segmentID, lattice)
         Segments.writeSegment(self.editor, segmentID, lattice, before, Region.fromMask(mask.astype(np.uint8)))
 
-    def test_aPromptIsTheEnginesOwn(self):
+    def test_anInteractionIsTheEnginesOwn(self):
         logic = self.open()
         masks = []
         logic.interact(SCRIBBLE, self.ras(STROKE), onDone=masks.append)
@@ -141,9 +141,9 @@ class Mem3DSessionTestCase(unittest.TestCase):
         self.assertTrue(expected.any())
         self.assertTrue((voxels(self.segmentation, "target", self.volume) == expected).all())
 
-    def test_promptsFromEveryPlaneOfAnObliqueTransformedVolume(self):
+    def test_interactionsFromEveryPlaneOfAnObliqueTransformedVolume(self):
         turn = rotation(25, 2) @ rotation(-40, 1)
-        transform = addTransform(rotation(70, 0))
+        transform = Mem3DTesting.addTransform(rotation(70, 0))
         logic = self.open(matrix=ijkToRas(SPACING, (7, -8, 9), turn), transform=transform)
         world = rotation(70, 0) @ turn
         for axis, column, points in (
@@ -162,7 +162,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         with self.assertRaisesRegex(UserError, "Rotate to volume plane"):
             logic.interact(SCRIBBLE, self.ras(STROKE), np.eye(4))
 
-    def test_promptsThatCannotBe(self):
+    def test_interactionsThatCannotBe(self):
         logic = self.open()
         for points, kind, message in (
             ([[6, 24, 20]], EXTREME_POINTS, "4 points"),

@@ -1,6 +1,7 @@
-"""A program that takes Slicer's command line and runs a script, on slicer-core's parts and the stand-ins beside this file:
+"""A program that takes Slicer's command line and runs a script, on slicer-core's parts and the stand-ins beside this
+file:
 
-    python slicer_program.py --testing --no-splash --additional-module-paths FOLDER --python-script SCRIPT [ARGUMENT ...]
+    python slicer_program.py --testing --no-splash --additional-module-paths FOLDER --python-script SCRIPT [ARGUMENT]
 
 It loads the module Mem3D as Slicer does at its start, when its folder is among the module paths.
 """
@@ -12,14 +13,14 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path[:0] = [str(Path(__file__).parents[2] / "slicer-module" / "Mem3D"), str(Path(__file__).parent)]
 
-import headless  # noqa: E402
+import checkout  # noqa: F401 - the module on the path
+import headless
 
 headless.start()
 
-import slicer  # noqa: E402
-import slicer_editor  # noqa: E402
+import slicer
+import slicer_editor
 
 
 def main():

@@ -1,7 +1,7 @@
-"""Makes the pictures of docs/slicer.md: three rounds on the bundled CT, its recorded extreme points clicked with the mouse
-in a slice view, with the shipped model or another one. Needs pillow.
+"""Makes the pictures of docs/slicer.md: three rounds on the bundled CT, its recorded extreme points clicked with the
+mouse in a slice view, with the shipped model or another one. Needs pillow.
 
-    python tests/python/slicer_pictures.py [MODEL.safetensors]
+    python tools/slicer/pictures.py [MODEL.safetensors]
 
 Corrections are slices of the reference. Prints how the segment compares with the reference.
 """
@@ -11,33 +11,31 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-MODULE = ROOT / "slicer-module" / "Mem3D"
-DATA = ROOT / "examples" / "demo" / "data"
-IMAGES = ROOT / "docs" / "images"
-sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python" / "support"))
 
-import conftest  # noqa: E402
-import headless  # noqa: E402
+import headless
+from checkout import ROOT, builtLibrary
 
 headless.start()
-os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
+os.environ.setdefault("MEM3D_LIBRARY", str(builtLibrary()))
 
-import numpy as np  # noqa: E402
-import slicer  # noqa: E402
-import slicer_app  # noqa: E402
-import slicer_editor  # noqa: E402
-import vtk  # noqa: E402
+import numpy as np
+import slicer
+import slicer_app
+import slicer_editor
+import vtk
 
 slicer_app.completeApplication()
 
-from Mem3DLib.Editors import openEditor  # noqa: E402
-from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, setVoxels, voxels  # noqa: E402
-from PIL import Image  # noqa: E402
-from slicer_views import SliceView, ThreeDView  # noqa: E402
+from Mem3DLib.Editors import openEditor
+from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, setVoxels, voxels
+from PIL import Image
+from slicer_views import SliceView, ThreeDView
 
+DATA = ROOT / "examples" / "demo" / "data"
+IMAGES = ROOT / "docs" / "images"
 SIDE = 400
 COLOR = (0.95, 0.55, 0.15)
 
@@ -130,8 +128,8 @@ def main(model):
     # The first round. The grid is the volume's: its matrix turns voxels into positions.
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
-    (prompt,) = json.loads((DATA / "prompts.json").read_text())["interactions"]
-    points = [(slicer.util.arrayFromVTKMatrix(matrix) @ (w, h, d, 1))[:3] for d, h, w in prompt["points"]]
+    (interaction,) = json.loads((DATA / "prompts.json").read_text())["interactions"]
+    points = [(slicer.util.arrayFromVTKMatrix(matrix) @ (w, h, d, 1))[:3] for d, h, w in interaction["points"]]
     middle = np.mean(points, axis=0)
     for view in (axial, coronal, sagittal):
         view.node.JumpSliceByCentering(*middle)
@@ -146,7 +144,7 @@ def main(model):
     wait()
     preview = axial.image()
     press("propagateButton")
-    save("slicer-prompt.jpg", [clicked, preview, coronal.image()])
+    save("slicer-interaction.jpg", [clicked, preview, coronal.image()])
     panel("slicer-panel.png")
     press("applyButton")
     compare("round 1")

@@ -1,4 +1,4 @@
-"""Markups of Slicer (.mrk.json) as prompts, so that a script can be told what to segment by files made in Slicer.
+"""Markups of Slicer (.mrk.json) as interactions, so that a script can be told what to segment by files made in Slicer.
 
 - a curve or a line: a scribble along it
 - a ROI: a box on the slice through its middle, cut along the axis in which it is thinnest
@@ -11,32 +11,33 @@ Outside of the structure is what has "negative" in the list's name, or a point w
 from collections import namedtuple
 
 import numpy as np
-import slicer
 import vtk
 from vtk.util import numpy_support
 
 from .Errors import UserError
 from .Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 
-Prompt = namedtuple("Prompt", "kind pointsRas negative axis")
+Interaction = namedtuple("Interaction", "kind pointsRas negative axis")
 
 
-def promptsOf(markupsNode, grid):
-    """The prompts of one markups node, in world coordinates, in the order they were placed."""
+def interactionsOf(markupsNode, grid):
+    """The interactions of one markups node, in world coordinates, in the order they were placed."""
     name = (markupsNode.GetName() or "").lower()
     negative = "negative" in name
     if markupsNode.IsA("vtkMRMLMarkupsROINode"):
         return [_box(markupsNode, grid, negative)]
     if markupsNode.IsA("vtkMRMLMarkupsCurveNode") or markupsNode.IsA("vtkMRMLMarkupsLineNode"):
-        return [Prompt(SCRIBBLE, _curve(markupsNode), negative, None)]
+        return [Interaction(SCRIBBLE, _curve(markupsNode), negative, None)]
     if markupsNode.IsA("vtkMRMLMarkupsFiducialNode"):
         count = markupsNode.GetNumberOfControlPoints()
         points = np.array([_worldPoint(markupsNode, n) for n in range(count)]).reshape(-1, 3)
         if "extreme" in name:
-            return [Prompt(EXTREME_POINTS, points, negative, None)]
-        return [Prompt(CLICK, points[n : n + 1], negative or _saysNegative(markupsNode, n), None) for n in range(count)]
+            return [Interaction(EXTREME_POINTS, points, negative, None)]
+        outside = [negative or _saysNegative(markupsNode, n) for n in range(count)]
+        return [Interaction(CLICK, points[n : n + 1], outside[n], None) for n in range(count)]
     raise UserError(
-        "%s is a %s, which is no prompt. Use points, a curve, a line or a ROI." % (markupsNode.GetName(), markupsNode.GetClassName())
+        "%s is a %s, which is no interaction. Use points, a curve, a line or a ROI."
+        % (markupsNode.GetName(), markupsNode.GetClassName())
     )
 
 
@@ -72,4 +73,4 @@ def _box(node, grid, negative):
     axis = int(np.argmin((high - low) * grid.spacingMm()))
     middle = (low[axis] + high[axis]) / 2
     low[axis] = high[axis] = middle
-    return Prompt(BOX, grid.indexToRas([low, high]), negative, axis)
+    return Interaction(BOX, grid.indexToRas([low, high]), negative, axis)

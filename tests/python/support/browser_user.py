@@ -1,11 +1,12 @@
-"""The user of test_slicer_browser.py: draws, propagates and applies in slicer-module/examples/trame_app.py, in a headless
-Chromium.
+"""The user of test_slicer_browser.py: draws, propagates and applies in slicer-module/examples/trame_app.py, in a
+headless Chromium.
 
-    .venv-browser/bin/python tests/python/browser_user.py ADDRESS FOLDER
-    .venv-browser/bin/python tests/python/browser_user.py --chromium
+    .venv-browser/bin/python tests/python/support/browser_user.py ADDRESS FOLDER
+    .venv-browser/bin/python tests/python/support/browser_user.py --chromium
 
-Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), and what the
-page said and where its views are (seen.json). With --chromium: prints the Chromium to use; fails when there is none.
+Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), and what
+the page said and where its views are (seen.json). With --chromium: prints the Chromium to use; fails when there is
+none.
 """
 
 import io
@@ -88,7 +89,7 @@ class User:
 
     def _views(self):
         # A part of the page, not the element: the page may build that anew meanwhile.
-        clip = dict(zip(("x", "y", "width", "height"), self._boxes(".layout-grid-container")[0]))
+        clip = dict(zip(("x", "y", "width", "height"), self._boxes(".layout-grid-container")[0], strict=True))
         png = self._page.screenshot(clip=clip)
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 

@@ -1,23 +1,22 @@
 """One effect on one volume, with its panel and an axial view, as a test finds them. Pictures of the panel are left in
 out/slicer. Import it after headless.start()."""
 
-from pathlib import Path
-
 import slicer
 import slicer_app
+from checkout import ROOT
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels
 
 slicer_app.completeApplication()
 
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
-from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE  # noqa: E402
-from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
-from PySide6 import QtCore, QtTest  # noqa: E402
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect
+from PySide6 import QtCore, QtTest
 
 SPACING = (1, 1, 3)
 CENTER = (-20, -24, 18)  # of the ball, in RAS: voxel [6, 24, 20]
 STROKE = [(-14, -18, 18), (-20, -24, 18), (-26, -30, 18)]
-PICTURES = Path(__file__).parents[2] / "out" / "slicer"
+PICTURES = ROOT / "out" / "slicer"
 BUTTONS = {SCRIBBLE: "scribbleButton", BOX: "boxButton", EXTREME_POINTS: "extremePointsButton", CLICK: "clickButton"}
 
 

@@ -180,7 +180,8 @@ class Mouse:
 def buttons(widget):
     """The names of all that can be pressed in it, whether seen or not, except for parts of other widgets."""
     found = widget.findChildren(QtWidgets.QAbstractButton)
-    return [button.objectName() for button in found if button.objectName() and not button.objectName().startswith("qt_")]
+    names = [button.objectName() for button in found]
+    return [name for name in names if name and not name.startswith("qt_")]
 
 
 def pressAll(ui, names):

@@ -6,7 +6,6 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-
 _numbers = itertools.count()
 
 

@@ -1,5 +1,6 @@
-"""What the wheels lack of the Segment Editor around an effect: the effects' factory, the editor's widget, slice views with
-a mouse, and the base classes of modules. They do what Slicer's C++ does with a scripted effect, over the real logic.
+"""What the wheels lack of the Segment Editor around an effect: the effects' factory, the editor's widget, slice views
+with a mouse, and the base classes of modules. They do what Slicer's C++ does with a scripted effect, over the real
+logic.
 
 Import it after slicer_app.
 """
@@ -15,7 +16,13 @@ import vtk
 from Mem3DLib.Editors import LogicEditor
 from PySide6 import QtWidgets
 
-EVENTS = ("LeftButtonPressEvent", "LeftButtonReleaseEvent", "LeftButtonDoubleClickEvent", "MouseMoveEvent", "KeyPressEvent")
+EVENTS = (
+    "LeftButtonPressEvent",
+    "LeftButtonReleaseEvent",
+    "LeftButtonDoubleClickEvent",
+    "MouseMoveEvent",
+    "KeyPressEvent",
+)
 
 
 class ScriptedEffect(slicer_app.ScriptedEffect):

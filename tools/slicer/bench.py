@@ -1,6 +1,6 @@
 """How Slicer's main thread fares: gaps while propagating, stroke to preview, writing into a large segmentation.
 
-    python tests/python/bench_slicer.py [inProcess|helper]
+    python tools/slicer/bench.py [inProcess|helper]
 
 Uses random weights unless MEM3D_MODEL names a model; prints one line a measurement.
 """
@@ -10,31 +10,27 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-MODULE = ROOT / "slicer-module" / "Mem3D"
-sys.path[:0] = [str(MODULE), str(MODULE / "Testing" / "Python"), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python" / "support"))
 
-import headless  # noqa: E402
-import numpy as np  # noqa: E402
+import headless
+import numpy as np
+from checkout import builtLibrary
 
 headless.start()
+os.environ.setdefault("MEM3D_LIBRARY", str(builtLibrary()))
 
-import conftest  # noqa: E402
-
-os.environ.setdefault("MEM3D_LIBRARY", str(conftest.builtLibrary()))
-
-import slicer_app  # noqa: E402
+import slicer_app
 
 slicer_app.completeApplication()
 
-import slicer  # noqa: E402
-from Mem3DLib import Segments  # noqa: E402
-from Mem3DLib.Editors import LogicEditor  # noqa: E402
-from Mem3DLib.Regions import Region  # noqa: E402
-from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect  # noqa: E402
-from Mem3DLib.Settings import Settings  # noqa: E402
-from Mem3DTesting import addSegmentation, addVolume, ijkToRas, setVoxels  # noqa: E402
-from PySide6 import QtCore  # noqa: E402
+import slicer
+from Mem3DLib import Segments
+from Mem3DLib.Editors import LogicEditor
+from Mem3DLib.Regions import Region
+from Mem3DLib.SegmentEditorMem3D import SegmentEditorMem3DEffect
+from Mem3DLib.Settings import Settings
+from Mem3DTesting import addSegmentation, addVolume, ijkToRas, setVoxels
+from PySide6 import QtCore
 
 
 def volume(shape):
@@ -82,9 +78,9 @@ def main(mode):
 
     print("mode %s, volume %s" % (mode, shape))
     print("model %s" % Path(os.environ.get("MEM3D_MODEL", "random:1")).stem)
-    called, whole, _ = timed(lambda: effect.prompt(stroke, plane))
+    called, whole, _ = timed(lambda: effect.interact(stroke, plane))
     print("first stroke, library, model and session included: %.2f s (main thread %.0f ms)" % (whole, 1e3 * called))
-    called, whole, worst = timed(lambda: effect.prompt(stroke, plane))
+    called, whole, worst = timed(lambda: effect.interact(stroke, plane))
     print("stroke to preview: %.0f ms; longest gap %.0f ms" % (1e3 * whole, 1e3 * worst))
     effect.logic.reset()
     effect.logic.worker.wait()
@@ -92,7 +88,8 @@ def main(mode):
     keeper = effect.logic._keeper
     keeper.call("setSliceMask", state.number, 0, 100, inside[100])
     called, whole, worst = timed(lambda: effect.propagate(0, 90, 110))
-    print("propagation through 20 slices: %.2f s; longest gap of the main thread %.0f ms (aim: 50)" % (whole, 1e3 * worst))
+    gap = "longest gap of the main thread %.0f ms (aim: 50)" % (1e3 * worst)
+    print("propagation through 20 slices: %.2f s; %s" % (whole, gap))
     effect.cleanup()
 
     result = Region.fromMask(inside.astype(np.uint8))
@@ -108,7 +105,7 @@ def main(mode):
         times.append((time.perf_counter() - startedAt, time.process_time() - usedBefore))
     for what, times in (("writing a result (aim: 20)", writing), ("removing it", removing)):
         # Processor time, too: on a busy computer the elapsed time says little.
-        elapsed, used = (1e3 * sorted(column)[len(times) // 2] for column in zip(*times))
+        elapsed, used = (1e3 * sorted(column)[len(times) // 2] for column in zip(*times, strict=True))
         print("%s, %d voxels: %.0f ms; of the processor %.0f ms" % (what, inside.sum(), elapsed, used))
     editor.node().SetOverwriteMode(editor.node().OverwriteNone)
     moved = Region.fromMask(np.roll(inside, 1, axis=0).astype(np.uint8))
