@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | [`error`], [`volume`] | the vocabulary of all layers | |
 //! | [`torch`] | the libtorch runtime: running networks, devices, threads, counted operations | networks |
-//! | [`slice`] | geometry of one slice: region of interest, resampling, intensity window, distances, shapes | networks, sessions |
+//! | [`slice`](mod@slice) | geometry of one slice: region of interest, resampling, intensity window, distances, shapes | networks, sessions |
 //! | [`nn`] | networks: tensors in, tensors out | sessions, files but weights, C |
 //! | [`engine`] | sessions: interactions, propagation, refinement, suggestion, undo | files, C |
 //! | [`io`] | volumes, segmentations and saved sessions on disk | networks |
@@ -25,8 +25,8 @@
 //! | [`train`] | training from synthetic and real volumes | C |
 //! | [`ffi`] | the C interface; nearly all `unsafe` of the crate | |
 //!
-//! Threads are those of libtorch's runtime: a session runs on the thread that calls it, and the engine computes slices
-//! side by side through `torch::threads`.
+//! Every call runs on the thread that makes it; on the CPU the engine computes slices side by side on further threads,
+//! through `torch::threads`, and waits for them.
 //!
 //! `tests/layers.rs` fails on a path against these arrows, and on files that use each other in a circle.
 //!

@@ -195,7 +195,8 @@ impl Module {
     }
 }
 
-/// For each file of a crate those that it uses. What a file passes on from its own folder counts as used by whoever takes it there.
+/// For each file of a crate those that it uses. What a file passes on from its own folder counts as used by whoever
+/// takes it there.
 fn graph(modules: &[Module]) -> Vec<BTreeSet<usize>> {
     let at: BTreeMap<&[String], usize> = modules.iter().enumerate().map(|(i, m)| (m.names.as_slice(), i)).collect();
     let used: Vec<Vec<(Vec<String>, bool)>> = modules.iter().map(Module::used).collect();

@@ -1,5 +1,5 @@
 //! The interactive loop: a session on one volume. Uses [`crate::nn`], [`crate::slice`] and [`crate::volume`]; knows no
-//! file and no C. Slices are computed side by side on threads of [`crate::torch`].
+//! file and no C. Slices are computed side by side on the CPU's threads through `torch::threads`.
 //!
 //! | stage | folder | input | output | paper |
 //! |---|---|---|---|---|

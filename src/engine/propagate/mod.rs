@@ -3,7 +3,7 @@
 //! Two independent chains leave every annotated slice, one towards higher and one towards lower slice numbers. Each runs
 //! to the next annotated slice or to the end of the volume, so that the slice before the query is always its true
 //! neighbour. All chains advance together, a slice each a step, side by side on the processor's threads where there are enough of them. What they
-//! say is put together at the end ([`crate::engine::propagate::blend`]).
+//! say is put together at the end (`blend`).
 
 mod blend;
 mod chain;

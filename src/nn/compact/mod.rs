@@ -141,7 +141,7 @@ impl Compact {
     /// The networks at `params`, which this ends.
     ///
     /// # Errors
-    /// [`Error::BadModel`] for a configuration that cannot be, or weights that do not fit it.
+    /// [`crate::Error::BadModel`] for a configuration that cannot be, or weights that do not fit it.
     pub fn new(params: Params, config: CompactConfig, info: ModelInfo) -> Result<Compact> {
         config.check()?;
         let nets = CompactNets::new(&params, &config);
