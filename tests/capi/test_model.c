@@ -1,4 +1,4 @@
-/* Models: what they say of themselves, and what bad options and files get. */
+/* Models: their description, and what bad options and files get. */
 #include "check.h"
 
 static void bad_files(void)
@@ -30,7 +30,8 @@ static void bad_options(void)
     CHECK(mem3d_model_random(0, 0, &options, &model) == MEM3D_STATUS_UNSUPPORTED);
     CHECK_FAILS(mem3d_model_random(5, 0, NULL, &model), MEM3D_STATUS_INVALID_ARGUMENT, "preset is 5");
     options.struct_size = 3;
-    CHECK_FAILS(mem3d_model_random(0, 0, &options, &model), MEM3D_STATUS_INVALID_ARGUMENT, "struct_size of options is 3");
+    CHECK_FAILS(mem3d_model_random(0, 0, &options, &model), MEM3D_STATUS_INVALID_ARGUMENT,
+                "struct_size of options is 3");
     CHECK(model == NULL);
 }
 
@@ -58,7 +59,8 @@ static void newer_caller(void)
     mem3d_model_free(model);
     model = NULL;
     options.later = 1;
-    CHECK_FAILS(mem3d_model_random(0, 0, &options.known, &model), MEM3D_STATUS_INVALID_ARGUMENT, "newer mem3d_model_options");
+    CHECK_FAILS(mem3d_model_random(0, 0, &options.known, &model), MEM3D_STATUS_INVALID_ARGUMENT,
+                "newer mem3d_model_options");
     CHECK(model == NULL);
 }
 

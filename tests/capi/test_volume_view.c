@@ -17,7 +17,7 @@ static void window_of(const mem3d_volume_view *view, double *low, double *high)
 {
     mem3d_session *session = NULL;
     CHECK_OK(mem3d_session_new(model, view, NULL, &session));
-    CHECK_OK(mem3d_session_window(session, low, high));
+    CHECK_OK(mem3d_session_get_window(session, low, high));
     mem3d_session_free(session);
 }
 
@@ -125,7 +125,8 @@ static void bad_views(void)
     mem3d_session_free(session);
     session = NULL;
     options.keep_cuda_cache = 2;
-    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "keep_cuda_cache is 2");
+    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT,
+                "keep_cuda_cache is 2");
     options.keep_cuda_cache = 1;
     options.undo_depth = -7;
     CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, "undo_depth");
