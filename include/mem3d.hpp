@@ -358,39 +358,7 @@ public:
     /// Stops a running propagate() from any thread, or from its callback.
     void cancel() const { check(mem3d_session_cancel(handle_.get())); }
 
-    /// False when there was nothing to undo.
-    bool undo()
-    {
-        bool changed = false;
-        check(mem3d_session_undo(handle_.get(), &changed));
-        return changed;
-    }
-
-    /// False when there was nothing to redo.
-    bool redo()
-    {
-        bool changed = false;
-        check(mem3d_session_redo(handle_.get(), &changed));
-        return changed;
-    }
-
-    /// Deletes a segment; 0 for all.
-    void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
-
-    std::vector<uint32_t> segments() const
-    {
-        return list([this](uint32_t *values, std::size_t capacity, std::size_t *count) {
-            return mem3d_session_get_segments(handle_.get(), values, capacity, count);
-        });
-    }
-
-    /// Slices that no propagation changes.
-    std::vector<uint32_t> annotated_slices(uint32_t segment, mem3d_axis axis) const
-    {
-        return list([this, segment, axis](uint32_t *values, std::size_t capacity, std::size_t *count) {
-            return mem3d_session_get_annotated_slices(handle_.get(), segment, axis, values, capacity, count);
-        });
-    }
+    // ---- session: quality ----
 
     /// One value per slice along `axis`, 0..1.
     std::vector<float> read_quality(uint32_t segment, mem3d_axis axis) const
@@ -400,7 +368,7 @@ public:
         return quality;
     }
 
-    /// The slice to correct next, of one segment or (0) of all; none when there is nothing to gain.
+    /// The slice to correct next, of one segment or (0) of all; none when all slices are annotated.
     std::optional<mem3d_suggestion> suggest_slice(uint32_t segment = 0) const
     {
         auto suggestion = make<mem3d_suggestion>();
@@ -408,6 +376,8 @@ public:
         if (!suggestion.found) return std::nullopt;
         return suggestion;
     }
+
+    // ---- session: read ----
 
     std::vector<uint8_t> read_mask(uint32_t segment) const
     {
@@ -437,6 +407,21 @@ public:
         return labels;
     }
 
+    std::vector<uint32_t> segments() const
+    {
+        return list([this](uint32_t *values, std::size_t capacity, std::size_t *count) {
+            return mem3d_session_get_segments(handle_.get(), values, capacity, count);
+        });
+    }
+
+    /// Slices that no propagation changes.
+    std::vector<uint32_t> annotated_slices(uint32_t segment, mem3d_axis axis) const
+    {
+        return list([this, segment, axis](uint32_t *values, std::size_t capacity, std::size_t *count) {
+            return mem3d_session_get_annotated_slices(handle_.get(), segment, axis, values, capacity, count);
+        });
+    }
+
     /// Intensities that are mapped to 0 and 1 for the networks.
     std::pair<double, double> window() const
     {
@@ -451,6 +436,29 @@ public:
         check(mem3d_session_get_memory_usage(handle_.get(), &usage));
         return usage;
     }
+
+    // ---- session: undo ----
+
+    /// False when there was nothing to undo.
+    bool undo()
+    {
+        bool changed = false;
+        check(mem3d_session_undo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// False when there was nothing to redo.
+    bool redo()
+    {
+        bool changed = false;
+        check(mem3d_session_redo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// Deletes a segment; 0 for all.
+    void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
+
+    // ---- session: save ----
 
     void save(const std::string &path) const { check(mem3d_session_save(handle_.get(), path.c_str())); }
     void restore(const std::string &path) { check(mem3d_session_restore(handle_.get(), path.c_str())); }
