@@ -109,7 +109,7 @@ struct Device {
 inline std::vector<Device> devices()
 {
     uint32_t count = 0;
-    check(mem3d_device_count(&count));
+    check(mem3d_device_get_count(&count));
     std::vector<Device> found;
     for (uint32_t i = 0; i < count; ++i) {
         auto info = make<mem3d_device_info>();
@@ -119,13 +119,13 @@ inline std::vector<Device> devices()
     return found;
 }
 
-/// CPU threads of one call; 0 for one a core.
+/// CPU threads of one call; 0 for one per core.
 inline void set_thread_count(uint32_t count) { check(mem3d_set_thread_count(count)); }
 
 inline uint32_t thread_count()
 {
     uint32_t count = 0;
-    check(mem3d_thread_count(&count));
+    check(mem3d_get_thread_count(&count));
     return count;
 }
 
@@ -225,13 +225,13 @@ mem3d_volume_view view(const Voxel *voxels, const std::array<int64_t, 3> &shape,
     return volume;
 }
 
-// ---- interaction ----
+// ---- session: draw ----
 
 /// A continuous voxel index: depth, height, width.
 using Point = std::array<double, 3>;
-static_assert(sizeof(Point) == 3 * sizeof(double), "points are handed to C as they are");
+static_assert(sizeof(Point) == 3 * sizeof(double), "C gets an array of points as an array of doubles");
 
-/// One thing drawn on one slice: points, or for a scribble a raster of the slice.
+/// One interaction on one slice: points, or for a scribble a raster of the slice.
 struct Interaction {
     uint32_t segment = 1;
     mem3d_axis axis = MEM3D_AXIS_DEPTH;
@@ -240,19 +240,18 @@ struct Interaction {
     bool negative = false;
     std::vector<Point> points;
     double radius_mm = 0.0;
-    std::vector<uint8_t> raster; ///< one byte a pixel of the slice, row after row
+    std::vector<uint8_t> raster; ///< one byte per pixel of the slice, C order
 };
 
-// ---- progress ----
+// ---- session: propagate ----
 
-/// Told after every slice; returns false to stop.
+/// Called after every slice; returns false to stop.
 using ProgressFunction = std::function<bool(const mem3d_progress &)>;
 
-/// What Session::propagate() does; the defaults carry every segment through the whole volume, along the axis last
-/// drawn on.
+/// Options of Session::propagate(). By default, every segment is propagated through the whole volume.
 struct Propagation {
-    uint32_t segment = 0;
-    std::optional<mem3d_axis> axis;
+    uint32_t segment = 0; ///< 0: all
+    mem3d_axis axis = MEM3D_AXIS_LAST_DRAWN;
     mem3d_direction direction = MEM3D_DIRECTION_BOTH;
     uint32_t first_slice = 0;
     uint32_t n_slices = 0; ///< 0: all up to the last
@@ -277,10 +276,20 @@ public:
     /// Depth, height, width.
     const std::array<std::size_t, 3> &shape() const noexcept { return shape_; }
 
-    /// Pixels of a slice.
-    std::size_t slice_size(mem3d_axis axis) const { return voxels() / shape_.at(static_cast<std::size_t>(axis)); }
+    /// Number of slices along an axis.
+    std::size_t slice_count(mem3d_axis axis) const
+    {
+        if (axis < MEM3D_AXIS_DEPTH || axis > MEM3D_AXIS_WIDTH)
+            throw std::invalid_argument("axis is " + std::to_string(axis) + "; use 1 (depth), 2 (height) or 3 (width)");
+        return shape_[static_cast<std::size_t>(axis - MEM3D_AXIS_DEPTH)];
+    }
 
-    /// Draws, and gives the slice's new mask, row after row.
+    /// Number of pixels of a slice cut along an axis.
+    std::size_t slice_size(mem3d_axis axis) const { return voxels() / slice_count(axis); }
+
+    // ---- session: draw ----
+
+    /// Draws, and returns the slice's new mask, C order.
     std::vector<uint8_t> interact(const Interaction &drawn)
     {
         auto interaction = make<mem3d_interaction>();
@@ -319,7 +328,9 @@ public:
         check(mem3d_session_accept(handle_.get(), segment, axis, slice));
     }
 
-    /// Gives the number of slice masks replaced.
+    // ---- session: propagate ----
+
+    /// Returns the number of slice masks replaced.
     uint32_t propagate(const Propagation &what = {})
     {
         struct Call {
@@ -328,18 +339,18 @@ public:
         } call{what.on_slice, nullptr};
         auto options = make<mem3d_propagate_options>();
         options.segment = what.segment;
-        options.axis_plus_one = what.axis ? static_cast<int32_t>(*what.axis) + 1 : 0;
+        options.axis = what.axis;
         options.direction = what.direction;
         options.first_slice = what.first_slice;
         options.n_slices = what.n_slices;
         if (what.on_slice) {
             options.user_data = &call;
             options.on_slice = [](const mem3d_progress *progress, void *user_data) noexcept -> bool {
-                auto &told = *static_cast<Call *>(user_data);
+                auto &running = *static_cast<Call *>(user_data);
                 try {
-                    return told.on_slice(*progress);
+                    return running.on_slice(*progress);
                 } catch (...) {
-                    told.thrown = std::current_exception();
+                    running.thrown = std::current_exception();
                     return false;
                 }
             };
@@ -354,53 +365,17 @@ public:
     /// Stops a running propagate() from any thread, or from its callback.
     void cancel() const { check(mem3d_session_cancel(handle_.get())); }
 
-    /// False when there was nothing to undo.
-    bool undo()
-    {
-        bool changed = false;
-        check(mem3d_session_undo(handle_.get(), &changed));
-        return changed;
-    }
+    // ---- session: quality ----
 
-    /// False when there was nothing to do again.
-    bool redo()
+    /// One value per slice along `axis`, 0..1.
+    std::vector<float> read_quality(uint32_t segment, mem3d_axis axis) const
     {
-        bool changed = false;
-        check(mem3d_session_redo(handle_.get(), &changed));
-        return changed;
-    }
-
-    /// Forgets a segment; 0 for all.
-    void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
-
-    std::vector<uint32_t> segments() const
-    {
-        std::size_t count = 0;
-        check(mem3d_session_segments(handle_.get(), nullptr, 0, &count));
-        std::vector<uint32_t> found(count);
-        if (count > 0) check(mem3d_session_segments(handle_.get(), found.data(), found.size(), &count));
-        return found;
-    }
-
-    /// Slices that no propagation changes.
-    std::vector<uint32_t> annotated(uint32_t segment, mem3d_axis axis) const
-    {
-        std::size_t count = 0;
-        check(mem3d_session_annotated(handle_.get(), segment, axis, nullptr, 0, &count));
-        std::vector<uint32_t> found(count);
-        if (count > 0) check(mem3d_session_annotated(handle_.get(), segment, axis, found.data(), found.size(), &count));
-        return found;
-    }
-
-    /// One value a slice along `axis`, 0..1.
-    std::vector<float> quality(uint32_t segment, mem3d_axis axis) const
-    {
-        std::vector<float> quality(shape_.at(static_cast<std::size_t>(axis)));
-        check(mem3d_session_quality(handle_.get(), segment, axis, quality.data(), quality.size()));
+        std::vector<float> quality(slice_count(axis));
+        check(mem3d_session_read_quality(handle_.get(), segment, axis, quality.data(), quality.size()));
         return quality;
     }
 
-    /// The slice to correct next, of one segment or (0) of all; none when there is nothing to gain.
+    /// The slice to correct next, of one segment or (0) of all; none when all slices are annotated.
     std::optional<mem3d_suggestion> suggest_slice(uint32_t segment = 0) const
     {
         auto suggestion = make<mem3d_suggestion>();
@@ -408,6 +383,8 @@ public:
         if (!suggestion.found) return std::nullopt;
         return suggestion;
     }
+
+    // ---- session: read ----
 
     std::vector<uint8_t> read_mask(uint32_t segment) const
     {
@@ -437,20 +414,58 @@ public:
         return labels;
     }
 
-    /// Intensities that the networks see as 0 and 1.
+    std::vector<uint32_t> segments() const
+    {
+        return list([this](uint32_t *values, std::size_t capacity, std::size_t *count) {
+            return mem3d_session_get_segments(handle_.get(), values, capacity, count);
+        });
+    }
+
+    /// Slices that no propagation changes.
+    std::vector<uint32_t> annotated_slices(uint32_t segment, mem3d_axis axis) const
+    {
+        return list([this, segment, axis](uint32_t *values, std::size_t capacity, std::size_t *count) {
+            return mem3d_session_get_annotated_slices(handle_.get(), segment, axis, values, capacity, count);
+        });
+    }
+
+    /// Intensities that are mapped to 0 and 1 for the networks.
     std::pair<double, double> window() const
     {
         std::pair<double, double> ends;
-        check(mem3d_session_window(handle_.get(), &ends.first, &ends.second));
+        check(mem3d_session_get_window(handle_.get(), &ends.first, &ends.second));
         return ends;
     }
 
     mem3d_memory_usage memory_usage() const
     {
         auto usage = make<mem3d_memory_usage>();
-        check(mem3d_session_memory_usage(handle_.get(), &usage));
+        check(mem3d_session_get_memory_usage(handle_.get(), &usage));
         return usage;
     }
+
+    // ---- session: undo ----
+
+    /// False when there was nothing to undo.
+    bool undo()
+    {
+        bool changed = false;
+        check(mem3d_session_undo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// False when there was nothing to redo.
+    bool redo()
+    {
+        bool changed = false;
+        check(mem3d_session_redo(handle_.get(), &changed));
+        return changed;
+    }
+
+    /// Deletes a segment; 0 for all.
+    void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
+
+    // ---- session: save ----
 
     void save(const std::string &path) const { check(mem3d_session_save(handle_.get(), path.c_str())); }
     void restore(const std::string &path) { check(mem3d_session_restore(handle_.get(), path.c_str())); }
@@ -464,6 +479,17 @@ private:
     };
 
     std::size_t voxels() const noexcept { return shape_[0] * shape_[1] * shape_[2]; }
+
+    /// A list of a length that is not known: `get(values, capacity, &count)` returns a status.
+    template <class Get>
+    static std::vector<uint32_t> list(Get get)
+    {
+        std::size_t count = 0;
+        check(get(nullptr, std::size_t{0}, &count));
+        std::vector<uint32_t> found(count);
+        if (count > 0) check(get(found.data(), found.size(), &count));
+        return found;
+    }
 
     std::unique_ptr<mem3d_session, Deleter> handle_;
     std::array<std::size_t, 3> shape_{};

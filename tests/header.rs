@@ -2,82 +2,57 @@
 //!
 //! `MEM3D_UPDATE_HEADER=1 cargo test --test header` writes `include/mem3d.h` anew.
 
+#[path = "header/generate.rs"]
+mod generate;
+
+use generate::{exported, generate, is_name, read, root};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+/// The statuses that every call may return, by the rules on top of the header.
+const COMMON: [&str; 5] = ["OK", "INVALID_ARGUMENT", "INVALID_STATE", "BUSY", "INTERNAL"];
+
+/// What each function may return besides.
+const OWN: [(&str, &[&str]); 10] = [
+    ("mem3d_set_log_callback", &["INVALID_STATE", "BUSY"]),
+    ("mem3d_model_load", &["IO", "BAD_MODEL", "UNSUPPORTED", "OUT_OF_MEMORY", "TORCH"]),
+    ("mem3d_model_random", &["UNSUPPORTED", "OUT_OF_MEMORY", "TORCH"]),
+    ("mem3d_session_new", &["OUT_OF_MEMORY", "TORCH"]),
+    ("mem3d_session_interact", &["UNSUPPORTED", "BAD_MODEL", "OUT_OF_MEMORY", "TORCH"]),
+    ("mem3d_session_set_slice_mask", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_set_mask", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_propagate", &["INVALID_STATE", "CANCELLED", "BAD_MODEL", "OUT_OF_MEMORY", "TORCH"]),
+    ("mem3d_session_save", &["IO", "OUT_OF_MEMORY"]),
+    ("mem3d_session_restore", &["INVALID_ARGUMENT", "IO", "OUT_OF_MEMORY"]),
+];
+
+/// A function of the committed header.
+struct Function {
+    name: String,
+    returns: String,
+    parameters: Vec<String>,
+    /// Its comment, one line.
+    doc: String,
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
-
-/// The exported functions in the order of the header, with the section each belongs to.
-fn exported() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for section in modules("src/ffi/mod.rs") {
-        let mut files = vec![format!("src/ffi/{section}.rs")];
-        files.extend(modules(&files[0]).into_iter().map(|part| format!("src/ffi/{section}/{part}.rs")));
-        for line in files.iter().flat_map(|f| read(f).lines().map(str::to_owned).collect::<Vec<_>>()) {
-            let Some((_, rest)) = line.split_once("extern \"C\" fn mem3d_") else { continue };
-            if line.starts_with("pub ") {
-                found.push((section.clone(), format!("mem3d_{}", rest.split('(').next().unwrap())));
+fn functions() -> Vec<Function> {
+    let header = read("include/mem3d.h");
+    let blocks = header.split("\n\n").filter_map(|block| block.split_once("MEM3D_API "));
+    let blocks = blocks.filter(|(doc, _)| doc.starts_with("/**"));
+    blocks
+        .map(|(doc, declaration)| {
+            let (start, parameters) = declaration.split_once('(').unwrap();
+            let (returns, name) = start.rsplit_once([' ', '*']).unwrap();
+            let parameters = parameters.split_once(')').unwrap().0.split(',').filter(|p| *p != "void");
+            Function {
+                name: name.to_owned(),
+                returns: returns.to_owned(),
+                parameters: parameters.map(|p| p.rsplit([' ', '*']).next().unwrap().to_owned()).collect(),
+                doc: doc.lines().map(|l| l.trim_start_matches([' ', '*', '/'])).collect::<Vec<_>>().join(" "),
             }
-        }
-    }
-    found
-}
-
-fn modules(path: &str) -> Vec<String> {
-    let text = read(path);
-    text.lines().filter_map(|l| l.strip_prefix("pub mod ")?.strip_suffix(';').map(str::to_owned)).collect()
-}
-
-fn version_macros() -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let mut macros = format!(
-        "/** Version of this header; mem3d_version() is that of the library. */\n#define MEM3D_VERSION \"{version}\""
-    );
-    for (name, number) in ["MAJOR", "MINOR", "PATCH"].iter().zip(version.split('.')) {
-        macros += &format!("\n#define MEM3D_VERSION_{name} {number}");
-    }
-    macros
-}
-
-fn generate() -> String {
-    let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml");
-    let example = read("examples/c/hello.c");
-    assert!(!example.contains("*/"), "hello.c stands inside a comment of the header; use // comments");
-    let example: Vec<String> = example.lines().map(|l| format!(" * {l}").trim_end().to_owned()).collect();
-    config.header = config.header.map(|h| h.replace("@EXAMPLE@", &example.join("\n")));
-    config.after_includes = config.after_includes.map(|a| a.replace("@VERSION_MACROS@", &version_macros()));
-    let bindings = cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(root().join("src/ffi/mod.rs"))
-        .generate()
-        .expect("src/ffi can be parsed");
-    let mut out = Vec::new();
-    bindings.write(&mut out);
-    let text = String::from_utf8(out).expect("UTF-8");
-    with_sections(&text)
-}
-
-/// Puts a title before the first function of each module.
-fn with_sections(text: &str) -> String {
-    let functions = exported();
-    let mut blocks: Vec<String> = text.split("\n\n").map(str::to_owned).collect();
-    let mut seen = BTreeSet::new();
-    for (section, name) in &functions {
-        if seen.insert(section.clone()) {
-            let of_function = |b: &&mut String| b.contains("MEM3D_API") && b.contains(&format!("{name}("));
-            let block = blocks.iter_mut().filter(|b| !b.contains("#define")).find(of_function);
-            let block = block.unwrap_or_else(|| panic!("{name} is not in the header"));
-            *block = format!("/* ---- {section} ---- */\n\n{block}");
-        }
-    }
-    blocks.join("\n\n")
+        })
+        .collect()
 }
 
 #[test]
@@ -91,27 +66,26 @@ fn the_header_is_up_to_date() {
     let differs = committed.lines().zip(fresh.lines()).position(|(a, b)| a != b);
     assert!(
         committed == fresh,
-        "include/mem3d.h is out of date (first difference at line {:?}); run: MEM3D_UPDATE_HEADER=1 cargo test --test header",
+        "include/mem3d.h is out of date (first difference at line {:?}); \
+         run: MEM3D_UPDATE_HEADER=1 cargo test --test header",
         differs.map(|n| n + 1)
     );
 }
 
 #[test]
 fn every_function_is_in_every_language() {
-    let functions = exported();
+    let functions: Vec<_> = exported().into_iter().filter(|item| item.is_function).map(|item| item.name).collect();
     assert!(functions.len() > 30, "only {} exported functions were found", functions.len());
     let null_test = read("tests/capi/test_null.c");
     for file in ["include/mem3d.h", "include/mem3d.hpp", "slicer-module/Mem3D/Mem3DLib/NativeTypes.py"] {
         let text = read(file);
-        let missing: Vec<_> = functions.iter().filter(|(_, name)| !has_word(&text, name)).collect();
+        let missing: Vec<_> = functions.iter().filter(|name| !has_word(&text, name)).collect();
         assert!(missing.is_empty(), "{file} lacks {missing:?}");
     }
     let no_pointers =
         ["mem3d_version", "mem3d_abi_version", "mem3d_libtorch_version", "mem3d_last_error", "mem3d_set_thread_count"];
-    let missing: Vec<_> = functions
-        .iter()
-        .filter(|(_, name)| !no_pointers.contains(&name.as_str()) && !has_word(&null_test, name))
-        .collect();
+    let missing: Vec<_> =
+        functions.iter().filter(|name| !no_pointers.contains(&name.as_str()) && !has_word(&null_test, name)).collect();
     assert!(missing.is_empty(), "tests/capi/test_null.c lacks {missing:?}");
 }
 
@@ -127,7 +101,8 @@ fn every_field_is_in_the_layout_program() {
         }
         structs += 1;
         let fields = fields.split("\n}").next().unwrap();
-        for line in fields.lines().filter(|l| l.ends_with(';') && !l.trim_start().starts_with('*')) {
+        let fields = fields.lines().map(|l| l.split(" ///<").next().unwrap().trim());
+        for line in fields.filter(|l| l.ends_with(';') && !l.starts_with(['*', '/'])) {
             let field = line.trim_end_matches(';').split('[').next().unwrap().rsplit([' ', '*']).next().unwrap();
             let entry = format!("({name}, {field})");
             assert!(program.contains(&entry), "tests/capi/print_layout.c lacks {entry}");
@@ -137,30 +112,59 @@ fn every_field_is_in_the_layout_program() {
 }
 
 #[test]
-fn every_object_has_its_test() {
-    for section in modules("src/ffi/mod.rs") {
-        let test: PathBuf = root().join(format!("tests/capi/test_{section}.c"));
-        assert!(test.exists(), "src/ffi/{section}.rs has no {}", test.display());
+fn every_section_has_its_test() {
+    let sections: BTreeSet<_> = exported().into_iter().map(|item| item.section).collect();
+    assert!(sections.len() > 10, "only {sections:?} were found");
+    for section in sections {
+        let file = section.rsplit(": ").next().unwrap();
+        let test: PathBuf = root().join(format!("tests/capi/test_{file}.c"));
+        assert!(test.exists(), "the section \"{section}\" has no {}", test.display());
     }
 }
 
 #[test]
-fn every_failure_is_documented() {
+fn every_parameter_is_documented() {
+    for function in functions() {
+        let doc = &function.doc;
+        let documented: Vec<_> = doc.split("@param").skip(1).map(|p| p.split_whitespace()).collect();
+        let documented: Vec<_> = documented
+            .into_iter()
+            .map(|mut words| words.find(|w| !w.starts_with('[')).unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(documented, function.parameters, "{}: @param does not list its parameters", function.name);
+        // Valid pointers are the rules' own; a comment that states them again hides what is special.
+        assert!(!doc.contains("NULL or"), "{}: the rules on top state what pointers are valid", function.name);
+    }
+}
+
+#[test]
+fn every_status_is_documented() {
     let header = read("include/mem3d.h");
-    for block in header.split("\n\n").filter(|b| b.contains("MEM3D_API mem3d_status")) {
-        let name = block.split("mem3d_status mem3d_").nth(1).unwrap().split('(').next().unwrap();
-        for word in ["@return #MEM3D_STATUS_OK", "#MEM3D_STATUS_INVALID_ARGUMENT"] {
-            assert!(block.contains(word), "mem3d_{name}: the comment lacks {word}");
+    let rules = header.split("@code").next().unwrap();
+    for status in COMMON {
+        assert!(has_word(rules, &format!("MEM3D_STATUS_{status}")), "the rules do not name {status}");
+    }
+    let mut left: Vec<_> = OWN.iter().map(|(name, _)| *name).collect();
+    for function in functions() {
+        let name = function.name.as_str();
+        left.retain(|n| *n != name);
+        if function.returns != "mem3d_status" {
+            assert!(!function.doc.contains("#MEM3D_STATUS_"), "{name} returns no status");
+            assert_eq!(function.returns == "void", !function.doc.contains("@return "), "{name}: @return");
+            continue;
         }
-        let signature = &block[block.rfind("MEM3D_API").unwrap()..];
-        assert!(!signature.contains('*') || block.contains("@pre"), "mem3d_{name}: the comment lacks @pre");
-        let parameters = signature.split_once('(').unwrap().1.split_once(')').unwrap().0;
-        for parameter in parameters.split(',').filter(|p| p.trim() != "void") {
-            let parameter = parameter.rsplit([' ', '*']).next().unwrap();
-            let documented = block.lines().any(|l| l.contains("@param") && has_word(l, parameter));
-            assert!(documented, "mem3d_{name}: {parameter} has no @param");
+        let text = function.doc.split("@return ").nth(1).unwrap_or_default().split("@pre").next().unwrap();
+        let statuses: Vec<_> = text.split("#MEM3D_STATUS_").skip(1).collect();
+        let documented: Vec<_> = statuses.iter().map(|s| s.split(|c| !is_name(c)).next().unwrap()).collect();
+        let own = OWN.iter().find(|(n, _)| *n == name).map_or(&[][..], |(_, own)| own);
+        assert_eq!(documented, own, "{name}: @return");
+        for (status, text) in documented.iter().zip(&statuses) {
+            assert!(header.contains(&format!("MEM3D_STATUS_{status} ")), "{name}: there is no status {status}");
+            let cause = text[status.len()..].starts_with(" (");
+            assert!(cause || !COMMON.contains(status), "{name}: {status} is common, and has no special cause");
         }
     }
+    assert!(left.is_empty(), "the header lacks {left:?}");
 }
 
 #[test]
@@ -178,9 +182,9 @@ fn versions_agree() {
 }
 
 fn has_word(text: &str, word: &str) -> bool {
-    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {
-        !text[..at].chars().next_back().is_some_and(part) && !text[at + word.len()..].chars().next().is_some_and(part)
+        !text[..at].chars().next_back().is_some_and(is_name)
+            && !text[at + word.len()..].chars().next().is_some_and(is_name)
     })
 }
 

@@ -77,7 +77,7 @@ std::vector<uint8_t> cut_slice(const std::vector<uint8_t> &volume, const std::ar
     for (i[0] = 0; i[0] < shape[0]; ++i[0]) {
         for (i[1] = 0; i[1] < shape[1]; ++i[1]) {
             for (i[2] = 0; i[2] < shape[2]; ++i[2]) {
-                if (i[static_cast<size_t>(axis)] != int64_t(slice)) continue;
+                if (i[static_cast<size_t>(axis - MEM3D_AXIS_DEPTH)] != int64_t(slice)) continue;
                 pixels.push_back(volume[size_t((i[0] * shape[1] + i[1]) * shape[2] + i[2])]);
             }
         }
@@ -100,7 +100,7 @@ mem3d::Interaction interaction_of(char **arguments, int count)
     drawn.segment = kSegment;
     const int axis = std::atoi(arguments[0]);
     if (axis < 0 || axis > 2) throw std::runtime_error("AXIS is 0, 1 or 2");
-    drawn.axis = static_cast<mem3d_axis>(axis);
+    drawn.axis = MEM3D_AXIS_DEPTH + axis;
     drawn.slice = static_cast<uint32_t>(std::atoi(arguments[1]));
     drawn.kind = kind_called(arguments[2]);
     for (int i = 3; i < count; ++i) {
@@ -173,9 +173,9 @@ void run(int argc, char **argv)
     }
 
     std::ofstream json(out + "/session.json");
-    json << "{\n  \"axis\": " << static_cast<int>(first.axis)
-         << ",\n  \"quality\": " << json_list(session.quality(kSegment, first.axis))
-         << ",\n  \"annotated\": " << json_list(session.annotated(kSegment, first.axis))
+    json << "{\n  \"axis\": " << first.axis - MEM3D_AXIS_DEPTH
+         << ",\n  \"quality\": " << json_list(session.read_quality(kSegment, first.axis))
+         << ",\n  \"annotated\": " << json_list(session.annotated_slices(kSegment, first.axis))
          << ",\n  \"suggested\": " << json_list(suggested) << ",\n  \"rounds\": " << json_list(rounds) << "\n}\n";
     if (!json.flush()) throw std::runtime_error(out + "/session.json: cannot be written");
 }

@@ -18,13 +18,13 @@ pub struct mem3d_device_info {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// What #mem3d_model_options::device takes: "cpu", "cuda:0", ... UTF-8, ends with NUL.
+    /// Value for #mem3d_model_options::device: "cpu", "cuda:0", ... UTF-8, ends with NUL.
     pub id: [c_char; 32],
-    /// What the hardware calls itself. UTF-8, ends with NUL, cut if longer.
+    /// Name of the hardware. UTF-8, ends with NUL, cut if longer.
     pub name: [c_char; 128],
-    /// Memory in all, bytes; 0 when unknown.
+    /// Total memory, bytes; 0 when unknown.
     pub memory_total_bytes: u64,
-    /// Memory free now, bytes; 0 when unknown.
+    /// Free memory, bytes; 0 when unknown.
     pub memory_free_bytes: u64,
 }
 
@@ -34,13 +34,11 @@ unsafe impl Versioned for mem3d_device_info {
     const FIRST_SIZE: usize = 184;
 }
 
-/// Counts the devices that can be used now. The CPU is always the first.
+/// Returns the number of devices that can be used now. The CPU is always the first.
 ///
 /// @param[out] count  Number of devices, at least 1.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL.
-/// @pre `count` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mem3d_device_count(count: *mut u32) -> mem3d_status {
+pub unsafe extern "C" fn mem3d_device_get_count(count: *mut u32) -> mem3d_status {
     guard(|| {
         handle::required(count, "count")?;
         let found = device::list().len();
@@ -52,10 +50,8 @@ pub unsafe extern "C" fn mem3d_device_count(count: *mut u32) -> mem3d_status {
 
 /// Describes one device.
 ///
-/// @param index      0 to mem3d_device_count() - 1.
-/// @param[out] info  Filled as far as its `struct_size` reaches.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL.
-/// @pre `info` is NULL or as long as it says.
+/// @param index      0 to the number of devices - 1.
+/// @param[out] info  Filled up to its `struct_size`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_device_info) -> mem3d_status {
     guard(|| {
@@ -77,19 +73,15 @@ pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_devi
     })
 }
 
-/// Sets how many CPU threads one call may use, for every session and thread of the process.
+/// Sets the number of CPU threads that one call may use, for every session and thread of the process. libtorch and
+/// mem3d each use that many; sessions share mem3d's.
 ///
-/// They are libtorch's, and as many of mem3d's own, which sessions share.
-///
-/// With the same number, the same calls give the same bytes on the CPU.
-///
-/// @param count  1 to 1024; 0 for the default (one a core).
-/// @return #MEM3D_STATUS_OK or #MEM3D_STATUS_INVALID_ARGUMENT.
+/// @param count  1 to 1024; 0 for the default (one per core).
 #[unsafe(no_mangle)]
 pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
     guard(|| {
         if count > 1024 {
-            return Err(Error::argument(format!("count is {count}; use 1 to 1024, or 0 for one a core")));
+            return Err(Error::argument(format!("count is {count}; use 1 to 1024, or 0 for one per core")));
         }
         let default = default_threads();
         WANTED.store(if count == 0 { default } else { count as i32 }, Ordering::Relaxed);
@@ -98,13 +90,11 @@ pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
     })
 }
 
-/// Says how many CPU threads one call may use.
+/// Returns the number of CPU threads that one call may use.
 ///
 /// @param[out] count  At least 1.
-/// @return #MEM3D_STATUS_OK or #MEM3D_STATUS_INVALID_ARGUMENT.
-/// @pre `count` is NULL or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mem3d_thread_count(count: *mut u32) -> mem3d_status {
+pub unsafe extern "C" fn mem3d_get_thread_count(count: *mut u32) -> mem3d_status {
     guard(|| -> Result<()> {
         handle::required(count, "count")?;
         let threads = match WANTED.load(Ordering::Relaxed) {
@@ -172,7 +162,7 @@ mod tests {
         unsafe {
             assert_eq!(mem3d_set_thread_count(5000), mem3d_status::InvalidArgument);
             assert_eq!(mem3d_set_thread_count(1), mem3d_status::Ok);
-            assert_eq!(mem3d_thread_count(&mut count), mem3d_status::Ok);
+            assert_eq!(mem3d_get_thread_count(&mut count), mem3d_status::Ok);
             assert_eq!(count, 1);
             std::thread::spawn(|| {
                 apply_thread_count();
@@ -181,7 +171,7 @@ mod tests {
             .join()
             .unwrap();
             assert_eq!(mem3d_set_thread_count(0), mem3d_status::Ok);
-            mem3d_thread_count(&mut count);
+            mem3d_get_thread_count(&mut count);
         }
         assert_eq!(count as i32, default_threads());
     }

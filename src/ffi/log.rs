@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::sync::{Once, OnceLock, RwLock};
 
-/// How much a message matters.
+/// Severity of a message.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_log_level {
@@ -31,13 +31,13 @@ pub type mem3d_log_fn = Option<unsafe extern "C" fn(level: i32, message: *const 
 
 /// Sends the library's messages to a function of the host. Without one they are dropped; nothing is ever printed.
 ///
-/// When the call returns, the function set before is not running any more and will not be called again.
+/// When the call returns, the function set before has returned and is not called again.
 ///
 /// @param on_message  Called for every message; NULL for none.
-/// @param user_data   Given to `on_message` as it is; must live until another function is set.
-/// @param max_level   A #mem3d_log_level: the least important one wanted. 0 for #MEM3D_LOG_LEVEL_INFO.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT (unknown level), #MEM3D_STATUS_INVALID_STATE (the program
-///         has a Rust logger of its own) or #MEM3D_STATUS_BUSY (called from `on_message`).
+/// @param user_data   Passed to `on_message`; must live until another function is set.
+/// @param max_level   A #mem3d_log_level: the least severe one wanted. 0 for #MEM3D_LOG_LEVEL_INFO.
+/// @return #MEM3D_STATUS_INVALID_STATE (the program has a Rust logger of its own) or #MEM3D_STATUS_BUSY (called from
+///         `on_message`).
 /// @pre `on_message` may be called from any thread with `user_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_set_log_callback(

@@ -4,7 +4,7 @@
 //! contributors in `CONTRIBUTING.md`. Every exported function is four steps: borrow the handles, read the inputs, one
 //! engine call, put the outputs. More than that is logic that belongs in [`crate::engine`].
 //!
-//! The order of the `mod` lines is the order of the header.
+//! The order of the `pub mod` lines, here and in `session.rs`, is the order of the header's sections.
 #![allow(unsafe_code, reason = "the C interface is made of raw pointers; nothing outside this folder exports a symbol")]
 #![allow(non_camel_case_types, reason = "Rust names are the C names, letter for letter")]
 #![allow(rustdoc::broken_intra_doc_links, reason = "`@param[out]` is Doxygen's, for the header")]
@@ -21,10 +21,6 @@ pub mod device;
 pub mod model;
 
 pub mod volume_view;
-
-pub mod interaction;
-
-pub mod progress;
 
 pub mod session;
 

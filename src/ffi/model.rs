@@ -28,7 +28,7 @@ pub struct mem3d_model {
 pub enum mem3d_preset {
     /// Small networks with mask-free keys; the default.
     Compact = 0,
-    /// The networks of the paper: two ResNet-50 encoders, one interaction network a kind.
+    /// The networks of the paper: two ResNet-50 encoders, one interaction network per kind.
     Paper = 1,
 }
 
@@ -36,17 +36,17 @@ pub enum mem3d_preset {
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_precision {
-    /// float32.
+    /// The default: as #MEM3D_PRECISION_F32.
     Auto = 0,
     /// float32; convolutions on CUDA may round their factors to ten bits (TF32).
     F32 = 1,
     /// bfloat16, with float32 where it matters.
     Bf16 = 2,
-    /// float16, with float32 where it matters.
+    /// float16, with float32 where it matters; CUDA only.
     F16 = 3,
 }
 
-/// How to load a model. Grows; zero it, then set `struct_size`. Zero is the default of every field.
+/// Device and precision of a model. Grows; zero it, then set `struct_size`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_model_options {
@@ -64,8 +64,8 @@ unsafe impl Versioned for mem3d_model_options {
     const FIRST_SIZE: usize = 16;
 }
 
-/// What a model says of itself. Grows; set `struct_size` before the call. The texts are UTF-8, never NULL, and
-/// borrowed until the model is freed.
+/// Description of a model. Grows; set `struct_size` before the call. Texts are UTF-8, never NULL, and borrowed until
+/// the model is freed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_model_info {
@@ -75,7 +75,7 @@ pub struct mem3d_model_info {
     pub preset: i32,
     /// Name of the model.
     pub name: *const c_char,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub provenance: *const c_char,
     /// Licence of the weights.
     pub licence: *const c_char,
@@ -83,13 +83,13 @@ pub struct mem3d_model_info {
     pub checksum: *const c_char,
     /// Device of the weights: "cpu", "cuda:0", ...
     pub device: *const c_char,
-    /// Kinds of interaction the model answers: bit `1 << kind` for each #mem3d_interaction_kind.
+    /// Kinds of interaction that the model accepts: bit `1 << kind` for each #mem3d_interaction_kind.
     pub interaction_kinds: u32,
     /// Side of the network's input for a region of interest, pixels.
     pub network_size: u32,
     /// Side of the network's input for a whole slice, pixels.
     pub slice_size: u32,
-    /// Neighbouring slices given to the network with each slice, 1 or 3.
+    /// Slices in the network's input: 1, or 3 with both neighbours.
     pub context_slices: u32,
     /// Channels of the keys of the memory.
     pub key_channels: u32,
@@ -101,7 +101,8 @@ pub struct mem3d_model_info {
     pub reserved: u32,
 }
 
-// SAFETY: repr(C), struct_size first, 8 + 5 * 8 + 8 * 4 bytes without padding; zero is valid for integers and raw pointers.
+// SAFETY: repr(C), struct_size first, 8 + 5 * 8 + 8 * 4 bytes without padding; zero is valid for integers and raw
+// pointers.
 unsafe impl Versioned for mem3d_model_info {
     const NAME: &'static str = "mem3d_model_info";
     const FIRST_SIZE: usize = 80;
@@ -110,12 +111,10 @@ unsafe impl Versioned for mem3d_model_info {
 /// Loads a model file.
 ///
 /// @param path        A `.safetensors` file of mem3d. UTF-8.
-/// @param options     Device and precision; NULL for the defaults. Only read during the call.
-/// @param[out] model  Free with mem3d_model_free(). Unchanged on failure.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_IO, #MEM3D_STATUS_BAD_MODEL,
-///         #MEM3D_STATUS_UNSUPPORTED (device or precision), #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or
-///         #MEM3D_STATUS_INTERNAL.
-/// @pre `path` is NULL or ends with NUL; `options` is NULL or as long as it says; `model` is NULL or writable.
+/// @param options     Device and precision; NULL for the defaults.
+/// @param[out] model  Free with mem3d_model_free().
+/// @return #MEM3D_STATUS_IO, #MEM3D_STATUS_BAD_MODEL, #MEM3D_STATUS_UNSUPPORTED (device or precision),
+///         #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_TORCH.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_model_load(
     path: *const c_char,
@@ -133,15 +132,13 @@ pub unsafe extern "C" fn mem3d_model_load(
     })
 }
 
-/// Makes a model with random weights. Its masks mean nothing: it is for tests of hosts and measurements of speed.
+/// Makes a model with random weights, for tests of hosts and measurements of speed. Its masks mean nothing.
 ///
 /// @param preset      A #mem3d_preset.
 /// @param seed        The same seed gives the same weights.
-/// @param options     Device and precision; NULL for the defaults. Only read during the call.
-/// @param[out] model  Free with mem3d_model_free(). Unchanged on failure.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_UNSUPPORTED (device or precision),
-///         #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or #MEM3D_STATUS_INTERNAL.
-/// @pre `options` is NULL or as long as it says; `model` is NULL or writable.
+/// @param options     Device and precision; NULL for the defaults.
+/// @param[out] model  Free with mem3d_model_free().
+/// @return #MEM3D_STATUS_UNSUPPORTED (device or precision), #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_TORCH.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_model_random(
     preset: i32,
@@ -165,12 +162,10 @@ pub unsafe extern "C" fn mem3d_model_random(
     })
 }
 
-/// Says what a model is.
+/// Describes a model.
 ///
 /// @param model      From mem3d_model_load() or mem3d_model_random().
-/// @param[out] info  Filled as far as its `struct_size` reaches. Unchanged on failure.
-/// @return #MEM3D_STATUS_OK or #MEM3D_STATUS_INVALID_ARGUMENT.
-/// @pre `model` is NULL or live; `info` is NULL or as long as it says.
+/// @param[out] info  Filled up to its `struct_size`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_model_get_info(model: *const mem3d_model, info: *mut mem3d_model_info) -> mem3d_status {
     guard(|| {
@@ -184,7 +179,7 @@ pub unsafe extern "C" fn mem3d_model_get_info(model: *const mem3d_model, info: *
 /// Frees a model. Sessions made with it keep what they need, so it may be freed before them.
 ///
 /// @param model  May be NULL.
-/// @pre `model` is NULL or live, and no other call is using it.
+/// @pre No other call is using the model.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_model_free(model: *mut mem3d_model) {
     // SAFETY: by this function's contract.
@@ -253,7 +248,7 @@ impl mem3d_model {
             interaction_kinds: info
                 .interactions
                 .iter()
-                .fold(0, |bits, kind| bits | 1 << super::interaction::number(*kind)),
+                .fold(0, |bits, kind| bits | 1 << super::session::draw::number(*kind)),
             network_size: info.network_size as u32,
             slice_size: info.slice_size as u32,
             context_slices: info.context_slices as u32,

@@ -1,10 +1,16 @@
-//! Sessions: the work of one user on one volume.
+//! Sessions: the work of one user on one volume. This file opens and frees them; each kind of call has its own file.
 
-pub mod edit;
+pub mod draw;
+
+pub mod propagate;
+
+pub mod quality;
 
 pub mod read;
 
-pub mod file;
+pub mod undo;
+
+pub mod save;
 
 use super::device::apply_thread_count;
 use super::guard::guard;
@@ -17,8 +23,7 @@ use crate::engine::{CancelToken, Session, SessionOptions};
 use crate::error::{Error, Result};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-/// One user's work on one volume: its copy, segments, masks and rounds. May move between threads, and serves one
-/// call at a time.
+/// One user's work on one volume: its copy, segments, masks and rounds. Serves one call at a time.
 pub struct mem3d_session {
     session: Mutex<Session>,
     /// Beside the session's lock, so that a running call can be stopped.
@@ -65,52 +70,51 @@ fn busy() -> Error {
     Error::Busy("the session is serving another call; wait for it, or stop it with mem3d_session_cancel()".into())
 }
 
-/// Options of a session, fixed for its life. Grows; zero it, then set `struct_size`. Zero is the default of every
-/// field.
+/// Options of a session, fixed for its life. Grows; zero it, then set `struct_size`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_session_options {
     /// `sizeof(mem3d_session_options)`, set by the caller.
     pub struct_size: u32,
-    /// Voxels that are NaN or infinite: 0 to refuse the volume, 1 to take them as the window's lower end.
+    /// NaN or infinite voxels: 0 rejects the volume, 1 replaces them by the lower end of the window.
     pub replace_non_finite: u32,
     /// Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume.
     pub window_low: f64,
     /// Intensity mapped to 1.
     pub window_high: f64,
-    /// Every how many slices one stays in memory during a propagation. 0 for 5, -1 to keep none.
-    pub memorize_every: i32,
-    /// Most slices in memory besides the annotated ones and the previous one. 0 for 4, -1 for none.
-    pub max_memory_slices: i32,
-    /// A propagation ends after this many slices without target in a row. 0 for 3, -1 to never end early.
-    pub stop_after_empty: i32,
-    /// Masks with fewer pixels than this are taken as empty. 0 for 4, -1 to keep all.
-    pub min_area: i32,
-    /// A slice whose largest probability is below this holds no target. 0 for 0.5, -1 for no such test.
-    pub presence_probability: f64,
-    /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. 0 for 0.02, -1 for no
-    /// such test.
-    pub presence_area_fraction: f64,
-    /// Side of the region of interest over the side of the target. 0 for 1.6.
-    pub roi_scale: f64,
-    /// 1: work on the whole slice, as in the paper, instead of a region of interest.
-    pub whole_slice: u32,
-    /// Steps that can be undone. 0 for 50, -1 for none.
-    pub undo_depth: i32,
-    /// Most memory for features kept per slice, bytes. 0 for 400 MB.
+    /// Largest memory for cached features of slices, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
-    /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an
-    /// annotated slice with the target lies ahead. 0 for 0.8, -1 for no such test.
-    pub least_presence: f64,
-    /// Memory on a CUDA device: 0 to give it back to the device when the session is freed, 1 to leave it in libtorch's cache,
-    /// from which the next session of this process takes it at once.
+    /// Number of steps that can be undone. 0 for 50, -1 for none.
+    pub undo_depth: i32,
+    /// 1 keeps CUDA memory in libtorch's cache when the session is freed, for the next session of this process. By
+    /// default it is returned to the device.
     pub keep_cuda_cache: u32,
-    /// 1: carried masks stay as the networks give them; 0: they are put right in three dimensions, held against the image, the slices
-    /// on both sides and what the annotated masks alone would leave there.
-    pub no_regularisation: u32,
+    /// 1 disables 3D refinement. By default propagated masks are refined by a random walker that combines network
+    /// output, image edges, neighbouring slices and interpolation between annotated masks.
+    pub no_refinement: u32,
+    /// @name Tuning, rarely needed
+    /// 1 segments whole slices, as in the paper, instead of a region of interest around the target.
+    pub whole_slice: u32,
+    /// Every how many slices one is memorized during a propagation. 0 for 5, -1 for none.
+    pub memorize_every: i32,
+    /// Most memorized slices besides the annotated ones and the previous one. 0 for 4, -1 for none.
+    pub max_memory_slices: i32,
+    /// Number of consecutive empty slices that ends a propagation. 0 for 3, -1 never ends it early.
+    pub stop_after_empty: i32,
+    /// Masks with fewer pixels are empty. 0 for 4, -1 keeps all.
+    pub min_area: i32,
+    /// Slices whose largest probability is lower are empty. 0 for 0.5, -1 disables this test.
+    pub min_probability: f64,
+    /// Slices whose mask is a smaller fraction of the previous slice's are empty. 0 for 0.02, -1 disables this test.
+    pub min_area_fraction: f64,
+    /// Slices that hold the target with a lower probability, by the quality head, are empty, unless an annotated slice
+    /// with the target lies ahead. 0 for 0.8, -1 disables this test.
+    pub min_presence: f64,
+    /// Side of the region of interest as a multiple of the side of the target. 0 for 1.6.
+    pub roi_scale: f64,
 }
 
-// SAFETY: repr(C), struct_size first, 4 + 4 + 2 * 8 + 4 * 4 + 3 * 8 + 2 * 4 + 2 * 8 + 2 * 4 bytes without padding, all numbers.
+// SAFETY: repr(C), struct_size first, 2 * 4 + 3 * 8 + 8 * 4 + 4 * 8 bytes without padding, all numbers.
 unsafe impl Versioned for mem3d_session_options {
     const NAME: &'static str = "mem3d_session_options";
     const FIRST_SIZE: usize = 96;
@@ -130,13 +134,9 @@ impl mem3d_session_options {
             max_memory_slices: count(self.max_memory_slices, d.max_memory_slices, "max_memory_slices")?,
             stop_after_empty: count(self.stop_after_empty, d.stop_after_empty, "stop_after_empty")?,
             min_area: count(self.min_area, d.min_area, "min_area")?,
-            presence_probability: fraction(self.presence_probability, d.presence_probability, "presence_probability")?,
-            presence_area_fraction: fraction(
-                self.presence_area_fraction,
-                d.presence_area_fraction,
-                "presence_area_fraction",
-            )?,
-            least_presence: fraction(self.least_presence, d.least_presence, "least_presence")?,
+            presence_probability: fraction(self.min_probability, d.presence_probability, "min_probability")?,
+            presence_area_fraction: fraction(self.min_area_fraction, d.presence_area_fraction, "min_area_fraction")?,
+            least_presence: fraction(self.min_presence, d.least_presence, "min_presence")?,
             roi_scale: if self.roi_scale == 0.0 { d.roi_scale } else { self.roi_scale },
             whole_slice: flag(self.whole_slice, "whole_slice")?,
             undo_depth: count(self.undo_depth, d.undo_depth, "undo_depth")?,
@@ -145,7 +145,7 @@ impl mem3d_session_options {
                 bytes => bytes as usize,
             },
             keep_cuda_cache: flag(self.keep_cuda_cache, "keep_cuda_cache")?,
-            regularise: !flag(self.no_regularisation, "no_regularisation")?,
+            regularise: !flag(self.no_refinement, "no_refinement")?,
             // For experiments only: not in the interface.
             plain: d.plain,
             memorize_previous: d.memorize_previous,
@@ -186,13 +186,11 @@ fn fraction(value: f64, default: f64, name: &str) -> Result<f64> {
 /// Opens a session on a volume. The volume is copied, so the host may free or change its own.
 ///
 /// @param model         Shared; may be freed before the session.
-/// @param volume        The voxels and where they lie. Only read during the call.
-/// @param options       NULL for the defaults. Only read during the call.
-/// @param[out] session  Free with mem3d_session_free(). Unchanged on failure.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_OUT_OF_MEMORY, #MEM3D_STATUS_TORCH or
-///         #MEM3D_STATUS_INTERNAL.
-/// @pre `model` is NULL or live; `volume` is NULL or as long as it says, and its data is readable as far as its
-///      shape and strides reach; `options` is NULL or as long as it says; `session` is NULL or writable.
+/// @param volume        Voxels and geometry.
+/// @param options       NULL for the defaults.
+/// @param[out] session  Free with mem3d_session_free().
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_TORCH.
+/// @pre The data of `volume` is readable as far as its shape and strides reach.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_new(
     model: *const mem3d_model,
@@ -220,8 +218,7 @@ pub unsafe extern "C" fn mem3d_session_new(
 /// Frees a session and everything it holds.
 ///
 /// @param session  May be NULL.
-/// @pre `session` is NULL or live, and no other call is using it: freeing it during a call, or inside a callback of
-///      that call, is undefined.
+/// @pre No other call is using the session, and none of its callbacks is running.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_free(session: *mut mem3d_session) {
     // SAFETY: by this function's contract.
@@ -248,12 +245,12 @@ mod tests {
         let options = mem3d_session_options {
             stop_after_empty: -1,
             undo_depth: -1,
-            presence_probability: -1.0,
+            min_probability: -1.0,
             window_low: -100.0,
             window_high: 0.0,
             whole_slice: 1,
             keep_cuda_cache: 1,
-            no_regularisation: 1,
+            no_refinement: 1,
             ..zero()
         };
         let got = options.to_engine().unwrap();
@@ -263,13 +260,30 @@ mod tests {
     }
 
     #[test]
+    fn each_threshold_reaches_its_option() {
+        let options = mem3d_session_options {
+            min_area: 7,
+            min_probability: 0.1,
+            min_area_fraction: 0.2,
+            min_presence: 0.3,
+            roi_scale: 2.0,
+            ..zero()
+        };
+        let got = options.to_engine().unwrap();
+        assert_eq!((got.min_area, got.roi_scale), (7, 2.0));
+        let fractions = (got.presence_probability, got.presence_area_fraction, got.least_presence);
+        assert_eq!(fractions, (0.1, 0.2, 0.3));
+    }
+
+    #[test]
     fn senseless_values_are_refused_by_name() {
         let text = |o: mem3d_session_options| o.to_engine().unwrap_err().to_string();
         assert!(text(mem3d_session_options { whole_slice: 2, ..zero() }).contains("options.whole_slice is 2"));
         assert!(text(mem3d_session_options { keep_cuda_cache: 2, ..zero() }).contains("options.keep_cuda_cache is 2"));
         assert!(text(mem3d_session_options { undo_depth: -2, ..zero() }).contains("options.undo_depth is -2"));
-        let nan = mem3d_session_options { presence_probability: f64::NAN, ..zero() };
-        assert!(text(nan).contains("options.presence_probability is NaN"));
+        assert!(text(mem3d_session_options { no_refinement: 2, ..zero() }).contains("options.no_refinement is 2"));
+        let nan = mem3d_session_options { min_probability: f64::NAN, ..zero() };
+        assert!(text(nan).contains("options.min_probability is NaN"));
     }
 
     #[test]

@@ -6,30 +6,28 @@ use crate::error::Error;
 use std::ffi::c_char;
 
 /// How a call ended. Values are never reused.
-///
-/// The text for the last failure on this thread is mem3d_last_error().
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_status {
     /// Done.
     Ok = 0,
-    /// An argument is outside what the call accepts; nothing was changed.
+    /// An argument is outside what the call accepts.
     InvalidArgument = 1,
-    /// Not possible in the present state of the object; nothing was changed.
+    /// Not possible in the present state of the object.
     InvalidState = 2,
-    /// The object is serving another call; nothing was changed.
+    /// The object is serving another call.
     Busy = 3,
-    /// Stopped by the caller; nothing was changed.
+    /// Stopped by the caller.
     Cancelled = 4,
     /// A file could not be read or written, or does not hold what it should.
     Io = 5,
-    /// A model file cannot be used.
+    /// A model file cannot be used, or the network output contains NaN.
     BadModel = 6,
     /// Something this build, machine or model does not offer.
     Unsupported = 7,
-    /// Not enough memory on the host or the device; nothing was changed.
+    /// Not enough memory on the host or the device.
     OutOfMemory = 8,
-    /// libtorch failed; nothing was changed.
+    /// libtorch failed.
     Torch = 9,
     /// A bug of mem3d. Please report the text of mem3d_last_error().
     Internal = 99,
@@ -52,12 +50,11 @@ impl From<&Error> for mem3d_status {
     }
 }
 
-/// The text of the last failure on the calling thread: what is wrong and what to do about it.
+/// Returns the text of the last failure on the calling thread: what is wrong and what to do about it. A call that
+/// succeeds does not change it.
 ///
-/// A call that succeeds leaves it as it is, so look at it only after a call that failed.
-///
-/// @return UTF-8, never NULL; "" when no call has failed on this thread. Borrowed until the next call
-///         on the same thread that fails, or until the thread ends.
+/// @return UTF-8, never NULL; "" when no call has failed on this thread. Borrowed until the next call that fails on
+///         the same thread, or until the thread ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn mem3d_last_error() -> *const c_char {
     guard_value(c"".as_ptr(), last_error)

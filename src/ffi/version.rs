@@ -6,10 +6,10 @@ use crate::torch::torch_ext::libtorch_version;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
-/// Grows when a program compiled against an older header would no longer work; also the number in the SONAME.
+/// ABI version of this header, also in the SONAME. Grows when a program for an older header would fail.
 pub const MEM3D_ABI_VERSION: u32 = 1;
 
-/// Version of the library, e.g. "0.1.0".
+/// Returns the version of the library, e.g. "0.1.0".
 ///
 /// @return UTF-8, never NULL. Lives as long as the library.
 #[unsafe(no_mangle)]
@@ -17,7 +17,7 @@ pub extern "C" fn mem3d_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// ABI version of the library. Compare with #MEM3D_ABI_VERSION when loading it at run time.
+/// Returns the ABI version of the library. Compare with #MEM3D_ABI_VERSION when loading it at run time.
 ///
 /// @return #MEM3D_ABI_VERSION of the header that the library was built with.
 #[unsafe(no_mangle)]
@@ -25,7 +25,7 @@ pub extern "C" fn mem3d_abi_version() -> u32 {
     MEM3D_ABI_VERSION
 }
 
-/// Version of libtorch that the library was built for, e.g. "2.11.0".
+/// Returns the version of libtorch that the library was built for, e.g. "2.11.0".
 ///
 /// @return UTF-8, never NULL. Lives as long as the library.
 #[unsafe(no_mangle)]

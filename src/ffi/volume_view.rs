@@ -3,7 +3,7 @@
 use super::handle::null;
 use super::versioned::Versioned;
 use crate::error::{Error, Result};
-use crate::volume::{Geometry, Volume, VoxelData, check_shape};
+use crate::volume::{Geometry, SliceAxis, Volume, VoxelData, check_shape};
 use std::ffi::c_void;
 
 /// Types of a voxel, for #mem3d_volume_view::scalar_type.
@@ -28,17 +28,40 @@ pub enum mem3d_scalar_type {
     F64 = 8,
 }
 
-/// Axes of an array, for every parameter and field called `axis`. A slice cut along an axis has the two others, in
-/// order, as its rows and columns.
+/// Axes along which slices are cut, for every parameter and field called `axis`. Rows and columns of a slice are the
+/// two other axes, in order. Arrays with one value per axis are indexed by `axis - 1`.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_axis {
+    /// The axis last drawn on. Only for #mem3d_propagate_options::axis.
+    LastDrawn = 0,
     /// Slices of height x width (axial in a volume in standard orientation).
-    Depth = 0,
+    Depth = 1,
     /// Slices of depth x width.
-    Height = 1,
+    Height = 2,
     /// Slices of depth x height.
-    Width = 2,
+    Width = 3,
+}
+
+impl mem3d_axis {
+    /// The engine's axis of a number that came in as `name`.
+    pub(super) fn to_engine(number: i32, name: &str) -> Result<SliceAxis> {
+        match number {
+            1 => Ok(SliceAxis::Depth),
+            2 => Ok(SliceAxis::Height),
+            3 => Ok(SliceAxis::Width),
+            _ => Err(Error::argument(format!("{name} is {number}; use 1 (depth), 2 (height) or 3 (width)"))),
+        }
+    }
+
+    /// The number of an axis in C.
+    pub(super) fn number(axis: SliceAxis) -> i32 {
+        match axis {
+            SliceAxis::Depth => mem3d_axis::Depth as i32,
+            SliceAxis::Height => mem3d_axis::Height as i32,
+            SliceAxis::Width => mem3d_axis::Width as i32,
+        }
+    }
 }
 
 /// A volume in the host's memory, `[depth, height, width]`. Grows; zero it, then set `struct_size`.
@@ -49,15 +72,15 @@ pub struct mem3d_volume_view {
     pub struct_size: u32,
     /// A #mem3d_scalar_type.
     pub scalar_type: i32,
-    /// Voxel [0, 0, 0]; need not be aligned. Only read during the call, never changed.
+    /// Voxel [0, 0, 0]; need not be aligned.
     pub data: *const c_void,
     /// Number of voxels along each axis, `[depth, height, width]`.
     pub shape: [i64; 3],
     /// Bytes from a voxel to the next along each axis; may be negative. All 0 for C order without gaps.
     pub byte_strides: [i64; 3],
-    /// Distance of neighbouring voxels along each axis, mm. All 0 for 1 mm.
+    /// Distance of neighbouring voxel centres along each axis, mm. All 0 for 1 mm.
     pub spacing_mm: [f64; 3],
-    /// Position of voxel [0, 0, 0], mm, as left, posterior, superior (LPS).
+    /// Position of voxel [0, 0, 0] in LPS, mm.
     pub origin_mm: [f64; 3],
     /// For each axis, the unit vector in LPS in which its index grows: depth, then height, then width. All 0 for
     /// width to the left, height to the back, depth upwards.
@@ -219,6 +242,18 @@ mod tests {
         assert_eq!(volume.data(), &VoxelData::I16(voxels));
         assert_eq!(volume.geometry(), &Geometry::default());
         assert_eq!(size_of::<mem3d_volume_view>(), mem3d_volume_view::FIRST_SIZE);
+    }
+
+    #[test]
+    fn axes_are_counted_from_one() {
+        for (number, axis) in [(1, SliceAxis::Depth), (2, SliceAxis::Height), (3, SliceAxis::Width)] {
+            assert_eq!(mem3d_axis::to_engine(number, "axis").unwrap(), axis);
+            assert_eq!(mem3d_axis::number(axis), number);
+        }
+        for number in [mem3d_axis::LastDrawn as i32, 4, -1, i32::MIN] {
+            let text = mem3d_axis::to_engine(number, "options.axis").unwrap_err().to_string();
+            assert!(text.starts_with(&format!("options.axis is {number}; use 1 (depth)")), "{text}");
+        }
     }
 
     #[test]

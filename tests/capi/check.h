@@ -66,17 +66,19 @@ static inline mem3d_volume_view view_of(const int16_t *voxels)
     return view;
 }
 
-static inline mem3d_session *small_session(const mem3d_model *model)
+static inline mem3d_session *session_with(const mem3d_model *model, const mem3d_session_options *options)
 {
     int16_t *voxels = malloc(sizeof(int16_t) * VOXELS);
     CHECK(voxels != NULL);
     fill_ball(voxels);
     const mem3d_volume_view view = view_of(voxels);
     mem3d_session *session = NULL;
-    CHECK_OK(mem3d_session_new(model, &view, NULL, &session));
+    CHECK_OK(mem3d_session_new(model, &view, options, &session));
     free(voxels); /* the library has its own copy */
     return session;
 }
+
+static inline mem3d_session *small_session(const mem3d_model *model) { return session_with(model, NULL); }
 
 static const double stroke_points[] = {6, 18, 14, 6, 24, 20, 6, 30, 26};
 
@@ -92,12 +94,21 @@ static inline mem3d_interaction stroke(uint32_t segment)
     return drawn;
 }
 
+/* The ball on slice `d`, one byte per pixel. */
+static inline void fill_ball_slice(uint8_t *mask, int d)
+{
+    for (int h = 0; h < HEIGHT; h++)
+        for (int w = 0; w < WIDTH; w++) {
+            int z = 3 * (d - 6), y = h - 24, x = w - 20;
+            mask[h * WIDTH + w] = x * x + y * y + z * z < 144;
+        }
+}
+
 /* A mask with a target that random weights cannot lose: the ball itself on its middle slice. */
 static inline void draw_ball_slice(mem3d_session *session, uint32_t segment)
 {
     uint8_t mask[HEIGHT * WIDTH];
-    for (int h = 0; h < HEIGHT; h++)
-        for (int w = 0; w < WIDTH; w++) mask[h * WIDTH + w] = (h - 24) * (h - 24) + (w - 20) * (w - 20) < 144;
+    fill_ball_slice(mask, 6);
     CHECK_OK(mem3d_session_set_slice_mask(session, segment, MEM3D_AXIS_DEPTH, 6, mask, sizeof mask));
 }
 

@@ -1,4 +1,4 @@
-/* Models: what they say of themselves, and what bad options and files get. */
+/* Models: their description, and what bad options and files get. */
 #include "check.h"
 
 static void bad_files(void)

@@ -1,4 +1,4 @@
-/* Two threads on one session: the second is told BUSY, and can cancel the first. A model serves many threads. */
+/* Two threads on one session: the second gets BUSY, and can cancel the first. A model serves many threads. */
 #include "check.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -46,12 +46,12 @@ int main(void)
     while (!atomic_load(&inside)) {
     }
     size_t count = 0;
-    CHECK_FAILS(mem3d_session_segments(session, NULL, 0, &count), MEM3D_STATUS_BUSY, "another call");
+    CHECK_FAILS(mem3d_session_get_segments(session, NULL, 0, &count), MEM3D_STATUS_BUSY, "another call");
     CHECK(mem3d_session_reset(session, 0) == MEM3D_STATUS_BUSY);
     CHECK_OK(mem3d_session_cancel(session));
     atomic_store(&release, 1);
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK_OK(mem3d_session_segments(session, NULL, 0, &count)); /* free again, and as it was */
+    CHECK_OK(mem3d_session_get_segments(session, NULL, 0, &count)); /* free again, and as it was */
     CHECK(count == 1);
     mem3d_session_free(session);
 

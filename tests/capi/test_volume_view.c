@@ -17,7 +17,7 @@ static void window_of(const mem3d_volume_view *view, double *low, double *high)
 {
     mem3d_session *session = NULL;
     CHECK_OK(mem3d_session_new(model, view, NULL, &session));
-    CHECK_OK(mem3d_session_window(session, low, high));
+    CHECK_OK(mem3d_session_get_window(session, low, high));
     mem3d_session_free(session);
 }
 

@@ -93,10 +93,16 @@ int main()
     CHECK(session.propagate() < 12);
 
     CHECK(session.segments() == std::vector<uint32_t>{1});
-    CHECK(session.annotated(1, MEM3D_AXIS_DEPTH) == std::vector<uint32_t>{6});
-    CHECK(session.annotated(1, MEM3D_AXIS_WIDTH).empty());
-    CHECK(session.quality(1, MEM3D_AXIS_DEPTH).size() == 12);
-    if (const auto next = session.suggest_slice()) CHECK(next->segment == 1 && next->slice != 6);
+    CHECK(session.annotated_slices(1, MEM3D_AXIS_DEPTH) == std::vector<uint32_t>{6});
+    CHECK(session.annotated_slices(1, MEM3D_AXIS_WIDTH).empty());
+    const auto quality = session.read_quality(1, MEM3D_AXIS_DEPTH);
+    CHECK(quality.size() == 12 && quality[6] == 1.0f);
+    CHECK(session.slice_count(MEM3D_AXIS_HEIGHT) == 48 && session.slice_size(MEM3D_AXIS_WIDTH) == 12 * 48);
+    thrown<std::invalid_argument>([&] { session.slice_size(MEM3D_AXIS_LAST_DRAWN); });
+    thrown<std::invalid_argument>([&] { session.read_quality(1, MEM3D_AXIS_WIDTH + 1); });
+    const auto next = session.suggest_slice();
+    CHECK(next && next->segment == 1 && next->axis == MEM3D_AXIS_DEPTH && next->slice != 6);
+    CHECK(next->quality == quality[next->slice]);
     const auto mask = session.read_mask(1);
     CHECK(session.read_probability(1).size() == mask.size() && session.read_labels().size() == mask.size());
     session.set_mask(2, mask);

@@ -98,11 +98,12 @@ def test_a_round(drawn):
     seen = []
     updated = drawn.propagate(segment=1, axis=AXIS_DEPTH, onSlice=lambda p: seen.append(p) or True)
     assert updated >= 1 and seen[0].done == 1 and seen[0].segment == 1
-    assert drawn.annotated(1, AXIS_DEPTH) == [6] and drawn.annotated(1, AXIS_WIDTH) == []
-    quality = drawn.quality(1, AXIS_DEPTH)
+    assert drawn.annotatedSlices(1, AXIS_DEPTH) == [6] and drawn.annotatedSlices(1, AXIS_WIDTH) == []
+    quality = drawn.readQuality(1, AXIS_DEPTH)
     assert quality.shape == (12,) and quality[6] == 1
     suggestion = drawn.suggestSlice()
-    assert suggestion is None or suggestion.slice != 6
+    assert (suggestion.segment, suggestion.axis) == (1, AXIS_DEPTH) and suggestion.slice != 6
+    assert suggestion.quality == quality[suggestion.slice]
     mask = drawn.readMask(1)
     assert mask.shape == SHAPE and (mask[6] == (ball()[6] > 0)).all()
     assert (mask == (drawn.readProbability(1) >= 0.5)).all()
@@ -116,11 +117,39 @@ def test_a_round(drawn):
     assert (drawn.readMask(1) == mask).all()
 
 
+def test_axes_are_those_of_numpy(session):
+    for axis, count in enumerate(SHAPE):
+        mask = np.zeros([side for k, side in enumerate(SHAPE) if k != axis], bool)
+        mask[3:6, 3:6] = True
+        session.setSliceMask(axis + 1, axis, 4, mask)
+        assert (session.readMask(axis + 1).take(4, axis) == mask).all()
+        assert session.readMask(axis + 1).sum() == 9
+        assert session.annotatedSlices(axis + 1, axis) == [4]
+        assert session.readQuality(axis + 1, axis).shape == (count,)
+        session.propagate(axis + 1, axis)
+        assert session.suggestSlice(axis + 1).axis == axis
+    for axis in (-1, 3, None):
+        with pytest.raises(Native.InvalidArgumentError, match="axis is %s" % axis):
+            session.annotatedSlices(1, axis)
+
+
+def test_refinement_can_be_disabled(model):
+    def masks(**options):
+        with model.openSession(ball(), spacingMm=(3, 1, 1), **options) as session:
+            for number in (4, 8):
+                session.setSliceMask(1, AXIS_DEPTH, number, ball()[number] > 0)
+            session.propagate()
+            return session.readMask(1)
+
+    assert (masks(no_refinement=1) == masks(no_refinement=1)).all()
+    assert (masks(no_refinement=1) != masks()).any()
+
+
 def test_start_masks_acceptance_and_reset(session):
     start = ball() > 0
     session.setMask(3, start)
     session.accept(3, AXIS_DEPTH, 5)
-    assert session.annotated(3, AXIS_DEPTH) == [5]
+    assert session.annotatedSlices(3, AXIS_DEPTH) == [5]
     assert (session.readMask(3) == start).all()
     session.reset(3)
     assert session.segments() == []
@@ -236,7 +265,7 @@ def test_log_callbacks_may_raise(library):
         library.setLogCallback(None, 9)
 
 
-def test_a_missing_or_foreign_library_is_told(tmp_path):
+def test_a_missing_or_foreign_library_has_its_message(tmp_path):
     with pytest.raises(Native.LibraryNotFoundError, match="MEM3D_LIBRARY"):
         Native.Library(tmp_path / "libmem3d.so")
     text = tmp_path / "libmem3d.so"

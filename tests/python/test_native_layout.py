@@ -59,7 +59,6 @@ def test_numbers_are_those_of_the_header():
         return int(re.search(r"\b%s = (\d+)," % name, HEADER).group(1))
 
     for python, c in [
-        ("AXIS_WIDTH", "MEM3D_AXIS_WIDTH"),
         ("SCRIBBLE", "MEM3D_INTERACTION_KIND_SCRIBBLE"),
         ("BOX", "MEM3D_INTERACTION_KIND_BOX"),
         ("EXTREME_POINTS", "MEM3D_INTERACTION_KIND_EXTREME_POINTS"),
@@ -71,6 +70,10 @@ def test_numbers_are_those_of_the_header():
         ("LOG_TRACE", "MEM3D_LOG_LEVEL_TRACE"),
     ]:
         assert getattr(Native, python) == value(c), python
+    assert value("MEM3D_AXIS_LAST_DRAWN") == 0
+    for array, name in enumerate(("DEPTH", "HEIGHT", "WIDTH")):  # Python counts axes as numpy does, C from 1
+        assert getattr(Native, "AXIS_" + name) == array
+        assert value("MEM3D_AXIS_" + name) == array + 1
     names = {"uint": "U", "int": "I", "float": "F"}
     for dtype, number in Native.SCALAR_TYPES.items():
         kind, bits = re.fullmatch(r"([a-z]+)(\d+)", dtype).groups()

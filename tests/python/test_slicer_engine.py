@@ -58,7 +58,7 @@ def test_both_engines_give_the_same(settings):
         made.openSession(ball(), GEOMETRY, settings.sessionOptions())
         mask = made.call("interact", 1, AXIS_DEPTH, 6, SCRIBBLE, points=STROKE)
         count = made.call("propagate", 1, AXIS_DEPTH)
-        results.append((mask, count, made.call("readMask", 1), made.call("quality", 1, AXIS_DEPTH)))
+        results.append((mask, count, made.call("readMask", 1), made.call("readQuality", 1, AXIS_DEPTH)))
         made.close()
     for here, there in zip(*results, strict=True):
         assert np.array_equal(here, there)
@@ -177,7 +177,7 @@ def test_a_killed_helper_comes_back_with_its_session(settings):
             keeper.call("interact", 1, AXIS_DEPTH, 8, SCRIBBLE, points=STROKE + (2, 0, 0))
         for number, mask in zip((1, 2), masks, strict=True):
             assert (keeper.call("readMask", number) == mask).all()
-        assert keeper.call("annotated", 1, AXIS_DEPTH) == [6]
+        assert keeper.call("annotatedSlices", 1, AXIS_DEPTH) == [6]
     assert keeper.call("undo") and keeper.call("segments") == [1]  # its history, too
     keeper.close()
 

@@ -15,7 +15,7 @@ LIBTORCH_VERSION = "2.11.0"
 
 # Methods of Native.Session that call() may name.
 READS = frozenset(
-    "segments annotated quality suggestSlice readMask readSliceMask readProbability readLabels window memoryUsage "
+    "segments annotatedSlices readQuality suggestSlice readMask readSliceMask readProbability readLabels window memoryUsage "
     "save restore".split()
 )
 CHANGES = frozenset("interact setSliceMask setMask accept propagate undo redo reset".split())

@@ -1,8 +1,8 @@
 """mem3d.h for Python: one class a handle, statuses as exceptions. Needs ctypes and numpy, nothing of Slicer.
 
-Arrays are numpy arrays [depth, height, width]; points are voxel indices in that order. The calls release the
-interpreter lock, so that a propagation can run in a thread while others go on. An exception raised by a callback
-stops the call and comes out of it.
+Arrays are numpy arrays [depth, height, width]; points are voxel indices in that order. Axes are numpy's, from 0;
+mem3d.h counts them from 1. The calls release the interpreter lock, so that a propagation can run in a thread while
+others go on. An exception raised by a callback stops the call and comes out of it.
 
     with Library() as library, library.loadModel(path) as model, model.openSession(volume, spacingMm) as session:
         session.interact(1, AXIS_DEPTH, 40, SCRIBBLE, points=[[40, 100, 120], [40, 110, 130]])
@@ -46,6 +46,13 @@ MemoryUsage = namedtuple("MemoryUsage", "volumeBytes masksBytes featuresBytes")
 
 def _path(path):
     return os.fspath(path).encode("utf-8")
+
+
+def _axisNumber(axis):
+    """What mem3d.h calls an axis of the arrays."""
+    if axis not in (AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH):
+        raise InvalidArgumentError("axis is %r; use 0 (depth), 1 (height) or 2 (width)" % (axis,))
+    return axis + 1
 
 
 def _text(raw):
@@ -129,7 +136,7 @@ class Library:
 
     def devices(self):
         count = ctypes.c_uint32()
-        self.call("mem3d_device_count", ctypes.byref(count))
+        self.call("mem3d_device_get_count", ctypes.byref(count))
         found = []
         for index in range(count.value):
             info = c.struct(c.mem3d_device_info)
@@ -142,7 +149,7 @@ class Library:
 
     def threadCount(self):
         count = ctypes.c_uint32()
-        self.call("mem3d_thread_count", ctypes.byref(count))
+        self.call("mem3d_get_thread_count", ctypes.byref(count))
         return count.value
 
     def loadModel(self, path, device="auto", precision=PRECISION_AUTO):
@@ -239,17 +246,16 @@ class Session(_Handle):
 
     def sliceShape(self, axis):
         """Rows and columns of a slice cut along `axis`."""
-        if axis not in (AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH):
-            raise InvalidArgumentError("axis is %r; use 0 (depth), 1 (height) or 2 (width)" % (axis,))
+        _axisNumber(axis)
         return self.shape[:axis] + self.shape[axis + 1 :]
 
     def interact(self, segment, axis, slice, kind, points=None, raster=None, negative=False, radiusMm=0.0):
-        """Draws; gives the slice's new mask. Points: [[depth, height, width], ...]; raster: a mask of the slice."""
+        """Draws; returns the slice's new mask. Points are [[depth, height, width], ...]; a raster is a mask of it."""
         mask = np.empty(self.sliceShape(axis), np.uint8)
         drawn = c.struct(
             c.mem3d_interaction,
             segment=segment,
-            axis=axis,
+            axis=_axisNumber(axis),
             slice=slice,
             kind=kind,
             negative=int(negative),
@@ -258,7 +264,7 @@ class Session(_Handle):
         if points is not None:
             points = np.ascontiguousarray(points, dtype=np.float64)
             if points.ndim != 2 or points.shape[1] != 3:
-                raise InvalidArgumentError("points: shape %s; give n rows of depth, height, width" % (points.shape,))
+                raise InvalidArgumentError("points has shape %s; give n rows of depth, height, width" % (points.shape,))
             drawn.points, drawn.n_points = points.ctypes.data, len(points)
         if raster is not None:
             raster = self._maskBytes(raster, mask.shape, "raster")
@@ -268,24 +274,24 @@ class Session(_Handle):
 
     def setSliceMask(self, segment, axis, slice, mask):
         mask = self._maskBytes(mask, self.sliceShape(axis), "mask")
-        self._call("mem3d_session_set_slice_mask", segment, axis, slice, mask.ctypes.data, mask.size)
+        self._call("mem3d_session_set_slice_mask", segment, _axisNumber(axis), slice, mask.ctypes.data, mask.size)
 
     def setMask(self, segment, mask):
         mask = self._maskBytes(mask, self.shape, "mask")
         self._call("mem3d_session_set_mask", segment, mask.ctypes.data, mask.size)
 
     def accept(self, segment, axis, slice):
-        self._call("mem3d_session_accept", segment, axis, slice)
+        self._call("mem3d_session_accept", segment, _axisNumber(axis), slice)
 
     def propagate(self, segment=0, axis=None, direction=BOTH, firstSlice=0, nSlices=0, onSlice=None):
-        """Carries the masks through the volume; gives the number of slices replaced. `onSlice(Progress)` runs on this
-        thread; what it returns false for, or raises, stops the call."""
+        """Propagates the masks through the volume, along the axis last drawn on when `axis` is None; returns the number
+        of slices replaced. `onSlice(Progress)` runs on this thread; returning false or raising stops the call."""
         raised = []
 
         def trampoline(progress, _):
             try:
-                told = progress.contents
-                return bool(onSlice(Progress(told.done, told.total, told.slice, told.segment)))
+                now = progress.contents
+                return bool(onSlice(Progress(now.done, now.total, now.slice, now.segment)))
             except BaseException as error:  # noqa: BLE001 - nothing may pass through C; raised again below
                 raised.append(error)
                 return False
@@ -293,7 +299,7 @@ class Session(_Handle):
         options = c.struct(
             c.mem3d_propagate_options,
             segment=segment,
-            axis_plus_one=0 if axis is None else axis + 1,
+            axis=0 if axis is None else _axisNumber(axis),
             direction=direction,
             first_slice=firstSlice,
             n_slices=nSlices,
@@ -324,30 +330,30 @@ class Session(_Handle):
         self._call("mem3d_session_reset", segment)
 
     def segments(self):
-        return self._list("mem3d_session_segments")
+        return self._list("mem3d_session_get_segments")
 
-    def annotated(self, segment, axis):
-        return self._list("mem3d_session_annotated", segment, axis)
+    def annotatedSlices(self, segment, axis):
+        return self._list("mem3d_session_get_annotated_slices", segment, _axisNumber(axis))
 
-    def quality(self, segment, axis):
-        """One value a slice along `axis`, 0..1."""
-        self.sliceShape(axis)
+    def readQuality(self, segment, axis):
+        """One value per slice along `axis`, 0..1."""
+        number = _axisNumber(axis)
         quality = np.empty(self.shape[axis], np.float32)
-        self._call("mem3d_session_quality", segment, axis, quality.ctypes.data, quality.size)
+        self._call("mem3d_session_read_quality", segment, number, quality.ctypes.data, quality.size)
         return quality
 
     def suggestSlice(self, segment=0):
         """The slice to correct next, or None."""
         best = c.struct(c.mem3d_suggestion)
         self._call("mem3d_session_suggest_slice", segment, ctypes.byref(best))
-        return Suggestion(best.segment, best.axis, best.slice, best.quality, best.gain) if best.found else None
+        return Suggestion(best.segment, best.axis - 1, best.slice, best.quality, best.gain) if best.found else None
 
     def readMask(self, segment):
         return self._read("mem3d_session_read_mask", np.uint8, segment)
 
     def readSliceMask(self, segment, axis, slice):
         mask = np.empty(self.sliceShape(axis), np.uint8)
-        self._call("mem3d_session_read_slice_mask", segment, axis, slice, mask.ctypes.data, mask.size)
+        self._call("mem3d_session_read_slice_mask", segment, _axisNumber(axis), slice, mask.ctypes.data, mask.size)
         return mask
 
     def readProbability(self, segment):
@@ -357,14 +363,14 @@ class Session(_Handle):
         return self._read("mem3d_session_read_labels", np.uint16)
 
     def window(self):
-        """Intensities that the networks see as 0 and 1."""
+        """Intensities that are mapped to 0 and 1 for the networks."""
         low, high = ctypes.c_double(), ctypes.c_double()
-        self._call("mem3d_session_window", ctypes.byref(low), ctypes.byref(high))
+        self._call("mem3d_session_get_window", ctypes.byref(low), ctypes.byref(high))
         return low.value, high.value
 
     def memoryUsage(self):
         usage = c.struct(c.mem3d_memory_usage)
-        self._call("mem3d_session_memory_usage", ctypes.byref(usage))
+        self._call("mem3d_session_get_memory_usage", ctypes.byref(usage))
         return MemoryUsage(usage.volume_bytes, usage.masks_bytes, usage.features_bytes)
 
     def save(self, path):

@@ -1,5 +1,5 @@
-"""The structs and functions of mem3d.h as ctypes sees them, field by field and argument by argument. Native.py makes
-classes of them."""
+"""The structs and functions of mem3d.h for ctypes, field by field and argument by argument. Native.py makes classes of
+them."""
 
 import ctypes
 
@@ -63,7 +63,7 @@ class mem3d_interaction(ctypes.Structure):
         ("axis", ctypes.c_int32),
         ("slice", ctypes.c_uint32),
         ("kind", ctypes.c_int32),
-        ("negative", ctypes.c_int32),
+        ("negative", ctypes.c_uint32),
         ("points", ctypes.c_void_p),
         ("n_points", ctypes.c_size_t),
         ("radius_mm", ctypes.c_double),
@@ -89,7 +89,7 @@ class mem3d_propagate_options(ctypes.Structure):
     _fields_ = [
         ("struct_size", ctypes.c_uint32),
         ("segment", ctypes.c_uint32),
-        ("axis_plus_one", ctypes.c_int32),
+        ("axis", ctypes.c_int32),
         ("direction", ctypes.c_int32),
         ("first_slice", ctypes.c_uint32),
         ("n_slices", ctypes.c_uint32),
@@ -104,19 +104,20 @@ class mem3d_session_options(ctypes.Structure):
         ("replace_non_finite", ctypes.c_uint32),
         ("window_low", ctypes.c_double),
         ("window_high", ctypes.c_double),
+        ("feature_cache_bytes", ctypes.c_uint64),
+        ("undo_depth", ctypes.c_int32),
+        ("keep_cuda_cache", ctypes.c_uint32),
+        ("no_refinement", ctypes.c_uint32),
+        # Tuning, rarely needed
+        ("whole_slice", ctypes.c_uint32),
         ("memorize_every", ctypes.c_int32),
         ("max_memory_slices", ctypes.c_int32),
         ("stop_after_empty", ctypes.c_int32),
         ("min_area", ctypes.c_int32),
-        ("presence_probability", ctypes.c_double),
-        ("presence_area_fraction", ctypes.c_double),
+        ("min_probability", ctypes.c_double),
+        ("min_area_fraction", ctypes.c_double),
+        ("min_presence", ctypes.c_double),
         ("roi_scale", ctypes.c_double),
-        ("whole_slice", ctypes.c_uint32),
-        ("undo_depth", ctypes.c_int32),
-        ("feature_cache_bytes", ctypes.c_uint64),
-        ("least_presence", ctypes.c_double),
-        ("keep_cuda_cache", ctypes.c_uint32),
-        ("no_regularisation", ctypes.c_uint32),
     ]
 
 
@@ -143,7 +144,7 @@ class mem3d_memory_usage(ctypes.Structure):
     ]
 
 
-# ---- functions: what each takes; those that give no status say what they give ----
+# ---- functions: types of the parameters; RESULTS has the types of results that are no status ----
 
 _P = ctypes.POINTER
 _HANDLE, _TEXT, _BUFFER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p
@@ -155,10 +156,10 @@ FUNCTIONS = {
     "mem3d_abi_version": [],
     "mem3d_libtorch_version": [],
     "mem3d_set_log_callback": [mem3d_log_fn, ctypes.c_void_p, _I32],
-    "mem3d_device_count": [_P(_U32)],
+    "mem3d_device_get_count": [_P(_U32)],
     "mem3d_device_get_info": [_U32, _P(mem3d_device_info)],
     "mem3d_set_thread_count": [_U32],
-    "mem3d_thread_count": [_P(_U32)],
+    "mem3d_get_thread_count": [_P(_U32)],
     "mem3d_model_load": [_TEXT, _P(mem3d_model_options), _P(_HANDLE)],
     "mem3d_model_random": [_I32, ctypes.c_int64, _P(mem3d_model_options), _P(_HANDLE)],
     "mem3d_model_get_info": [_HANDLE, _P(mem3d_model_info)],
@@ -171,19 +172,19 @@ FUNCTIONS = {
     "mem3d_session_accept": [_HANDLE, _U32, _I32, _U32],
     "mem3d_session_propagate": [_HANDLE, _P(mem3d_propagate_options), _P(_U32)],
     "mem3d_session_cancel": [_HANDLE],
-    "mem3d_session_undo": [_HANDLE, _P(ctypes.c_bool)],
-    "mem3d_session_redo": [_HANDLE, _P(ctypes.c_bool)],
-    "mem3d_session_reset": [_HANDLE, _U32],
-    "mem3d_session_segments": [_HANDLE, _BUFFER, _SIZE, _P(_SIZE)],
-    "mem3d_session_annotated": [_HANDLE, _U32, _I32, _BUFFER, _SIZE, _P(_SIZE)],
-    "mem3d_session_quality": [_HANDLE, _U32, _I32, _BUFFER, _SIZE],
+    "mem3d_session_read_quality": [_HANDLE, _U32, _I32, _BUFFER, _SIZE],
     "mem3d_session_suggest_slice": [_HANDLE, _U32, _P(mem3d_suggestion)],
     "mem3d_session_read_mask": [_HANDLE, _U32, _BUFFER, _SIZE],
     "mem3d_session_read_slice_mask": [_HANDLE, _U32, _I32, _U32, _BUFFER, _SIZE],
     "mem3d_session_read_probability": [_HANDLE, _U32, _BUFFER, _SIZE],
     "mem3d_session_read_labels": [_HANDLE, _BUFFER, _SIZE],
-    "mem3d_session_window": [_HANDLE, _P(ctypes.c_double), _P(ctypes.c_double)],
-    "mem3d_session_memory_usage": [_HANDLE, _P(mem3d_memory_usage)],
+    "mem3d_session_get_segments": [_HANDLE, _BUFFER, _SIZE, _P(_SIZE)],
+    "mem3d_session_get_annotated_slices": [_HANDLE, _U32, _I32, _BUFFER, _SIZE, _P(_SIZE)],
+    "mem3d_session_get_window": [_HANDLE, _P(ctypes.c_double), _P(ctypes.c_double)],
+    "mem3d_session_get_memory_usage": [_HANDLE, _P(mem3d_memory_usage)],
+    "mem3d_session_undo": [_HANDLE, _P(ctypes.c_bool)],
+    "mem3d_session_redo": [_HANDLE, _P(ctypes.c_bool)],
+    "mem3d_session_reset": [_HANDLE, _U32],
     "mem3d_session_save": [_HANDLE, _TEXT],
     "mem3d_session_restore": [_HANDLE, _TEXT],
 }

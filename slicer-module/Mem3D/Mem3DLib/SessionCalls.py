@@ -44,8 +44,8 @@ def perform(keeper, job, opening, number, axis, calls, final, sliceOf=None, othe
         masks[other] = _mask(keeper, other, known)
     quality, annotated, suggestion = None, [], None
     if number in known:
-        quality = keeper.call("quality", number, axis)
-        annotated = keeper.call("annotated", number, axis)
+        quality = keeper.call("readQuality", number, axis)
+        annotated = keeper.call("annotatedSlices", number, axis)
         suggestion = keeper.call("suggestSlice", number)
     return Outcome(result, masks, quality, annotated, suggestion)
 

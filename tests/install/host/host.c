@@ -5,7 +5,7 @@
 int main(void)
 {
     uint32_t devices = 0;
-    if (mem3d_device_count(&devices) != MEM3D_STATUS_OK) {
+    if (mem3d_device_get_count(&devices) != MEM3D_STATUS_OK) {
         fprintf(stderr, "%s\n", mem3d_last_error());
         return 1;
     }

@@ -98,7 +98,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
             session.interact(1, AXIS_DEPTH, 9, CLICK, points=click, negative=True)
             session.propagate(1, AXIS_DEPTH)
             expected = session.readMask(1) != 0
-            quality = session.quality(1, AXIS_DEPTH)
+            quality = session.readQuality(1, AXIS_DEPTH)
             suggestion = session.suggestSlice(1)
         self.assertTrue((self.held() == expected).all())
         np.testing.assert_array_equal(logic.state().quality[AXIS_DEPTH], quality)

@@ -60,8 +60,10 @@ static void bad_drawings(mem3d_session *session)
     drawn = stroke(70000);
     REFUSED("segment");
     drawn = stroke(2);
-    drawn.axis = 3;
-    REFUSED("axis is 3");
+    drawn.axis = 0;
+    REFUSED("interaction.axis is 0");
+    drawn.axis = 4;
+    REFUSED("interaction.axis is 4");
     drawn = stroke(2);
     drawn.slice = DEPTH;
     REFUSED("12");
@@ -69,8 +71,8 @@ static void bad_drawings(mem3d_session *session)
     drawn.kind = 4;
     REFUSED("interaction.kind is 4");
     drawn = stroke(2);
-    drawn.negative = -1;
-    REFUSED("interaction.negative is -1");
+    drawn.negative = 2;
+    REFUSED("interaction.negative is 2");
     drawn = stroke(2);
     drawn.points = NULL;
     REFUSED("interaction.points is NULL");
@@ -102,7 +104,7 @@ static void bad_drawings(mem3d_session *session)
     CHECK_FAILS(mem3d_session_interact(session, &drawn, mask, 7), MEM3D_STATUS_INVALID_ARGUMENT, "mask holds 7 values");
     for (size_t i = 0; i < sizeof mask; i++) CHECK(mask[i] == 9);
     size_t count = 9;
-    CHECK_OK(mem3d_session_segments(session, NULL, 0, &count));
+    CHECK_OK(mem3d_session_get_segments(session, NULL, 0, &count));
     CHECK(count == 2); /* 1 and 3: nothing was left of segment 2 */
 }
 

@@ -1,13 +1,16 @@
-//! What the user draws, as C gives it.
+//! What the user draws or corrects on a slice.
 
-use super::handle::null;
-use super::slices;
-use super::versioned::Versioned;
-use super::volume_view::{byte_strides, copy_strided};
+use super::mem3d_session;
 use crate::engine::{Interaction, Stroke};
 use crate::error::{Error, Result};
+use crate::ffi::guard::guard;
+use crate::ffi::handle::{self, null};
+use crate::ffi::mem3d_status;
+use crate::ffi::slices;
+use crate::ffi::versioned::{self, Versioned};
+use crate::ffi::volume_view::{byte_strides, copy_strided, mem3d_axis};
 use crate::nn::InteractionKind;
-use crate::volume::{SliceAxis, SliceMask};
+use crate::volume::SliceMask;
 
 /// What a user can draw, for #mem3d_interaction::kind.
 #[repr(i32)]
@@ -24,7 +27,7 @@ pub enum mem3d_interaction_kind {
 }
 
 /// The number of `kind` in C.
-pub(super) fn number(kind: InteractionKind) -> i32 {
+pub(in super::super) fn number(kind: InteractionKind) -> i32 {
     match kind {
         InteractionKind::Scribble => mem3d_interaction_kind::Scribble as i32,
         InteractionKind::Box => mem3d_interaction_kind::Box as i32,
@@ -33,13 +36,13 @@ pub(super) fn number(kind: InteractionKind) -> i32 {
     }
 }
 
-/// One thing drawn on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`.
+/// One interaction on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_interaction {
     /// `sizeof(mem3d_interaction)`, set by the caller.
     pub struct_size: u32,
-    /// Segment it is drawn for, 1 to 65535.
+    /// Segment that is drawn, 1 to 65535.
     pub segment: u32,
     /// A #mem3d_axis: the one the slice is cut along.
     pub axis: i32,
@@ -47,19 +50,17 @@ pub struct mem3d_interaction {
     pub slice: u32,
     /// A #mem3d_interaction_kind.
     pub kind: i32,
-    /// 0: drawn inside the target (positive). 1: outside of it (negative).
-    pub negative: i32,
-    /// `n_points` points of three doubles: continuous voxel indices `[depth, height, width]` on the slice, voxel
-    /// centres at integers. NULL when a raster is given. Only read during the call.
+    /// 0: drawn inside the target (positive); 1: drawn outside (negative).
+    pub negative: u32,
+    /// `n_points` points of three doubles, `[depth, height, width]`, on the slice. NULL when a raster is given.
     pub points: *const f64,
     /// Number of points.
     pub n_points: usize,
-    /// Half the width of a scribble given by points, mm; 0 for one and a half pixels.
+    /// Half the width of a scribble given by points, mm; 0 for 1.5 pixels.
     pub radius_mm: f64,
-    /// For a scribble, instead of points: one byte a pixel of the slice, not 0 where the brush was. Only read during
-    /// the call.
+    /// For a scribble, instead of points: one byte per pixel of the slice, not 0 where drawn.
     pub raster: *const u8,
-    /// Bytes from a pixel of the raster to the next along rows and columns; both 0 for row after row without gaps.
+    /// Bytes from a pixel of the raster to the next along rows and columns; both 0 for C order without gaps.
     pub raster_byte_strides: [i64; 2],
 }
 
@@ -75,7 +76,7 @@ impl mem3d_interaction {
     /// # Safety
     /// `points` and `raster` are NULL or readable as far as the fields say.
     pub(super) unsafe fn to_engine(self, shape: [usize; 3]) -> Result<Interaction> {
-        let axis = SliceAxis::from_index(self.axis.into())?;
+        let axis = mem3d_axis::to_engine(self.axis, "interaction.axis")?;
         let kind = match self.kind {
             0 => InteractionKind::Scribble,
             1 => InteractionKind::Box,
@@ -131,15 +132,126 @@ impl mem3d_interaction {
     }
 }
 
+/// Draws on a slice and returns its new mask. Interactions on one slice add up until it is accepted.
+///
+/// @param session      From mem3d_session_new().
+/// @param interaction  What is drawn.
+/// @param[out] mask    Row-major, one byte per pixel: 1 inside, 0 outside. May be NULL.
+/// @param mask_size    Bytes of `mask`: rows times columns of the slice. Ignored when `mask` is NULL.
+/// @return #MEM3D_STATUS_UNSUPPORTED (a kind of interaction that the model does not accept), #MEM3D_STATUS_BAD_MODEL
+///         (the network output contains NaN), #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_TORCH.
+/// @pre Points and raster are readable as far as the fields of `interaction` reach.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_interact(
+    session: *mut mem3d_session,
+    interaction: *const mem3d_interaction,
+    mask: *mut u8,
+    mask_size: usize,
+) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let (session, drawn) =
+            unsafe { (handle::borrow(session, "session")?, versioned::read(interaction, "interaction")?) };
+        let mut session = session.lock()?;
+        let shape = session.volume().shape();
+        // SAFETY: by this function's contract.
+        let drawn = unsafe { drawn.to_engine(shape) }?;
+        let (rows, cols) = drawn.axis.slice_shape(shape);
+        // SAFETY: by this function's contract.
+        let out = unsafe { slices::optional_output(mask, mask_size, rows * cols, "mask") }?;
+        let made = session.interact(drawn)?;
+        if let Some(out) = out {
+            out.copy_from_slice(&made.data);
+        }
+        Ok(())
+    })
+}
+
+/// Replaces a slice's mask by one that the user corrected by hand. The slice becomes annotated.
+///
+/// @param session    From mem3d_session_new().
+/// @param segment    1 to 65535.
+/// @param axis       A #mem3d_axis: the one the slice is cut along.
+/// @param slice      Slice number along `axis`.
+/// @param mask       Row-major, one byte per pixel: 0 outside, anything else inside.
+/// @param mask_size  Bytes of `mask`: rows times columns of the slice.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_set_slice_mask(
+    session: *mut mem3d_session,
+    segment: u32,
+    axis: i32,
+    slice: u32,
+    mask: *const u8,
+    mask_size: usize,
+) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let (session, pixels) =
+            unsafe { (handle::borrow(session, "session")?, slices::input(mask, mask_size, "mask")?) };
+        let axis = mem3d_axis::to_engine(axis, "axis")?;
+        let mut session = session.lock()?;
+        let (rows, cols) = axis.slice_shape(session.volume().shape());
+        slices::check_count(mask_size, rows * cols, "mask")?;
+        let data = pixels.iter().map(|&p| u8::from(p != 0)).collect();
+        session.set_slice_mask(segment, axis, slice as usize, &SliceMask { rows, cols, data })
+    })
+}
+
+/// Sets a segment's mask of the whole volume, for example an earlier segmentation. No slice becomes annotated.
+///
+/// @param session    From mem3d_session_new().
+/// @param segment    1 to 65535.
+/// @param mask       `[depth, height, width]`, one byte per voxel: 0 outside, anything else inside.
+/// @param mask_size  Bytes of `mask`: depth times height times width.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_set_mask(
+    session: *mut mem3d_session,
+    segment: u32,
+    mask: *const u8,
+    mask_size: usize,
+) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let (session, voxels) =
+            unsafe { (handle::borrow(session, "session")?, slices::input(mask, mask_size, "mask")?) };
+        let mut session = session.lock()?;
+        slices::check_count(mask_size, session.volume().shape().iter().product(), "mask")?;
+        session.set_mask(segment, voxels)
+    })
+}
+
+/// Accepts a slice's mask as it is. The slice becomes annotated.
+///
+/// @param session  From mem3d_session_new().
+/// @param segment  1 to 65535.
+/// @param axis     A #mem3d_axis: the one the slice is cut along.
+/// @param slice    Slice number along `axis`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_accept(
+    session: *mut mem3d_session,
+    segment: u32,
+    axis: i32,
+    slice: u32,
+) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let session = unsafe { handle::borrow(session, "session") }?;
+        session.lock()?.accept(segment, mem3d_axis::to_engine(axis, "axis")?, slice as usize)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::SliceAxis;
 
     fn click(points: &[f64]) -> mem3d_interaction {
         mem3d_interaction {
             struct_size: size_of::<mem3d_interaction>() as u32,
             segment: 2,
-            axis: 1,
+            axis: 2,
             slice: 5,
             kind: 3,
             negative: 1,
@@ -169,7 +281,7 @@ mod tests {
         let mut scribble = click(&[]);
         scribble.points = std::ptr::null();
         scribble.kind = 0;
-        scribble.axis = 0;
+        scribble.axis = 1;
         scribble.raster = raster.as_ptr();
         scribble.raster_byte_strides = [4, 1];
         // SAFETY: the strides stay inside the eight bytes.
@@ -183,7 +295,7 @@ mod tests {
         let good = click(&points);
         // SAFETY: one point.
         let text = |i: mem3d_interaction| unsafe { i.to_engine([4, 8, 4]) }.unwrap_err().to_string();
-        assert!(text(mem3d_interaction { axis: 3, ..good }).contains("axis is 3"));
+        assert!(text(mem3d_interaction { axis: 0, ..good }).contains("interaction.axis is 0"));
         assert!(text(mem3d_interaction { kind: -1, ..good }).contains("interaction.kind is -1"));
         assert!(text(mem3d_interaction { negative: 2, ..good }).contains("interaction.negative is 2"));
         assert_eq!(text(mem3d_interaction { points: std::ptr::null(), ..good }), "interaction.points is NULL");

@@ -1,35 +1,39 @@
-//! Progress of a propagation, told to the host slice by slice.
+//! Propagation of masks through the volume, with its progress.
 
-use super::versioned::Versioned;
+use super::mem3d_session;
 use crate::engine::session::options::Direction;
 use crate::engine::{Progress, PropagateOptions};
 use crate::error::{Error, Result};
-use crate::volume::SliceAxis;
+use crate::ffi::guard::guard;
+use crate::ffi::handle;
+use crate::ffi::mem3d_status;
+use crate::ffi::versioned::{self, Versioned};
+use crate::ffi::volume_view::mem3d_axis;
 use std::ffi::c_void;
 
-/// How far a propagation is. Filled by the library, never grows.
+/// Progress of a propagation. Filled by the library, never grows.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct mem3d_progress {
     /// Slices done so far.
     pub done: u32,
-    /// Slices to do at most; fewer are done where the target ends early.
+    /// Most slices to do; fewer are done where the target ends early.
     pub total: u32,
     /// The slice just segmented.
     pub slice: u32,
-    /// The segment it was segmented for.
+    /// The segment that was segmented on it.
     pub segment: u32,
 }
 
-/// Told after every slice of a propagation. Return true to go on, false to stop: the call then returns
-/// #MEM3D_STATUS_CANCELLED and has changed nothing.
+/// Called after every slice of a propagation. Return true to continue, false to stop: mem3d_session_propagate() then
+/// returns #MEM3D_STATUS_CANCELLED.
 ///
-/// Runs on the thread that called, never after the call returned. Must not throw. Calls on the same session from
-/// here return #MEM3D_STATUS_BUSY, but for mem3d_session_cancel().
+/// Runs on the calling thread, never after the call has returned. Must not throw. Calls on the same session from here
+/// return #MEM3D_STATUS_BUSY, except mem3d_session_cancel().
 pub type mem3d_progress_fn =
     Option<unsafe extern "C" fn(progress: *const mem3d_progress, user_data: *mut c_void) -> bool>;
 
-/// Which sides of the annotated slices are segmented, for #mem3d_propagate_options::direction.
+/// Sides of the annotated slices that are segmented, for #mem3d_propagate_options::direction.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum mem3d_direction {
@@ -41,25 +45,25 @@ pub enum mem3d_direction {
     Down = 2,
 }
 
-/// What a propagation does. Grows; zero it, then set `struct_size`. Zero is the default of every field.
+/// Options of a propagation. Grows; zero it, then set `struct_size`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_propagate_options {
     /// `sizeof(mem3d_propagate_options)`, set by the caller.
     pub struct_size: u32,
-    /// Segment to carry through the volume; 0 for every segment with an annotated slice along the axis.
+    /// Segment to propagate; 0 for every segment with an annotated slice along the axis.
     pub segment: u32,
-    /// A #mem3d_axis plus one: the axis to propagate along. 0 for the axis last drawn on.
-    pub axis_plus_one: i32,
+    /// A #mem3d_axis: the one to propagate along. 0 for the axis last drawn on.
+    pub axis: i32,
     /// A #mem3d_direction.
     pub direction: i32,
     /// First slice that may be changed.
     pub first_slice: u32,
     /// Number of slices from there that may be changed; 0 for all up to the last.
     pub n_slices: u32,
-    /// Told after every slice; NULL for no reports.
+    /// Called after every slice; NULL for no callback.
     pub on_slice: mem3d_progress_fn,
-    /// Given to `on_slice` as it is.
+    /// Passed to `on_slice`.
     pub user_data: *mut c_void,
 }
 
@@ -73,13 +77,9 @@ unsafe impl Versioned for mem3d_propagate_options {
 impl mem3d_propagate_options {
     /// The same for the engine; `shape` is the volume's.
     pub(super) fn to_engine(self, shape: [usize; 3]) -> Result<PropagateOptions> {
-        let axis = match self.axis_plus_one {
+        let axis = match self.axis {
             0 => None,
-            n => Some(SliceAxis::from_index(i64::from(n) - 1).map_err(|_| {
-                Error::argument(format!(
-                    "options.axis_plus_one is {n}; use 1 (depth), 2 (height), 3 (width) or 0 (the axis last drawn on)"
-                ))
-            })?),
+            number => Some(mem3d_axis::to_engine(number, "options.axis")?),
         };
         let direction = match self.direction {
             0 => Direction::Both,
@@ -100,7 +100,7 @@ impl mem3d_propagate_options {
                 Some(axis) => Some((first, shape[axis.index()].saturating_sub(1).max(first))),
                 None => {
                     return Err(Error::argument(
-                        "options.first_slice without options.n_slices needs options.axis_plus_one; set one of them",
+                        "options.first_slice without options.n_slices needs options.axis; set one of them",
                     ));
                 }
             },
@@ -128,14 +128,62 @@ impl mem3d_propagate_options {
     }
 }
 
+/// Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on.
+///
+/// Blocks until done; call it from a thread of the host's own to keep a user interface responsive.
+///
+/// @param session       From mem3d_session_new().
+/// @param options       Segment, axis, range and progress callback; NULL for the defaults.
+/// @param[out] updated  Number of slice masks that were replaced. May be NULL.
+/// @return #MEM3D_STATUS_INVALID_STATE (no slice is annotated along the axis), #MEM3D_STATUS_CANCELLED,
+///         #MEM3D_STATUS_BAD_MODEL (the network output contains NaN), #MEM3D_STATUS_OUT_OF_MEMORY or
+///         #MEM3D_STATUS_TORCH.
+/// @pre `on_slice` of `options` may be called with its `user_data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_propagate(
+    session: *mut mem3d_session,
+    options: *const mem3d_propagate_options,
+    updated: *mut u32,
+) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let (session, options) =
+            unsafe { (handle::borrow(session, "session")?, versioned::read_or_default(options, "options")?) };
+        // SAFETY: by this function's contract.
+        let mut on_slice = unsafe { options.on_slice() };
+        let mut session = session.lock()?;
+        let what = options.to_engine(session.volume().shape())?;
+        let count = session.propagate(&what, &mut on_slice)?;
+        // SAFETY: NULL or writable, by this function's contract.
+        unsafe { handle::put(updated, count as u32) };
+        Ok(())
+    })
+}
+
+/// Stops the running propagation before its next slice. The only call that may run beside another one on the same
+/// session, also from inside its callback. Without a running propagation it has no effect.
+///
+/// @param session  From mem3d_session_new().
+/// @pre `session` is not freed during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_cancel(session: *const mem3d_session) -> mem3d_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let session = unsafe { handle::borrow(session, "session") }?;
+        session.cancel.cancel();
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::SliceAxis;
 
     const DEFAULT: mem3d_propagate_options = mem3d_propagate_options {
         struct_size: size_of::<mem3d_propagate_options>() as u32,
         segment: 0,
-        axis_plus_one: 0,
+        axis: 0,
         direction: 0,
         first_slice: 0,
         n_slices: 0,
@@ -151,19 +199,19 @@ mod tests {
 
     #[test]
     fn ranges_are_first_and_count() {
-        let range = |first_slice, n_slices, axis_plus_one| {
-            mem3d_propagate_options { first_slice, n_slices, axis_plus_one, ..DEFAULT }.to_engine([4, 5, 6])
+        let range = |first_slice, n_slices, axis| {
+            mem3d_propagate_options { first_slice, n_slices, axis, ..DEFAULT }.to_engine([4, 5, 6])
         };
         assert_eq!(range(1, 3, 0).unwrap().range, Some((1, 3)));
         assert_eq!(range(2, 0, 3).unwrap().range, Some((2, 5)));
         assert_eq!(range(0, 0, 2).unwrap().axis, Some(SliceAxis::Height));
         assert!(range(2, 0, 0).unwrap_err().to_string().contains("n_slices"));
-        assert!(range(0, 0, 4).unwrap_err().to_string().contains("axis_plus_one is 4"));
+        assert!(range(0, 0, 4).unwrap_err().to_string().contains("options.axis is 4"));
         assert!(range(0, 0, i32::MIN).is_err());
     }
 
     #[test]
-    fn the_host_gets_progress_and_can_stop() {
+    fn the_callback_gets_the_progress_and_can_stop() {
         unsafe extern "C" fn stop_at_two(progress: *const mem3d_progress, user_data: *mut c_void) -> bool {
             // SAFETY: `user_data` is the list below, and `progress` lives during the call.
             unsafe {

@@ -1,4 +1,4 @@
-/* Propagation: reports, stopping from the callback, calls from inside it, and the range. */
+/* Propagation: progress, stopping from the callback, calls from inside it, the range, and 3D refinement. */
 #include "check.h"
 
 struct watch {
@@ -20,7 +20,8 @@ static bool on_slice(const mem3d_progress *progress, void *user_data)
     uint8_t mask[HEIGHT * WIDTH];
     CHECK_FAILS(mem3d_session_undo(watch->session, &changed), MEM3D_STATUS_BUSY, "another call");
     CHECK(changed);
-    CHECK(mem3d_session_read_slice_mask(watch->session, 1, 0, 6, mask, sizeof mask) == MEM3D_STATUS_BUSY);
+    CHECK_FAILS(mem3d_session_read_slice_mask(watch->session, 1, MEM3D_AXIS_DEPTH, 6, mask, sizeof mask),
+                MEM3D_STATUS_BUSY, "another call");
     CHECK(mem3d_session_propagate(watch->session, NULL, NULL) == MEM3D_STATUS_BUSY);
     return watch->calls != watch->stop_after;
 }
@@ -32,9 +33,50 @@ static bool cancel_inside(const mem3d_progress *progress, void *user_data)
     return true;
 }
 
+/* The masks after a propagation between two annotated slices; free them. */
+static uint8_t *propagated(const mem3d_model *model, uint32_t no_refinement)
+{
+    ZEROED(mem3d_session_options, options);
+    options.no_refinement = no_refinement;
+    mem3d_session *session = session_with(model, &options);
+    uint8_t slice[HEIGHT * WIDTH];
+    for (int d = 4; d <= 8; d += 4) {
+        fill_ball_slice(slice, d);
+        CHECK_OK(mem3d_session_set_slice_mask(session, 1, MEM3D_AXIS_DEPTH, (uint32_t)d, slice, sizeof slice));
+    }
+    CHECK_OK(mem3d_session_propagate(session, NULL, NULL));
+    uint8_t *mask = malloc(VOXELS);
+    CHECK(mask != NULL);
+    CHECK_OK(mem3d_session_read_mask(session, 1, mask, VOXELS));
+    for (int d = 4; d <= 8; d += 4) { /* annotated slices stay exactly as they are */
+        fill_ball_slice(slice, d);
+        CHECK(memcmp(slice, mask + d * HEIGHT * WIDTH, sizeof slice) == 0);
+    }
+    mem3d_session_free(session);
+    return mask;
+}
+
+static void refinement_can_be_disabled(const mem3d_model *model)
+{
+    uint8_t *refined = propagated(model, 0), *plain = propagated(model, 1), *again = propagated(model, 1);
+    CHECK(memcmp(plain, again, VOXELS) == 0);
+    CHECK(memcmp(plain, refined, VOXELS) != 0);
+    free(refined);
+    free(plain);
+    free(again);
+    ZEROED(mem3d_session_options, options);
+    options.no_refinement = 2;
+    static int16_t voxels[VOXELS];
+    const mem3d_volume_view view = view_of(voxels);
+    mem3d_session *session = NULL;
+    CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT,
+                "no_refinement is 2");
+}
+
 int main(void)
 {
     mem3d_model *model = small_model();
+    refinement_can_be_disabled(model);
     mem3d_session *session = small_session(model);
     uint32_t updated = 77;
     CHECK(mem3d_session_propagate(session, NULL, &updated) == MEM3D_STATUS_INVALID_STATE);
@@ -74,9 +116,9 @@ int main(void)
     CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT,
                 "options.direction is 3");
     options.direction = MEM3D_DIRECTION_UP;
-    options.axis_plus_one = 4;
-    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "axis_plus_one is 4");
-    options.axis_plus_one = 1 + MEM3D_AXIS_DEPTH;
+    options.axis = 4;
+    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_INVALID_ARGUMENT, "options.axis is 4");
+    options.axis = MEM3D_AXIS_DEPTH;
     options.segment = 5;
     CHECK(mem3d_session_propagate(session, &options, NULL) == MEM3D_STATUS_INVALID_ARGUMENT);
     options.segment = 1;

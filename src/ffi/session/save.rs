@@ -7,14 +7,12 @@ use crate::io::session_file;
 use std::ffi::c_char;
 use std::path::Path;
 
-/// Saves a session's interactions, masks, qualities and undo steps, but not the volume. The file appears whole or
-/// not at all; an earlier file of that name is replaced.
+/// Saves a session's interactions, masks, qualities and undo steps, but not the volume. The file is replaced
+/// atomically: it is written whole, or an earlier file of that name stays.
 ///
 /// @param session  From mem3d_session_new().
 /// @param path     UTF-8.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT, #MEM3D_STATUS_BUSY, #MEM3D_STATUS_IO,
-///         #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_INTERNAL.
-/// @pre `session` is NULL or live; `path` is NULL or ends with NUL.
+/// @return #MEM3D_STATUS_IO or #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_save(session: *const mem3d_session, path: *const c_char) -> mem3d_status {
     guard(|| {
@@ -25,15 +23,12 @@ pub unsafe extern "C" fn mem3d_session_save(session: *const mem3d_session, path:
     })
 }
 
-/// Replaces what a session holds by what was saved, on the same volume and with the same model. A call that fails
-/// leaves the session as it was.
+/// Replaces the contents of a session by a saved one, on the same volume and with the same model.
 ///
 /// @param session  From mem3d_session_new().
 /// @param path     A file of mem3d_session_save(). UTF-8.
-/// @return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model),
-///         #MEM3D_STATUS_INVALID_STATE, #MEM3D_STATUS_BUSY, #MEM3D_STATUS_IO (unreadable, truncated or not a saved
-///         session), #MEM3D_STATUS_OUT_OF_MEMORY or #MEM3D_STATUS_INTERNAL.
-/// @pre `session` is NULL or live; `path` is NULL or ends with NUL.
+/// @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model), #MEM3D_STATUS_IO
+///         (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_restore(session: *mut mem3d_session, path: *const c_char) -> mem3d_status {
     guard(|| {
