@@ -1,14 +1,14 @@
-//! Files that appear whole or not at all: written beside their place, then moved to it.
+//! Atomic writes: a file is written under another name in the same folder, then renamed.
 
 use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// A new file in the folder of `path`, with the permissions that files get there, and a name that ends in `suffix`.
+/// A new file in the folder of `path`, with the permissions of any new file, and a name that ends in `suffix`.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub(crate) fn beside(path: &Path, suffix: &str) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -16,26 +16,26 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> std::io::Result<NamedTempFile
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Less the process's umask, as for any new file.
+        // The process's umask is subtracted.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
 }
 
-/// Lets a finished file take the place of `path`.
+/// Renames a complete file to `path`.
 ///
 /// # Errors
-/// When it cannot; the file at `path` is as it was.
+/// When it cannot be renamed; the file at `path` is unchanged.
 pub(crate) fn persist(path: &Path, file: NamedTempFile) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }
 
-/// Writes `path` whole or not at all.
+/// Writes `path` completely or not at all.
 ///
 /// # Errors
-/// As `write`, and when the file cannot be made or moved.
+/// Those of `write`, and when the file cannot be created or renamed.
 pub(crate) fn try_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut buffered = std::io::BufWriter::with_capacity(1 << 20, beside(path, ".part")?);
     write(&mut buffered)?;
@@ -67,7 +67,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn others_may_read_it_where_they_may_read_new_files() {
+    fn permissions_are_those_of_new_files() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let [plain, whole] = ["plain", "whole"].map(|n| folder.path().join(n));

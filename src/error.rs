@@ -1,11 +1,11 @@
-//! The one error type of the crate. Every text says what is wrong and what to do about it.
+//! The error type of the crate. Every message names the problem and its remedy.
 
 use std::path::{Path, PathBuf};
 
 /// Result of every call of this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call failed. One variant per status of the C interface.
+/// Reason of a failure. One variant for each status of the C interface.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An argument is outside what the call accepts.
@@ -25,21 +25,21 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A file was read, but what it holds cannot be used.
+    /// The contents of a file cannot be used.
     #[error("{path}: {reason}", path = path.display())]
     BadFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// Problem and remedy.
         reason: String,
     },
     /// A model file cannot be used.
     #[error("{0}")]
     BadModel(String),
-    /// Something this build, machine or model does not offer.
+    /// A feature that this build, machine or model does not have.
     #[error("{0}")]
     Unsupported(String),
     /// Not enough memory on the host or the device.
@@ -76,34 +76,35 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// Sorts a libtorch message into [`Error::OutOfMemory`], [`Error::Unsupported`] (a driver that is too old) or [`Error::Torch`],
-/// without its C++ backtrace. `text` may be that of a panic about a [`tch::TchError`].
+/// Converts a libtorch message, without its C++ backtrace, to [`Error::OutOfMemory`], [`Error::Unsupported`] (a driver
+/// that is too old) or [`Error::Torch`]. `text` may be that of a panic about a [`tch::TchError`].
 pub(crate) fn torch_error(text: &str) -> Error {
-    let told = text.split_once("Torch(\"").and_then(|(_, told)| told.rsplit_once("\")"));
-    let told = told.map(|(told, _)| told.replace("\\n", "\n").replace("\\\"", "\""));
-    let text = told.as_deref().unwrap_or(text);
+    let quoted = text.split_once("Torch(\"").and_then(|(_, rest)| rest.rsplit_once("\")"));
+    let quoted = quoted.map(|(quoted, _)| quoted.replace("\\n", "\n").replace("\\\"", "\""));
+    let text = quoted.as_deref().unwrap_or(text);
     let first = text.split("\nException raised from").next().unwrap_or(text).trim();
     let lower = first.to_lowercase();
     if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
         Error::OutOfMemory(format!(
-            "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \"cpu\""
+            "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \
+             \"cpu\""
         ))
     } else if ["driver version is insufficient", "driver on your system is too old"]
         .iter()
         .any(|word| lower.contains(word))
     {
         Error::Unsupported(format!(
-            "CUDA cannot be used: the NVIDIA driver is too old ({first}). Install a newer driver (580 or later), or use the device \
-             \"cpu\""
+            "CUDA cannot be used: the NVIDIA driver is too old ({first}). Install a newer driver (580 or later), or use \
+             the device \"cpu\""
         ))
     } else if ["cuda error", "cublas_status", "cudnn_status", "device-side assert"]
         .iter()
         .any(|word| lower.contains(word))
     {
-        // libtorch cannot use a device again in this process after it has failed.
+        // After a failure libtorch cannot use the device again in this process.
         Error::Torch(format!(
-            "the CUDA device failed: {first}. Nothing was changed: masks can be read and the session saved; then start the program \
-             again, or load the model on the device \"cpu\""
+            "the CUDA device failed: {first}. Nothing was changed: masks can be read and the session saved; then start the \
+             program again, or load the model on the device \"cpu\""
         ))
     } else {
         Error::Torch(first.to_string())
@@ -118,7 +119,7 @@ mod tests {
     fn torch_errors_are_distinguished() {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
-        // A device that fell off the bus.
+        // A device that is lost.
         let lost = torch_error("CUDA error: unspecified launch failure\nException raised from x");
         assert!(matches!(&lost, Error::Torch(text) if text.contains("launch failure. Nothing was changed")), "{lost}");
         for text in [
@@ -126,14 +127,15 @@ mod tests {
             "The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver",
         ] {
             let old = torch_error(text);
-            let told = |text: &str| text.contains("too old (") && text.contains("580") && !text.contains("Exception");
-            assert!(matches!(&old, Error::Unsupported(text) if told(text)), "{old}");
+            let is_short =
+                |text: &str| text.contains("too old (") && text.contains("580") && !text.contains("Exception");
+            assert!(matches!(&old, Error::Unsupported(text) if is_short(text)), "{old}");
         }
         match torch_error("size mismatch\nException raised from x at y") {
             Error::Torch(text) => assert_eq!(text, "size mismatch"),
             other => panic!("{other:?}"),
         }
-        // As tch's functions panic about it.
+        // The text of tch's panics.
         let panic = format!(
             "called `Result::unwrap()`: {:?}",
             tch::TchError::Torch("no \"x\"\nException raised from y".into())

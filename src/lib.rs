@@ -1,8 +1,9 @@
-//! mem3d: interactive 3D segmentation of medical volumes. A user draws on one slice; the engine segments the volume, says
-//! how sure it is of every slice, and names the slice where a correction gains most.
+//! mem3d: interactive 3D segmentation of medical volumes. A user draws on one slice; the engine segments the volume,
+//! estimates the quality of every slice and suggests the slice where a correction gains most.
 //!
-//! The method is that of Zhou et al., *Quality-Aware Memory Network for Interactive Volumetric Image Segmentation*
-//! (MICCAI 2021), called "the paper" or Mem3D in these pages.
+//! It implements Zhou et al., *Quality-Aware Memory Network for Interactive Volumetric Image Segmentation* (MICCAI 2021),
+//! called "the paper" or Mem3D in these pages. `docs/method.md` describes the pipeline from a stroke to the next
+//! suggestion and has the glossary.
 //!
 //! # Layers
 //!
@@ -12,7 +13,7 @@
 //!                 └──────> eval ────┘       └──> slice ──> volume <── io
 //! ```
 //!
-//! | layer | what it is | what it may not know |
+//! | layer | contents | must not use |
 //! |---|---|---|
 //! | [`error`], [`volume`] | the vocabulary of all layers | |
 //! | [`torch`] | the libtorch runtime: running networks, devices, threads, counted operations | networks |
@@ -25,18 +26,29 @@
 //! | [`train`] | training from synthetic and real volumes | C |
 //! | [`ffi`] | the C interface; nearly all `unsafe` of the crate | |
 //!
-//! Every call runs on the thread that makes it; on the CPU the engine computes slices side by side on further threads,
-//! through `torch::threads`, and waits for them.
+//! A session runs on the thread that calls it. The engine computes independent slices side by side on the threads of
+//! `torch::threads`.
 //!
 //! `tests/layers.rs` fails on a path against these arrows, and on files that use each other in a circle.
 //!
 //! # Words
 //!
-//! *Slice* and *axis*: a plane of the volume and the array axis it is cut along. *Interaction*: what the user draws.
-//! *Round*: interactions and the propagation after them. *Memorize* and *segment*: put a slice with its mask into the
-//! memory bank, and read the bank for another slice. *Quality*: estimated IoU of a slice's mask, 0..1. *ROI*: the part
-//! of a slice that the networks see. *Session*: one user's work on one volume. *Model*: weights, shared by sessions.
-//! Arrays are `[depth, height, width]`.
+//! | term | meaning |
+//! |---|---|
+//! | slice, axis | a plane of the volume, and the array axis along which it is cut |
+//! | interaction | scribble, click, extreme points or box on one slice |
+//! | annotated slice | slice whose mask the user accepted; no propagation changes it |
+//! | round | interactions and the propagation after them |
+//! | chain | slices computed one after the other from an annotated slice in one direction |
+//! | interval, open end | slices between two annotated ones; side without a further annotated slice |
+//! | memorize, segment | put a slice with its mask into the memory bank; read the bank for another slice |
+//! | guide, cue | hand-made inputs of the decoder; one of them |
+//! | presence, quality | probability that a slice holds the target; estimated IoU of its mask, both 0..1 |
+//! | ROI | part of a slice that the networks receive |
+//! | segment | one target of a session |
+//! | session, model | one user's work on one volume; weights, shared by sessions |
+//!
+//! Arrays are `[depth, height, width]`, C order.
 //!
 //! # Example
 //!

@@ -1,6 +1,6 @@
-//! The vocabulary that every layer shares: volumes, slices, axes and geometry.
+//! Types of all layers: volumes, slices, axes and geometry.
 //!
-//! Arrays are `[depth, height, width]` in C order everywhere, as numpy and `slicer.util.arrayFromVolume` have them.
+//! Arrays are `[depth, height, width]` in C order everywhere, as in numpy and `slicer.util.arrayFromVolume`.
 
 use crate::error::{Error, Result};
 
@@ -62,14 +62,14 @@ impl SliceAxis {
     }
 }
 
-/// Where a volume lies in the patient, ITK's way.
+/// Position and orientation of a volume in the patient, in ITK's convention.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Geometry {
     /// Distance of neighbouring voxels along each array axis, mm, `[depth, height, width]`.
     pub spacing_mm: [f64; 3],
     /// Position of voxel (0, 0, 0), mm, `[left, posterior, superior]` (LPS).
     pub origin_mm: [f64; 3],
-    /// One row per array axis: the unit vector, in LPS, in which its index grows.
+    /// One row for each array axis: the unit vector, in LPS, along which its index grows.
     pub direction: [[f64; 3]; 3],
 }
 
@@ -117,7 +117,7 @@ impl Geometry {
     }
 }
 
-/// Voxel values in their own type; 16-bit input stays 16-bit.
+/// Voxel values in the type of the input.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the variants are their types")]
 pub enum VoxelData {
@@ -172,7 +172,7 @@ impl VoxelData {
         with_voxels!(self, v => v.len())
     }
 
-    /// Whether there is no voxel.
+    /// Whether there are no voxels.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -202,7 +202,7 @@ impl VoxelData {
     }
 }
 
-/// A volume: voxel values `[depth, height, width]` and where they lie.
+/// A volume: voxel values `[depth, height, width]` and their geometry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {
     shape: [usize; 3],
@@ -210,14 +210,14 @@ pub struct Volume {
     geometry: Geometry,
 }
 
-/// Most voxels of a volume along one axis; masks of larger ones could not be addressed by the file formats.
+/// Largest number of voxels along one axis: the limit of the file formats of masks.
 pub const MAX_SIDE: usize = 32_767;
 
 impl Volume {
     /// A volume of `shape` `[depth, height, width]` from values in C order.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for an empty or absurd shape, a number of values other than the shape's,
+    /// [`Error::InvalidArgument`] for a shape that [`check_shape`] refuses, a number of values other than the shape's,
     /// spacing that is not positive and finite, or directions that do not span space.
     pub fn new(shape: [usize; 3], data: VoxelData, geometry: Geometry) -> Result<Self> {
         check_shape(shape)?;
@@ -245,7 +245,7 @@ impl Volume {
         &self.data
     }
 
-    /// Where the volume lies.
+    /// Position and orientation.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
@@ -272,7 +272,7 @@ impl Volume {
     }
 }
 
-/// Checks that `shape` can be that of a volume.
+/// Checks the shape of a volume.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] when a side is 0 or above [`MAX_SIDE`], or the product overflows.

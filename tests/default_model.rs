@@ -1,4 +1,4 @@
-//! The shipped model on the demo's CT, which it was not trained on: what must hold of any model that takes its place.
+//! The default model on the demo's CT, which is not in its training data. The bounds hold for any default model.
 
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::eval::metrics::dice;
@@ -19,8 +19,8 @@ fn reference() -> Vec<u8> {
     label
 }
 
-/// The mask that one perfectly annotated slice gives.
-fn carried(model: &Model, image: &Volume, reference: &[u8], options: SessionOptions) -> Vec<u8> {
+/// The mask after one perfectly annotated slice.
+fn propagated(model: &Model, image: &Volume, reference: &[u8], options: SessionOptions) -> Vec<u8> {
     let [_, rows, cols] = image.shape();
     let mut session = Session::new(image.clone(), model.networks(), options).unwrap();
     let data = reference[SLICE * rows * cols..(SLICE + 1) * rows * cols].to_vec();
@@ -32,21 +32,21 @@ fn carried(model: &Model, image: &Volume, reference: &[u8], options: SessionOpti
 }
 
 #[test]
-fn it_carries_a_mask_on_and_its_memory_counts() {
-    // Several threads wait for each other for long where other programs run.
+fn it_propagates_a_mask_and_depends_on_its_memory() {
+    // On a busy machine several threads are slower than one.
     tch::set_num_threads(1);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/compact.safetensors");
     let model = Model::load(&path, "cpu", Precision::F32).unwrap();
     let (image, reference) = (demo("sts_ct_012.nii.gz"), reference());
     let all = SessionOptions { least_presence: 0.0, ..SessionOptions::default() };
-    let with = carried(&model, &image, &reference, all.clone());
+    let with = propagated(&model, &image, &reference, all.clone());
     let without =
-        carried(&model, &image, &reference, SessionOptions { memorize_previous: false, memorize_every: 0, ..all });
+        propagated(&model, &image, &reference, SessionOptions { memorize_previous: false, memorize_every: 0, ..all });
     let pixels = image.shape()[1] * image.shape()[2];
     let near = |m: &[u8]| m[pixels * (SLICE - 3)..pixels * (SLICE + 4)].to_vec();
     let overlap = dice(&near(&with), &near(&reference));
     assert!(overlap > 0.85, "{overlap}");
-    // A network that is given everything else can learn to do without what it reads.
+    // With the guide a network can learn to ignore its memory.
     let agreement = dice(&with, &without);
     assert!(agreement < 0.99, "{agreement}");
 }

@@ -4,13 +4,14 @@ mod common;
 
 use common::*;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
-use mem3d::nn::Preset;
 use mem3d::nn::compact::{CompactConfig, CompactNets};
 use mem3d::nn::model::{Model, Precision};
 use mem3d::nn::params::{Params, Target, TensorMap};
 use mem3d::nn::weights::{self, DiskFormat, Header};
+use mem3d::nn::{Judgement, Preset};
 use mem3d::volume::{Geometry, SliceAxis, Volume, VoxelData};
 use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
 
 /// Compact networks, small enough to test with.
 fn compact() -> Model {
@@ -195,4 +196,15 @@ fn a_model_file_that_cannot_be_used_is_reported_with_its_path() {
     assert!(refusal(&path).contains("not a safetensors file"));
     std::fs::write(&path, b"\x80\x02}q\x00.").unwrap();
     assert!(refusal(&path).contains("mem3d convert"));
+}
+
+#[test]
+fn the_default_presence_threshold_is_the_boundary_of_networks_that_estimate_the_iou_alone() {
+    let threshold = SessionOptions::default().least_presence;
+    assert_eq!(Judgement::BOUNDARY_PRESENCE, threshold);
+    // One mask a slice; an IoU above 0.35 holds the target, one below does not.
+    let probability = Tensor::full([2, 1, 4, 4], 0.9, (Kind::Float, Device::Cpu));
+    let judgement = Judgement::from_iou(Tensor::from_slice(&[0.36f32, 0.34]), &probability);
+    let presence = Vec::<f32>::try_from(judgement.presence).unwrap();
+    assert!(f64::from(presence[0]) > threshold && f64::from(presence[1]) < threshold, "{presence:?}");
 }

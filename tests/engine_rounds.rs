@@ -396,7 +396,7 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
 
 #[test]
 fn low_presence_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
-    // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.97.
+    // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.95.
     let options = |least_presence| SessionOptions {
         least_presence,
         regularise: false,

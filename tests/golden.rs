@@ -1,5 +1,6 @@
-//! The networks against outputs of the published ones (`tests/golden/README.md`), imported through the table of published
-//! names: both encoders, memory read, five-branch pyramid, decoder, and the whole interaction network.
+//! The networks of preset `paper` compared with outputs of the published ones (`tests/golden/README.md`), with weights
+//! imported through the table of published names: both encoders, memory read, five-branch pyramid, decoder, and the whole
+//! interaction network.
 
 use mem3d::nn::import::published::{Imported, Importer, rename};
 use mem3d::nn::paper::aspp::{Aspp, Branches};
@@ -157,7 +158,7 @@ fn memory_network() {
 fn interaction_network() {
     let _guard = tch::no_grad_guard();
     let golden = golden("iog.safetensors");
-    // Through the importer, without a memory network: only that may be missing.
+    // The importer, without a memory network, misses that one alone.
     let mut importer = Importer::default();
     importer.add("iog", state_dict("iog"), &[]).unwrap();
     let error = importer.finish(None).unwrap_err().to_string();

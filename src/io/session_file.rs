@@ -1,7 +1,16 @@
-//! Saved sessions on disk: one file that appears whole or not at all, and tells a damaged one from a foreign one.
+//! Saved sessions on disk. A file is written completely or not at all; reading distinguishes damaged files, files of
+//! other versions and foreign files.
 //!
-//! Layout: magic (16 bytes), format version (u32, little endian), length of the rest (u64), SHA-256 of the rest, then
-//! the state in postcard's encoding, compressed by gzip.
+//! | bytes | contents |
+//! |---|---|
+//! | 16 | magic |
+//! | 4 | format version, little endian |
+//! | 8 | length of the body, little endian |
+//! | 32 | SHA-256 of the body |
+//! | rest | body: the state in postcard's encoding, compressed by gzip |
+//!
+//! postcard encodes fields by position. Any change of a field of the state is a new version.
+//! `tests/stored_session.rs` reads a stored file of the present one.
 
 use crate::atomic_file;
 use crate::error::{Error, Result};
@@ -15,14 +24,15 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 16] = b"mem3d session\r\n\x1a";
-/// Grows when the encoding of the state changes.
-const VERSION: u32 = 2;
+/// Version of the encoding.
+const VERSION: u32 = 3;
+/// Length of everything before the body.
 const HEAD: usize = 16 + 4 + 8 + 32;
 
-/// Writes `state` to `path`, replacing an earlier file only when all is on disk.
+/// Writes `state` to `path`. A file that exists is replaced when the new one is complete.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be written; an earlier file is then still there.
+/// [`Error::Io`] when the file cannot be written; a file that exists is then unchanged.
 pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
     let plain =
         postcard::to_stdvec(state).map_err(|e| Error::Internal(format!("the session cannot be encoded: {e}")))?;
@@ -37,11 +47,11 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
     })
 }
 
-/// Reads what [`write()`] wrote.
+/// Reads a file of [`write()`].
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is not a saved session, is of a newer
-/// version, truncated or damaged.
+/// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is not a saved session, of another version,
+/// truncated or damaged.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let all = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let bad = |reason: String| Error::bad_file(path, reason);
@@ -54,9 +64,14 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     }
     let version = u32::from_le_bytes(all[16..20].try_into().expect("four bytes"));
     if version != VERSION {
-        return Err(bad(format!(
-            "the session was saved in format {version}, this mem3d reads {VERSION}; update mem3d"
-        )));
+        let remedy = match version > VERSION {
+            true => "update mem3d",
+            false => {
+                "open it with the mem3d that saved it, save its segmentation there, and start a new session from \
+                 those masks"
+            }
+        };
+        return Err(bad(format!("the session was saved in format {version}, this mem3d reads {VERSION}; {remedy}")));
     }
     let length = u64::from_le_bytes(all[20..28].try_into().expect("eight bytes"));
     let body = &all[HEAD..];
@@ -80,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_replaced() {
+    fn a_written_state_is_read_and_replaced() {
         let folder = folder();
         let path = folder.path().join("a.m3s");
         write(&path, &vec![1u32, 2, 3]).unwrap();
@@ -108,15 +123,18 @@ mod tests {
             assert!(text(&flipped).contains("damaged"), "byte {at}");
         }
         assert!(text(&[&good[..], b"more"].concat()).contains("damaged"));
-        let mut newer = good.clone();
-        newer[16] = 9;
-        assert!(text(&newer).contains("format 9"));
+        for (version, remedy) in [(9, "update mem3d"), (2, "open it with the mem3d that saved it")] {
+            let mut other = good.clone();
+            other[16] = version;
+            let text = text(&other);
+            assert!(text.contains(&format!("format {version}")) && text.contains(remedy), "{text}");
+        }
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(read::<String>(&path), Err(Error::Io { .. })));
     }
 
     #[test]
-    fn an_unwritable_place_leaves_nothing() {
+    fn a_failed_write_leaves_no_file() {
         let folder = folder();
         assert!(matches!(write(&folder.path().join("no/such/folder/a"), &1u8), Err(Error::Io { .. })));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

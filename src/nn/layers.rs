@@ -1,4 +1,4 @@
-//! The small layers that all networks are made of.
+//! Layers of all networks.
 //!
 //! | layer | parameters | output |
 //! |---|---|---|
@@ -28,7 +28,7 @@ pub struct ConvOptions {
     pub groups: i64,
     /// Whether a bias is added. Default true.
     pub bias: bool,
-    /// Of the kernel; the bias starts at 0. Default [`Init::Kaiming`].
+    /// Initialisation of the kernel; the bias starts at 0. Default [`Init::Kaiming`].
     pub init: Init,
 }
 
@@ -86,7 +86,7 @@ impl Conv {
         Conv { weight: options.weight(params), bias: options.bias_or_none(params), options }
     }
 
-    /// A convolution with tensors made elsewhere; the options' `bias` and `init` are not looked at.
+    /// A convolution with given tensors; `bias` and `init` of the options are ignored.
     pub fn with(weight: Tensor, bias: Option<Tensor>, options: ConvOptions) -> Self {
         Conv { weight, bias, options }
     }
@@ -106,8 +106,8 @@ impl Conv {
         y
     }
 
-    /// [`Conv::forward`] where libtorch would compute as many channels as fit into the processor's registers, to keep one of them: a
-    /// product of matrices gives what each place of the kernel adds to its neighbour, and these maps are shifted and added.
+    /// [`Conv::forward`] for one output channel, of which libtorch's convolution computes a register's width and drops the
+    /// others: a matrix product gives a map for each position of the kernel; these are shifted and added.
     fn to_one_channel(&self, x: &Tensor) -> Tensor {
         let ConvOptions { inputs, kernel, .. } = self.options;
         let (n, [height, width]) = (x.size()[0], size2(x));
@@ -130,7 +130,7 @@ impl Conv {
 /// Added to the variance before the root; PyTorch's default, with which the published weights were trained.
 const EPSILON: f64 = 1e-5;
 
-/// Batch normalisation with frozen statistics, as the reference trains it.
+/// Batch normalisation with frozen statistics, as in the published training.
 #[derive(Debug)]
 pub struct BatchNorm {
     weight: Tensor,
@@ -165,7 +165,7 @@ impl BatchNorm {
         )
     }
 
-    /// The factor and the summand per channel that this batch norm comes down to, both `[C]`.
+    /// Factor and summand of each channel that are equivalent to this batch norm, both `[C]`.
     pub fn scale_shift(&self) -> (Tensor, Tensor) {
         let scale = &self.weight / (&self.variance + EPSILON).sqrt();
         let shift = &self.bias - &self.mean * &scale;
@@ -207,12 +207,12 @@ impl ConvBn {
     }
 }
 
-/// Pixels below which libtorch normalises channels-last tensors group by group.
+/// Number of pixels below which libtorch normalises channels-last tensors group by group.
 const FEW_PIXELS: i64 = 1024;
-/// Channels that a processor's registers take at once, at the least.
+/// Least number of f32 channels in a processor's vector register.
 const VECTOR: i64 = 8;
 
-/// Group normalisation: does not depend on the batch, so that one slice at a time is as good as many.
+/// Group normalisation. It does not depend on the batch: slices give the same result alone and together.
 #[derive(Debug)]
 pub struct GroupNorm {
     weight: Tensor,
@@ -226,7 +226,7 @@ impl GroupNorm {
         GroupNorm::with_gain(params, groups, channels, Init::Ones)
     }
 
-    /// As [`GroupNorm::new`], with one's own gain before training.
+    /// As [`GroupNorm::new`], with this gain before training.
     pub fn with_gain(params: &Params, groups: i64, channels: i64, gain: Init) -> Self {
         GroupNorm {
             weight: params.get("weight", &[channels], gain),
@@ -240,7 +240,7 @@ impl GroupNorm {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let norm = |x: &Tensor| x.group_norm(self.groups, Some(&self.weight), Some(&self.bias), EPSILON, true);
         let [height, width] = size2(x);
-        // There libtorch takes the channels of a group one vector after the other, which is several times as slow.
+        // libtorch's loop over partly filled vectors is several times as slow as a copy to contiguous layout.
         let slow = height * width < FEW_PIXELS && (x.size()[1] / self.groups) % VECTOR != 0;
         if slow && x.device() == Device::Cpu && x.kind() == Kind::Float && !self.weight.requires_grad() {
             return channels_last(&norm(&x.contiguous()));
@@ -262,7 +262,7 @@ impl Linear {
         Linear::with_init(params, inputs, outputs, [Init::Kaiming, Init::Zeros])
     }
 
-    /// As [`Linear::new`], with weight and bias of one's own before training.
+    /// As [`Linear::new`], with these initialisations of weight and bias.
     pub fn with_init(params: &Params, inputs: i64, outputs: i64, [weight, bias]: [Init; 2]) -> Self {
         Linear { weight: params.get("weight", &[outputs, inputs], weight), bias: params.get("bias", &[outputs], bias) }
     }
@@ -304,7 +304,7 @@ pub fn size2(x: &Tensor) -> [i64; 2] {
     [size[2], size[3]]
 }
 
-/// `x` in f32, for what half precision is too coarse for: softmax, logits, probabilities.
+/// `x` in f32, for softmax, logits and probabilities, whose range or resolution exceeds half precision.
 pub fn f32(x: &Tensor) -> Tensor {
     x.to_kind(Kind::Float)
 }
@@ -395,7 +395,7 @@ mod tests {
         let _ = x.narrow(2, 2, 1).narrow(3, 2, 1).fill_(1.0);
         let y = conv.forward(&x);
         assert_eq!(y.size(), [1, 1, 5, 5]);
-        // The centre pixel is seen from the nine pixels at distance 0 or 2.
+        // The centre pixel contributes to the nine pixels at distance 0 or 2.
         assert_eq!(y.sum(Kind::Float).double_value(&[]), 9.0);
         assert_eq!((y.double_value(&[0, 0, 0, 4]), y.double_value(&[0, 0, 1, 2])), (1.0, 0.0));
         let linear = Linear::new(&params, 3, 2);

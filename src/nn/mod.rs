@@ -1,14 +1,21 @@
 //! The networks: tensors in, tensors out. Knows no session, no file format but weights, no C.
 //!
+//! | module | contents |
+//! |---|---|
+//! | `networks` | the contract of networks and engine: [`Networks`], its inputs and outputs |
+//! | [`compact`], [`paper`] | the two presets |
+//! | [`layers`], [`params`] | layers, and how they declare their parameters |
+//! | [`model`], [`weights`] | a model for sessions, and its file |
+//! | [`import`] | published checkpoints |
+//!
 //! Conventions of every network:
 //!
-//! - Tensors are `[N, C, H, W]`. Letters are fixed: N objects or slices, C channels, CI context slices,
+//! - Tensors are `[N, C, H, W]`. Letters are fixed: N slices of a batch, C channels, CI context slices,
 //!   CK key channels, CV value channels, T memorized slices, P positions of a key map, H W rows and columns.
 //! - Slices are f32, 0..1 after windowing; each network applies its own normalisation.
 //! - Masks and probabilities are 0..1; logits are before the sigmoid or softmax.
 //! - Feature tensors carry their stride in the name: `f4` is at a quarter of the input resolution.
-//! - Plain tch operators are used, which panic on a libtorch error; callers wrap every call in
-//!   [`crate::torch::run`].
+//! - tch's plain operators panic on a libtorch error; callers wrap every call in [`crate::torch::run`].
 
 pub mod compact;
 pub mod import;
@@ -20,6 +27,6 @@ pub mod params;
 pub mod weights;
 
 pub use networks::{
-    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset, Segmented,
-    SliceContext,
+    Guide, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
+    QualityCalibration, Segmented, SliceContext,
 };

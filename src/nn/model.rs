@@ -14,14 +14,14 @@ use tch::{Device, Kind};
 /// Number format of the networks' arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// float32: what is gained by less is not worth the masks that change.
+    /// The same as [`Precision::F32`].
     #[default]
     Auto,
-    /// float32; convolutions on CUDA may round their factors to ten bits (TF32), as libtorch has them do.
+    /// float32. Convolutions on CUDA may round their factors to ten bits (TF32), libtorch's default.
     F32,
-    /// bfloat16, with float32 where it matters.
+    /// bfloat16, with float32 for softmax, logits and probabilities.
     Bf16,
-    /// float16, with float32 where it matters; CUDA only.
+    /// float16, with float32 for softmax, logits and probabilities; CUDA only.
     F16,
 }
 
@@ -64,7 +64,7 @@ impl Model {
         })
     }
 
-    /// A model with random weights (seeded), for tests and benchmarks of speed. Its masks mean nothing.
+    /// A model with random weights that depend on `seed`, for tests and benchmarks of speed.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -97,17 +97,17 @@ impl Model {
         Ok(Model { info, device, networks: Mutex::new(networks) })
     }
 
-    /// What the model says of itself.
+    /// Description of the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
     }
 
-    /// SHA-256 of the weight file, lower-case hexadecimal; tells a saved session its model.
+    /// SHA-256 of the weight file, lower-case hexadecimal. Saved sessions name their model by it.
     pub fn checksum(&self) -> &str {
         &self.info.checksum
     }
 
-    /// Where the weights are.
+    /// Device of the weights.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -132,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_had_is_refused() {
+    fn unavailable_devices_and_precisions_are_refused() {
         let random = |device, precision| Model::random(Preset::Compact, 1, device, precision).err().unwrap();
         assert!(matches!(random("tpu", Precision::Auto), Error::InvalidArgument(_)));
         assert!(matches!(random("cpu", Precision::F16), Error::Unsupported(_)));
-        // bfloat16 would change masks: docs/performance.md.
+        // bfloat16 changes masks: docs/performance.md.
         assert_eq!(Precision::Auto.kind(Device::Cuda(0)).unwrap(), Kind::Float);
         let missing = Model::load(Path::new("no/such/model.safetensors"), "cpu", Precision::Auto);
         assert!(matches!(missing, Err(Error::Io { .. })));

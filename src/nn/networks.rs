@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-/// What a user can draw. Each kind may have its own interaction network (paper §2.1).
+/// Kind of an interaction. Each kind may have its own interaction network (paper §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InteractionKind {
@@ -17,7 +17,7 @@ pub enum InteractionKind {
     Click,
 }
 
-/// Which family of networks a model holds.
+/// Family of networks of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
@@ -27,7 +27,24 @@ pub enum Preset {
     Compact,
 }
 
-/// What the engine and the host may know of a model.
+/// Calibration of a model's qualities to the IoU that masks of whole volumes have.
+///
+/// The first three are Platt scaling of the quality head's logit, `[offset, slope]`: the calibrated quality is
+/// sigmoid(offset + slope * logit). They are fitted to one model; `[0, 1]` changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QualityCalibration {
+    /// Of masks towards an open end: with an annotated slice on one side alone.
+    pub open: [f32; 2],
+    /// Of masks between two annotated slices that hold the target.
+    pub closed: [f32; 2],
+    /// Of empty slices.
+    pub empty: [f32; 2],
+    /// Least doubt (1 - quality) of the empty slice beside the last mask, 0..1. It halves with every diameter of the
+    /// target.
+    pub least_doubt: f32,
+}
+
+/// Description of a model for the engine and the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// Family of networks.
@@ -46,18 +63,21 @@ pub struct ModelInfo {
     pub value_channels: i64,
     /// Stride of keys and values, 8 or 16.
     pub key_stride: i64,
-    /// Kinds of interaction the model answers.
+    /// Kinds of interaction that the model accepts.
     pub interactions: Vec<InteractionKind>,
     /// Where the weights come from.
     pub provenance: String,
     /// Licence of the weights (SPDX or a sentence).
     pub licence: String,
-    /// SHA-256 of the weight file, lower-case hexadecimal; set at load, tells a saved session its model.
+    /// Calibration of the qualities; none if it is not fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_calibration: Option<QualityCalibration>,
+    /// SHA-256 of the weight file, lower-case hexadecimal; set at load. Saved sessions name their model by it.
     #[serde(skip)]
     pub checksum: String,
 }
 
-/// Input of the interaction network (paper eq. 1): one slice's region of interest and what the user drew on it.
+/// Input of the interaction network (paper eq. 1): the region of interest of each slice with its guidance maps.
 #[derive(Debug)]
 pub struct InteractionInput {
     /// `[N, CI, H, W]`, 0..1.
@@ -72,10 +92,10 @@ pub struct InteractionInput {
     pub boxes: Tensor,
 }
 
-/// What a query slice's image alone gives; computed once a slice and cached.
+/// Features of query slices that depend on the image alone; computed once for each slice and cached.
 #[derive(Debug)]
 pub struct ImageFeatures {
-    /// The slices themselves `[N, CI, H, W]`.
+    /// The slices `[N, CI, H, W]`, 0..1.
     pub slices: Tensor,
     /// Query key `[N, CK, h, w]` at `key_stride`.
     pub key: Tensor,
@@ -86,6 +106,14 @@ pub struct ImageFeatures {
 }
 
 impl ImageFeatures {
+    /// The middle one of the context slices: the slice to segment.
+    ///
+    /// # Shapes
+    /// `[N, 1, H, W]`.
+    pub fn query_slice(&self) -> Tensor {
+        self.slices.narrow(1, self.slices.size()[1] / 2, 1)
+    }
+
     /// Joins the features of several slices along N.
     pub fn cat(parts: &[&ImageFeatures]) -> ImageFeatures {
         let cat = |f: &dyn Fn(&ImageFeatures) -> &Tensor| {
@@ -102,7 +130,7 @@ impl ImageFeatures {
         }
     }
 
-    /// Those of `len` slices from `from` on; shares memory.
+    /// The features of `len` slices from slice `from` on; a view.
     pub fn narrow(&self, from: i64, len: i64) -> ImageFeatures {
         let part = |t: &Tensor| t.narrow(0, from, len);
         ImageFeatures {
@@ -113,7 +141,7 @@ impl ImageFeatures {
         }
     }
 
-    /// The features of slice `n` alone, in memory of their own.
+    /// A copy of the features of slice `n`.
     pub fn get(&self, n: i64) -> ImageFeatures {
         let part = |t: &Tensor| if t.size()[0] == 1 { t.shallow_clone() } else { t.narrow(0, n, 1).copy() };
         ImageFeatures {
@@ -124,13 +152,13 @@ impl ImageFeatures {
         }
     }
 
-    /// The same with slices and skips in 16 bits, to be kept at half the memory; keys stay as they are, since affinities are
-    /// taken of their differences.
+    /// A copy with slices and skips in 16 bits, for the cache. Keys keep their precision: affinities depend on their
+    /// differences.
     pub fn packed(&self) -> ImageFeatures {
         self.with_kind(if self.key.kind() == Kind::Float { Kind::Half } else { self.key.kind() })
     }
 
-    /// [`ImageFeatures::packed`] features as networks take them.
+    /// [`ImageFeatures::packed`] features in the precision of the networks.
     pub fn unpacked(&self) -> ImageFeatures {
         self.with_kind(self.key.kind())
     }
@@ -154,19 +182,19 @@ impl ImageFeatures {
     }
 }
 
-/// One memorized slice, or several joined: what the memory read looks up.
+/// Keys and values of one memorized slice, or of several joined.
 #[derive(Debug)]
 pub struct Memory {
-    /// `[T*P, CK]`, position-major, so that a bank is read without a copy.
+    /// `[T * P, CK]`, position-major, so that a memory bank is read without a copy.
     pub keys: Tensor,
-    /// `[T*P, CV]`.
+    /// `[T * P, CV]`.
     pub values: Tensor,
-    /// Rows, the first ones, that come from annotated slices; at least one.
+    /// Number of rows of annotated slices, which come first; at least one.
     pub annotated: i64,
 }
 
 impl Memory {
-    /// The memory of a slice that counts as annotated.
+    /// The memory of an annotated slice.
     ///
     /// # Shapes
     /// `keys`: `[P, CK]`; `values`: `[P, CV]`.
@@ -174,67 +202,97 @@ impl Memory {
         Memory { annotated: keys.size()[0], keys, values }
     }
 
-    /// Annotated slices, at least one, and slices that masks were carried to.
-    pub fn join(annotated: &[&Memory], carried: &[&Memory]) -> Memory {
-        let cat = |of: fn(&Memory) -> &Tensor| match (annotated, carried) {
+    /// The memory of annotated slices, at least one, and of propagated ones.
+    pub fn join(annotated: &[&Memory], propagated: &[&Memory]) -> Memory {
+        let cat = |of: fn(&Memory) -> &Tensor| match (annotated, propagated) {
             ([one], []) => of(one).shallow_clone(),
-            _ => Tensor::cat(&annotated.iter().chain(carried).map(|m| of(m)).collect::<Vec<_>>(), 0),
+            _ => Tensor::cat(&annotated.iter().chain(propagated).map(|m| of(m)).collect::<Vec<_>>(), 0),
         };
         let rows = annotated.iter().map(|m| m.keys.size()[0]).sum();
         Memory { keys: cat(|m| &m.keys), values: cat(|m| &m.values), annotated: rows }
     }
 }
 
-/// What is expected of query slices from the slices before them. The paper's networks do without.
+/// Context of query slices: previous and annotated slice and mask, expected shape, areas and distances. Inputs of the
+/// decoder and the quality head of preset `compact`; the paper's networks ignore it.
+///
+/// The previous slice is the last one of the chain that holds the target. The annotated slice is the one that the chain
+/// starts from. The largest slice is the annotated one with the largest area.
 #[derive(Debug)]
 pub struct SliceContext {
-    /// Where the target is expected: the mask before, drawn towards that of the next annotated slice. Signed distance to its
-    /// border over 1/8 of the side, positive inside, clamped to -1..1: `[N, 1, H, W]`, f32.
+    /// Expected shape: signed distance to the border of the previous mask, drawn towards the next annotated mask, over
+    /// 1/8 of the side. `[N, 1, H, W]`, f32, -1..1, positive inside.
     pub shape: Tensor,
-    /// Mask of the slice before (the last one that had the target), seen through the query's region of interest:
-    /// `[N, 1, H, W]`, f32, 0..1.
+    /// Previous mask in the query's region of interest: `[N, 1, H, W]`, f32, 0..1.
     pub before_mask: Tensor,
-    /// That slice itself, seen through the same region: `[N, 1, H, W]`, 0..1.
+    /// Previous slice in the same region: `[N, 1, H, W]`, 0..1.
     pub before_slice: Tensor,
-    /// Largest area of the target on an annotated slice, over the area of the region of interest: `[N, 1]`, f32.
+    /// Area of the target on the largest slice, over the area of the region of interest: `[N, 1]`, f32.
     pub largest_area: Tensor,
-    /// Its area on the annotated slice that the masks were carried from, the same.
+    /// Area of the target on the annotated slice, over the area of the region of interest: `[N, 1]`, f32.
     pub annotated_area: Tensor,
-    /// Mask of the annotated slice that the masks were carried from, through a region of interest of its own: `[N, 1, H, W]`,
-    /// f32, 0..1.
+    /// Mask of the annotated slice in a region of interest of its own: `[N, 1, H, W]`, f32, 0..1.
     pub annotated_mask: Tensor,
-    /// That slice itself: `[N, 1, H, W]`, 0..1.
+    /// The annotated slice in that region: `[N, 1, H, W]`, 0..1.
     pub annotated_slice: Tensor,
-    /// Slices from there to the query: `[N, 1]`, f32, at least 1.
+    /// Number of slices from the annotated slice to the query: `[N, 1]`, f32, at least 1.
     pub steps: Tensor,
-    /// The same distance over the side of the query's region of interest: `[N, 1]`, f32.
+    /// Distance of the query from the annotated slice, over the side of the region of interest: `[N, 1]`, f32.
     pub distance: Tensor,
-    /// Distance from the annotated slice where the target is largest, in the same unit, at least `distance`: `[N, 1]`, f32. A
-    /// target ends far from its middle, wherever masks were carried from.
+    /// Distance of the query from the largest slice, over the side of the region of interest: `[N, 1]`, f32, at least
+    /// `distance`.
     pub distance_from_largest: Tensor,
-    /// For each of the N slices the first of the batch that has the same image, the same slice before and the same keys in memory
-    /// (other segments on one slice); itself when it is the first. Networks may do once what depends on these alone.
+    /// For each of the N queries, the first of the batch with the same image, previous slice and memory keys (other
+    /// segments on one slice); its own number if it is the first. Networks may compute once for a group what depends on
+    /// these alone.
     pub same_image: Vec<usize>,
 }
 
-/// What the quality head says of masks.
+/// Cues of query slices for the decoder and the quality head, each at the resolution at which it is computed.
+/// `docs/method.md` has the formulas.
+#[derive(Debug)]
+pub struct Guide {
+    /// Labels read from all memory and from the annotated slices alone: `[N, 2, H/8, W/8]`, f32, -1 outside..1 inside.
+    pub labels: Tensor,
+    /// Expected shape, see [`SliceContext::shape`]: `[N, 1, H, W]`, f32, -1..1.
+    pub expected_shape: Tensor,
+    /// Ratio of the intensities' histograms inside and outside of the expected shape: `[N, 1, H/2, W/2]`, f32, -1..1.
+    pub appearance: Tensor,
+    /// Ratio of the histograms inside and around the annotated mask: `[N, 1, H/2, W/2]`, f32, -1..1.
+    pub likeness: Tensor,
+    /// Label of the matching patches of the previous slice: `[N, 1, H/2, W/2]`, f32, -1 outside..1 inside.
+    pub matched_label: Tensor,
+    /// Novelty: `[N, 1, H/2, W/2]`, f32, 0 (like the previous slice)..1 (unlike anything near it there).
+    pub novelty: Tensor,
+}
+
+/// Estimates of the quality head.
 #[derive(Debug)]
 pub struct Judgement {
-    /// Estimated IoU of each mask, `[N]`, f32, 0..1; an absent target counts as 0.
+    /// Estimated IoU of each mask, `[N]`, f32, 0..1; 0 if the target is absent.
     pub quality: Tensor,
-    /// Probability that the slice holds the target, `[N]`, f32, 0..1: whether masks are carried on. An empty mask is right where
-    /// it does not.
+    /// Probability that the slice holds the target, `[N]`, f32, 0..1. The quality of an empty mask is 1 - presence.
     pub presence: Tensor,
 }
 
 impl Judgement {
-    /// From estimated IoUs `[N]` alone: a bad mask is taken for one of nothing (0.85, the engine's default threshold, at an IoU
-    /// of 0.35), a bad empty one for one of something.
-    pub fn from_iou(quality: Tensor, probability: &Tensor) -> Judgement {
-        let filled = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
-        let doubt: Tensor = 1.0 - &quality;
-        let presence = quality.pow_tensor_scalar(0.155).where_self(&filled, &doubt);
-        Judgement { presence, quality }
+    /// IoU at which a mask has the presence [`Judgement::BOUNDARY_PRESENCE`]. Chosen: a mask as large as the target then
+    /// covers half of it.
+    pub const BOUNDARY_IOU: f64 = 0.35;
+    /// Presence at [`Judgement::BOUNDARY_IOU`]: the threshold below which the engine regards a slice as empty by default.
+    pub const BOUNDARY_PRESENCE: f64 = 0.8;
+
+    /// Judgement of networks that estimate the IoU alone, `[N]`. The presence of a mask is IoU^e, with e such that
+    /// [`Judgement::BOUNDARY_IOU`] maps to [`Judgement::BOUNDARY_PRESENCE`]; that of an empty mask is 1 - IoU.
+    ///
+    /// # Shapes
+    /// `iou`: `[N]`, f32, 0..1; `probability`: `[N, 1, H, W]`.
+    pub fn from_iou(iou: Tensor, probability: &Tensor) -> Judgement {
+        let exponent = Judgement::BOUNDARY_PRESENCE.ln() / Judgement::BOUNDARY_IOU.ln();
+        let has_mask = probability.amax([1i64, 2, 3].as_slice(), false).ge(0.5);
+        let doubt: Tensor = 1.0 - &iou;
+        let presence = iou.pow_tensor_scalar(exponent).where_self(&has_mask, &doubt);
+        Judgement { presence, quality: iou }
     }
 }
 
@@ -243,50 +301,52 @@ impl Judgement {
 pub struct Segmented {
     /// Foreground probability `[N, 1, H, W]`, f32.
     pub probability: Tensor,
-    /// Memory readout joined with the query's own features (F_k of eq. 8), as the quality head wants it.
+    /// Readout: values read from the memory, in preset `paper` joined with the query's own (F_k of eq. 8), at the stride
+    /// of the keys.
     pub readout: Tensor,
+    /// Cues of the decoder, for the quality head; none in networks without them.
+    pub guide: Option<Guide>,
 }
 
-/// The networks of one model. An implementation holds tensors and is owned by one session at a time;
-/// [`Networks::share`] makes another owner over the same weights.
+/// The networks of one model. An implementation holds tensors and has one owner at a time; [`Networks::share`] makes
+/// another owner of the same weights.
 pub trait Networks: Send {
-    /// What the model says of itself.
+    /// Description of the model.
     fn info(&self) -> &ModelInfo;
 
-    /// Device of the weights and of every tensor these networks take and give.
+    /// Device of the weights, the inputs and the outputs.
     fn device(&self) -> Device;
 
     /// Another owner of the same weights; no weight is copied.
     fn share(&self) -> Box<dyn Networks>;
 
-    /// Paper §2.1, eq. 1: the mask of the slice the user drew on.
+    /// Paper §2.1, eq. 1: predicts the mask of a slice with interactions.
     ///
     /// # Shapes
     /// `input`: see [`InteractionInput`] / probability: `[N, 1, H, W]`, f32.
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Tensor;
 
-    /// Paper §2.2, query encoder: everything that depends on the image alone.
+    /// Paper §2.2, query encoder: computes the features that depend on the image alone.
     ///
     /// # Shapes
     /// `slices`: `[N, CI, H, W]`, 0..1 / see [`ImageFeatures`].
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures;
 
-    /// Paper §2.2, memory encoder: keys and values of slices with masks, one [`Memory`] a slice.
+    /// Paper §2.2, memory encoder: computes keys and values of slices with masks, one [`Memory`] for each slice.
     ///
     /// # Shapes
-    /// `features`: N slices; `masks`: `[N, 1, H, W]`, 0..1 / each memory `[P, CK]`, `[P, CV]`.
+    /// `features`: of N slices; `masks`: `[N, 1, H, W]`, 0..1 / N memories `[P, CK]`, `[P, CV]`.
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
 
     /// Paper §2.2, eq. 4-7: reads the memory of each query slice and decodes its mask.
     ///
     /// # Shapes
-    /// `features`: N slices; `memory`: N entries; `context`: of N slices / see [`Segmented`].
+    /// `features`, `context`: of N slices; `memory`: N entries / see [`Segmented`].
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented;
 
-    /// Paper §2.3, eq. 8: the estimated IoU of each mask, and whether there is a target. Networks without an estimate of their
-    /// own of the latter take the IoU for it.
+    /// Paper §2.3, eq. 8: estimates the IoU of each mask and the presence of the target.
     ///
     /// # Shapes
-    /// N slices, and what was expected of them / see [`Judgement`].
+    /// `features`, `segmented`, `context`: of N slices / see [`Judgement`].
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Judgement;
 }

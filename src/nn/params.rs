@@ -1,13 +1,13 @@
-//! How every network module declares its parameters; one description serves loading, initialisation and sharing.
+//! Parameters of the networks: one declaration for loading, initialisation and sharing.
 //!
-//! A module asks a [`Params`] for each tensor by name, shape and initialisation and keeps the plain [`Tensor`] it gets.
-//! Where the tensor comes from is not the module's business:
+//! A network requests each tensor from a [`Params`] by name, shape and initialisation and keeps the plain [`Tensor`].
+//! The source of the tensors depends on how the [`Params`] is made:
 //!
-//! | made by | a tensor is | [`Params::finish`] gives |
+//! | made by | a tensor is | result of [`Params::finish`] |
 //! |---|---|---|
-//! | [`Params::load`] | taken from a map; whatever does not fit is noted | every parameter, or one error naming all misfits |
-//! | [`Params::init`] | made of random numbers that depend on seed and name alone | every parameter, to train and save |
-//! | [`Weights::params`] | the one an earlier construction ended with | the same again; nothing is copied |
+//! | [`Params::load`] | taken from a map; misfits are recorded | every parameter, or one error naming all misfits |
+//! | [`Params::init`] | random, depending on seed and name alone | every parameter, to train and save |
+//! | [`Weights::params`] | that of an earlier construction | the same tensors; nothing is copied |
 //!
 //! ```
 //! use mem3d::nn::params::{Init, Params, Target};
@@ -31,7 +31,8 @@ use tch::{Device, Kind, Tensor};
 /// Tensors by name.
 pub type TensorMap = BTreeMap<String, Tensor>;
 
-/// What a parameter is before training. The fan-in is the number of inputs of one output (shape without its first side).
+/// Value of a parameter before training. The fan-in is the number of inputs of one output (product of the shape without
+/// its first side).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// All 0.
@@ -50,14 +51,14 @@ pub enum Init {
     Normal(f64),
 }
 
-/// Where and in which number format the networks compute.
+/// Device and number format of the networks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
     /// Device of every tensor. Default: the CPU.
     pub device: Device,
     /// Number format of every parameter but statistics, which stay f32. Default: f32.
     pub kind: Kind,
-    /// Batch norm is folded into the preceding convolution, and gradients are not wanted. Default: true.
+    /// Batch norm is folded into the preceding convolution, and there are no gradients. Default: true.
     pub inference: bool,
 }
 
@@ -68,13 +69,13 @@ impl Default for Target {
 }
 
 enum Source {
-    /// What is still to be asked for. `others`: seed, and the networks that there are: others are random.
+    /// Tensors that are not requested yet. `others`: seed, and the networks in the map; others are random.
     Map {
         tensors: TensorMap,
         others: Option<(i64, BTreeSet<String>)>,
     },
     Seed(i64),
-    /// Everything is in `resolved` already.
+    /// All tensors are in `resolved`.
     Shared,
 }
 
@@ -88,7 +89,7 @@ struct Store {
     not_finite: Vec<String>,
 }
 
-/// A place in the tree of parameters: a path prefix over a store that all places of one network share.
+/// A node in the tree of parameters: a prefix of names, and a store that all nodes share.
 #[derive(Clone)]
 pub struct Params {
     store: Rc<RefCell<Store>>,
@@ -111,30 +112,30 @@ impl Params {
         Params { store: Rc::new(RefCell::new(store)), prefix: String::new(), ingredients: false }
     }
 
-    /// Parameters taken from `tensors`. What is missing, misshapen or not finite is replaced by zeros, so that
-    /// construction can go on, and named by [`Params::finish`].
+    /// Parameters taken from `tensors`. Missing and misshapen ones are replaced by zeros, so that construction can
+    /// continue; [`Params::finish`] names all misfits.
     pub fn load(tensors: TensorMap, target: Target) -> Self {
         Self::new(Source::Map { tensors, others: None }, target)
     }
 
-    /// As [`Params::load`], but networks (the first parts of the names) of which `tensors` holds nothing are made of random
-    /// numbers, as by [`Params::init`].
+    /// As [`Params::load`], but networks (first parts of the names) that are absent from `tensors` are random, as by
+    /// [`Params::init`].
     pub fn load_some(tensors: TensorMap, seed: i64, target: Target) -> Self {
         let networks = tensors.keys().map(|name| network(name).to_owned()).collect();
         Self::new(Source::Map { tensors, others: Some((seed, networks)) }, target)
     }
 
-    /// Parameters made of random numbers, which depend on `seed` and on each parameter's full name alone.
+    /// Random parameters, which depend on `seed` and on each parameter's full name alone.
     pub fn init(seed: i64, target: Target) -> Self {
         Self::new(Source::Seed(seed), target)
     }
 
-    /// The place `name` below this one.
+    /// The parameters below `name`.
     pub fn sub(&self, name: impl Display) -> Params {
         Params { store: self.store.clone(), prefix: format!("{}{name}.", self.prefix), ingredients: self.ingredients }
     }
 
-    /// Where the networks compute.
+    /// Device and number format of the networks.
     pub fn target(&self) -> Target {
         self.store.borrow().target
     }
@@ -152,7 +153,7 @@ impl Params {
         self.find(name, shape, init, kind)
     }
 
-    /// As [`Params::get`], but always f32, for what half precision is too coarse for.
+    /// As [`Params::get`], but always f32.
     pub fn get_f32(&self, name: &str, shape: &[i64], init: Init) -> Tensor {
         self.find(name, shape, init, Kind::Float)
     }
@@ -163,9 +164,9 @@ impl Params {
         self.find(name, shape, init, Kind::Float)
     }
 
-    /// Tensors computed once from parameters, which are then not kept: for inference only.
+    /// Tensors computed once from parameters, which are not kept: for inference only.
     ///
-    /// `make` asks the given place (this one) for the parameters, in f32. The `names` must differ from every parameter's.
+    /// `make` requests the parameters, in f32, from its argument. The `names` must differ from every parameter's.
     pub fn derived<const K: usize>(&self, names: [&str; K], make: impl FnOnce(&Params) -> [Tensor; K]) -> [Tensor; K] {
         let paths = names.map(|name| format!("{}{name}", self.prefix));
         if self.store.borrow().resolved.contains_key(&paths[0]) {
@@ -230,7 +231,8 @@ impl Params {
     /// Ends the construction.
     ///
     /// # Errors
-    /// [`Error::BadModel`] naming every missing, unexpected and misshapen tensor, and those with values that are not finite.
+    /// [`Error::BadModel`] naming every missing, unexpected and misshapen tensor, and those with values that are not
+    /// finite.
     pub fn finish(self) -> Result<Weights> {
         let mut store = self.store.borrow_mut();
         let unexpected = match &store.source {
@@ -262,7 +264,7 @@ impl Params {
     }
 }
 
-/// What a finished construction ended with: every tensor that the networks hold.
+/// Result of a construction: every tensor that the networks hold.
 #[derive(Debug)]
 pub struct Weights {
     tensors: TensorMap,
@@ -271,24 +273,24 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Every tensor by its full name. Built with [`Target::inference`], folded tensors stand for their ingredients;
-    /// such a map cannot be saved as a model.
+    /// Every tensor by its full name. Built with [`Target::inference`], it holds folded tensors instead of their
+    /// ingredients and cannot be saved as a model.
     pub fn tensors(&self) -> &TensorMap {
         &self.tensors
     }
 
-    /// The tensors to train: all but the statistics. The networks hold these very tensors, so gradients reach them
-    /// once the caller has asked for gradients.
+    /// The tensors to train: all but the statistics. The networks hold the same tensors, so gradients reach them once
+    /// they require gradients.
     pub fn trainable(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.tensors.iter().filter(|(name, _)| !self.buffers.contains(*name)).map(|(name, t)| (name.as_str(), t))
     }
 
-    /// Where the networks compute.
+    /// Device and number format of the networks.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// Parameters for building the same networks once more over the same tensors; nothing is copied.
+    /// Parameters for another construction of the same networks over the same tensors; nothing is copied.
     pub fn params(&self) -> Params {
         let params = Params::new(Source::Shared, self.target);
         {
@@ -305,7 +307,7 @@ impl Weights {
     }
 }
 
-/// `x` with its channels innermost in memory; shape and values stay. CPU convolutions are faster so.
+/// `x` with its channels innermost in memory, for faster CPU convolutions; shape and values are unchanged.
 ///
 /// # Shapes
 /// `x`: `[N, C, H, W]` / the same.
@@ -313,7 +315,7 @@ pub fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
-/// The network that a tensor belongs to.
+/// The network of a tensor: the first part of its name.
 pub fn network(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
 }
@@ -400,7 +402,7 @@ mod tests {
             Target::default(),
         );
         let a = params.sub("a");
-        // Construction goes on with tensors of the right shape.
+        // Construction continues with tensors of the right shape.
         assert_eq!(a.get("weight", &[3, 3], Init::Zeros).size(), [3, 3]);
         assert_eq!(a.get("gone", &[5], Init::Zeros).size(), [5]);
         let _ = a.get("bias", &[1], Init::Zeros);

@@ -1,16 +1,16 @@
-//! Model files: one safetensors file holds all networks of a model, and in its header what the engine must know of them.
+//! Model files: one safetensors file with all networks of a model, and their description in its header.
 //!
-//! The header's metadata has the one entry `mem3d`, a JSON object:
+//! The header's metadata has one entry `mem3d`, a JSON object:
 //!
 //! | key | value |
 //! |---|---|
 //! | `format_version` | [`FORMAT_VERSION`] |
-//! | `info` | [`ModelInfo`] |
+//! | `info` | [`ModelInfo`], with `quality_calibration` if it is fitted |
 //! | `config` | hyper-parameters of the preset's networks, as the preset defines them |
 //! | `intensity` | [`IntensityRule`] |
 //!
-//! Tensors are f32, f16 or bf16. One-dimensional ones (biases, norms, statistics) are always f32: they are few, and
-//! running variances may exceed what f16 can hold.
+//! Tensors are f32, f16 or bf16. One-dimensional ones (biases, norms, statistics) are always f32: they are small, and
+//! running variances may exceed the range of f16.
 
 use super::networks::ModelInfo;
 use super::params::TensorMap;
@@ -30,11 +30,11 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Key of the metadata in the safetensors header.
 const METADATA_KEY: &str = "mem3d";
 
-/// How intensities were mapped to 0..1 in training, unless the user gives a window.
+/// Mapping of intensities to 0..1 for which a model is trained; a window of the user's replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IntensityRule {
-    /// These percentiles of the whole volume become 0 and 1; values beyond are clamped.
+    /// These percentiles of the whole volume map to 0 and 1; values beyond are clamped.
     VolumePercentiles(f64, f64),
 }
 
@@ -45,16 +45,16 @@ impl Default for IntensityRule {
     }
 }
 
-/// What a model file says besides its tensors.
+/// Header of a model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the format of the file.
     pub format_version: u32,
-    /// What the engine and the host may know.
+    /// Description of the model for the engine and the host.
     pub info: ModelInfo,
     /// Hyper-parameters of the preset's networks.
     pub config: serde_json::Value,
-    /// How intensities become 0..1.
+    /// Mapping of intensities to 0..1.
     #[serde(default)]
     pub intensity: IntensityRule,
 }
@@ -63,7 +63,7 @@ impl Header {
     /// A header of the present format version.
     ///
     /// # Errors
-    /// [`Error::Internal`] when `config` has no JSON form.
+    /// [`Error::Internal`] when `config` cannot be encoded as JSON.
     pub fn new(info: ModelInfo, config: &impl Serialize) -> Result<Self> {
         let config = serde_json::to_value(config).map_err(|e| Error::Internal(format!("model configuration: {e}")))?;
         Ok(Header { format_version: FORMAT_VERSION, info, config, intensity: IntensityRule::default() })
@@ -80,10 +80,10 @@ impl Header {
     }
 }
 
-/// A model file that was read.
+/// Contents of a model file.
 #[derive(Debug)]
 pub struct ModelFile {
-    /// What it says of itself.
+    /// Its header.
     pub header: Header,
     /// Every tensor, on the CPU, in the number format of the file.
     pub tensors: TensorMap,
@@ -145,7 +145,7 @@ fn parse_header(text: &str) -> std::result::Result<Header, String> {
         Some(_) => serde_json::from_value(value)
             .map_err(|e| format!("the model's description cannot be used: {e}; use the mem3d that wrote it")),
         None => {
-            Err("the header's mem3d entry names no format_version; the file was damaged or not written by mem3d".into())
+            Err("the header's mem3d entry has no format_version; the file is damaged or not written by mem3d".into())
         }
     }
 }
@@ -238,7 +238,7 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::networks::{InteractionKind, Preset};
+    use crate::nn::networks::{InteractionKind, Preset, QualityCalibration};
 
     fn header() -> Header {
         let info = ModelInfo {
@@ -253,6 +253,7 @@ mod tests {
             interactions: vec![InteractionKind::Click],
             provenance: "made up".into(),
             licence: "CC0-1.0".into(),
+            quality_calibration: None,
             checksum: String::new(),
         };
         Header::new(info, &serde_json::json!({"width": 7})).unwrap()
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_comes_back_as_it_was_written() {
+    fn a_model_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.safetensors");
         let checksum = write(&path, &header(), &tensors(), DiskFormat::F32).unwrap();
@@ -282,6 +283,24 @@ mod tests {
         assert_eq!(file.header.config::<HashMap<String, i32>>().unwrap()["width"], 7);
         assert!(matches!(file.header.config::<Vec<i32>>(), Err(Error::BadModel(_))));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn the_calibration_is_in_the_header_if_there_is_one() {
+        let without = serde_json::to_string(&header()).unwrap();
+        assert!(!without.contains("quality_calibration"));
+        assert_eq!(parse_header(&without).unwrap().info.quality_calibration, None);
+        let calibration =
+            QualityCalibration { open: [0.0, 1.0], closed: [0.95, 0.9], empty: [-0.05, 0.42], least_doubt: 0.15 };
+        let mut header = header();
+        header.info.quality_calibration = Some(calibration);
+        let text = serde_json::to_string(&header).unwrap();
+        assert!(text.contains(r#""quality_calibration":{"open":[0.0,1.0],"closed":[0.95,0.9],"#), "{text}");
+        assert_eq!(parse_header(&text).unwrap(), header);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        write(&path, &header, &tensors(), DiskFormat::F32).unwrap();
+        assert_eq!(read(&path).unwrap().header.info.quality_calibration, Some(calibration));
     }
 
     #[test]

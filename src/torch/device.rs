@@ -1,4 +1,4 @@
-//! Devices that networks can run on. CUDA is looked for at run time, never linked.
+//! Devices that networks can run on. CUDA is opened at run time and not linked.
 
 use super::torch_ext;
 use crate::error::{Error, Result};
@@ -9,19 +9,18 @@ use tch::Device;
 pub struct DeviceInfo {
     /// `cpu`, `cuda:0`, ...
     pub id: String,
-    /// What the hardware calls itself.
+    /// Name of the hardware.
     pub name: String,
-    /// Memory in all, bytes; 0 when unknown.
+    /// Total memory, bytes; 0 when unknown.
     pub memory_total: u64,
-    /// Memory free now, bytes; 0 when unknown.
+    /// Free memory, bytes; 0 when unknown.
     pub memory_free: u64,
 }
 
 /// The device called `text`: `auto` (CUDA when there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for another text, [`Error::Unsupported`] when CUDA is asked for and cannot be used, saying
-/// why.
+/// [`Error::InvalidArgument`] for another text; [`Error::Unsupported`] with the reason when CUDA cannot be used.
 pub fn parse(text: &str) -> Result<Device> {
     match text {
         "cpu" => Ok(Device::Cpu),
@@ -44,7 +43,8 @@ pub fn parse(text: &str) -> Result<Device> {
             };
             let count = torch_ext::cuda_device_count().map_err(|reason| {
                 Error::Unsupported(format!(
-                    "CUDA cannot be used: {reason}. Use the device \"cpu\", or install PyTorch 2.11 with CUDA and a driver for it"
+                    "CUDA cannot be used: {reason}. Use the device \"cpu\", or install PyTorch 2.11 with CUDA and a driver \
+                     for it"
                 ))
             })?;
             if index >= count {
@@ -58,7 +58,7 @@ pub fn parse(text: &str) -> Result<Device> {
     }
 }
 
-/// Every device that can be used, the CPU first.
+/// All devices that can be used, the CPU first.
 pub fn list() -> Vec<DeviceInfo> {
     let mut devices = vec![cpu()];
     for index in 0..torch_ext::cuda_device_count().unwrap_or(0) {

@@ -15,14 +15,14 @@ pub fn count<T>(body: impl FnOnce() -> T) -> (T, u64) {
     (result, macs)
 }
 
-/// Adds the multiply-accumulates that give each element of `out` from `per_element` inputs.
+/// Adds the multiply-accumulates of `out`, `per_element` for each of its elements.
 pub(crate) fn add(out: &Tensor, per_element: i64) {
     if let Some(n) = COUNT.get() {
         COUNT.set(Some(n + out.numel() as u64 * per_element as u64));
     }
 }
 
-/// Adds what was counted on another thread.
+/// Adds the count of another thread.
 pub(crate) fn add_counted(macs: u64) {
     if let Some(n) = COUNT.get() {
         COUNT.set(Some(n + macs));

@@ -1,4 +1,4 @@
-//! The libtorch runtime: running network code, devices, threads, and what tch does not wrap.
+//! The libtorch runtime: running network code, devices, threads, and functions that tch does not wrap.
 //! Knows no networks.
 
 pub mod device;
@@ -8,7 +8,7 @@ pub mod torch_ext;
 
 use crate::error::{Error, Result, torch_error};
 
-/// Runs network code: without gradients, and with libtorch's panics turned into errors.
+/// Runs network code without gradients; converts libtorch's panics into errors.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.

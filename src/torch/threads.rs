@@ -1,8 +1,8 @@
 //! Threads that compute one slice each, side by side.
 //!
-//! libtorch spreads every single operation over its threads. The maps of small networks are so small that twice the threads make a slice
-//! only about 1.5 times as fast, and all that lies between the operations waits. Slices that do not depend on each other are better given
-//! to a thread each, on which libtorch computes alone, or with its share of the threads where there are more threads than slices.
+//! libtorch spreads every operation over its threads. Small networks do not scale with that: twice the threads make a
+//! slice about 1.5 times as fast, and everything between the operations waits. Independent slices run on a thread each
+//! instead, with libtorch on one thread, or on its share of the threads if there are more threads than slices.
 
 use super::macs;
 use rayon::prelude::{IntoParallelIterator, ParallelIterator};
@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex};
 use tch::Device;
 
 thread_local! {
-    /// On a thread of a pool, how many there are.
+    /// Number of threads of the pool that this thread belongs to.
     static AT_ONCE: Cell<usize> = const { Cell::new(1) };
 }
 
-/// Jobs that [`each`] does at the same time when called here: 1 outside of [`side_by_side`].
+/// Number of jobs that [`each`] runs at a time on this thread: 1 outside of [`side_by_side`].
 pub(crate) fn at_once() -> usize {
     AT_ONCE.get()
 }
 
-/// How libtorch's threads are shared out among jobs.
+/// Distribution of libtorch's threads among jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shares {
-    /// Jobs at the same time.
+    /// Jobs at a time.
     at_once: usize,
-    /// Threads of libtorch for each.
+    /// Threads of libtorch for each job.
     threads: usize,
 }
 
@@ -38,13 +38,13 @@ impl Shares {
     }
 }
 
-/// Jobs that [`side_by_side`] would do at the same time of so many; 1 when it would only call.
+/// Number of jobs of `jobs` that [`side_by_side`] runs at a time; 1 if it only calls its body.
 pub(crate) fn for_jobs(jobs: usize, device: Device) -> usize {
     Shares::of(jobs, device).at_once
 }
 
-/// Runs `body`, which has `jobs` to do with [`each`], where they are done side by side, if there are several and libtorch is to use several
-/// threads on the CPU. Otherwise it is just called.
+/// Calls `body`, which passes `jobs` jobs to [`each`], in a pool of threads if there are several jobs and several threads
+/// on the CPU; otherwise on the calling thread.
 pub(crate) fn side_by_side<T: Send>(jobs: usize, device: Device, body: impl FnOnce() -> T + Send) -> T {
     let shares = Some(Shares::of(jobs, device)).filter(|shares| shares.at_once > 1);
     let Some(pool) = shares.and_then(pool) else { return body() };
@@ -53,10 +53,11 @@ pub(crate) fn side_by_side<T: Send>(jobs: usize, device: Device, body: impl FnOn
     result
 }
 
-/// What `run` makes of each job, in order; the workers take the next one as soon as they are done with one. Gradients are not recorded.
+/// Runs all jobs and returns their results in order. Each of the workers takes the next job when it has finished one.
+/// Gradients are not recorded.
 ///
 /// # Panics
-/// When `run` does, once all other jobs are done.
+/// When `run` does, after all other jobs.
 pub(crate) fn each<W: Send, J: Send, O: Send>(
     workers: &mut [W],
     jobs: Vec<J>,
@@ -86,7 +87,8 @@ pub(crate) fn each<W: Send, J: Send, O: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// What `run` makes of each job, in order: one after the other, or inside of [`side_by_side`] on all threads. Gradients are not recorded.
+/// Runs all jobs and returns their results in order: one after the other, or on all threads inside of
+/// [`side_by_side`]. Gradients are not recorded.
 ///
 /// # Panics
 /// When `run` does.
@@ -95,18 +97,18 @@ pub(crate) fn map<J: Send, O: Send>(jobs: Vec<J>, run: impl Fn(J) -> O + Sync + 
     if at_once() < 2 { jobs.into_iter().map(one).collect() } else { jobs.into_par_iter().map(one).collect() }
 }
 
-/// Pools that are kept: one for the chains of a propagation, one for what is done to all of their slices, and one more.
+/// Largest number of pools that are kept. Chosen: a propagation uses two, for chains and for slices; one is spare.
 const KEPT: usize = 3;
 
-/// As many threads as jobs are done at the same time, on each of which libtorch computes with its share; started anew in a process that was
-/// forked off, where they are missing. None when they cannot be had.
+/// A pool of as many threads as jobs run at a time, each with its share of libtorch's threads. A forked process, which
+/// inherits no threads, starts new ones. None when threads cannot be started.
 fn pool(shares: Shares) -> Option<Arc<ThreadPool>> {
     static POOLS: Mutex<Vec<(u32, Shares, Arc<ThreadPool>)>> = Mutex::new(Vec::new());
     let mut pools = POOLS.lock().unwrap_or_else(|e| e.into_inner());
     let process = std::process::id();
     pools.retain(|(of, ..)| *of == process);
     if let Some(known) = pools.iter().position(|(_, known, _)| *known == shares) {
-        // The one that was used last is at the end.
+        // The most recently used pool is the last.
         pools[known..].rotate_left(1);
         return pools.last().map(|(.., pool)| pool.clone());
     }
@@ -115,8 +117,8 @@ fn pool(shares: Shares) -> Option<Arc<ThreadPool>> {
     let new = ThreadPoolBuilder::new().num_threads(at_once).thread_name(|i| format!("mem3d-{i}")).build();
     let new = Arc::new(new.inspect_err(|e| log::warn!("{at_once} threads cannot be started: {e}")).ok()?);
     new.broadcast(|_| {
-        // libtorch keeps one number for each thread, and one for threads that have not asked for theirs yet. A thread that asks now keeps
-        // its own; the other number is put back below.
+        // libtorch has a number of threads for each thread, and one for threads that have not read theirs. Reading it
+        // here fixes this thread's own; the other one is restored below.
         let _ = tch::get_num_threads();
         tch::set_num_threads(own as i32);
         AT_ONCE.set(at_once);
@@ -135,7 +137,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::sync::Barrier;
 
-    /// The number of threads is the process's: tests that set it come one after the other.
+    /// The number of threads belongs to the process: tests that set it run one after the other.
     static ALONE: Mutex<()> = Mutex::new(());
 
     fn with_threads<T>(threads: i32, body: impl FnOnce() -> T) -> T {
@@ -148,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn jobs_are_done_at_the_same_time_in_order_and_alone() {
+    fn jobs_run_at_the_same_time_with_one_thread_each() {
         let meet = Barrier::new(2);
         let run = |worker: &mut Vec<i32>, job: i32| {
-            // Nobody gets past here alone.
+            // Two jobs wait for each other.
             if job < 2 {
                 meet.wait();
             }
@@ -163,13 +165,13 @@ mod tests {
             with_threads(2, || side_by_side(5, Device::Cpu, || (at_once(), each(&mut workers, (0..5).collect(), run))));
         assert_eq!(at_once_there, 2);
         assert_eq!(done.iter().map(|d| d.0).collect::<Vec<_>>(), [0, 10, 20, 30, 40]);
-        assert!(done.iter().all(|d| d.1 == 1), "libtorch computes alone on each thread");
+        assert!(done.iter().all(|d| d.1 == 1), "libtorch has one thread for each job");
         assert_eq!(done.iter().map(|d| format!("{:?}", d.2)).collect::<BTreeSet<_>>().len(), 2);
         assert_eq!(workers.iter().map(Vec::len).sum::<usize>(), 5);
     }
 
     #[test]
-    fn libtorchs_threads_are_shared_out_among_the_jobs() {
+    fn libtorchs_threads_are_distributed_among_the_jobs() {
         let here = std::thread::current().id();
         let seen = || (at_once(), tch::get_num_threads(), std::thread::current().id());
         with_threads(4, || {
@@ -180,7 +182,7 @@ mod tests {
             }
             assert_eq!(side_by_side(1, Device::Cpu, seen), (1, 4, here));
             assert_eq!(side_by_side(9, Device::Cuda(0), seen), (1, 4, here));
-            // A thread that comes later finds the number that was set.
+            // A new thread has the number that was set.
             assert_eq!(std::thread::spawn(tch::get_num_threads).join().unwrap(), 4);
         });
         with_threads(1, || assert_eq!(side_by_side(9, Device::Cpu, seen), (1, 1, here)));
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_come_and_go_without_a_change_to_those_in_use() {
+    fn pools_are_replaced_while_others_are_in_use() {
         with_threads(8, || {
             let inner = || (2..=6).map(|jobs| side_by_side(jobs, Device::Cpu, at_once)).collect::<Vec<_>>();
             assert_eq!(inner(), [2, 3, 4, 5, 6]);
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mapped_is_in_order_and_on_all_threads_also_inside_of_other_jobs() {
+    fn map_runs_in_order_on_all_threads_and_inside_of_other_jobs() {
         let meet = Barrier::new(2);
         let run = |job: i32| {
             if job < 2 {
@@ -211,14 +213,14 @@ mod tests {
             assert_eq!(side_by_side(5, Device::Cpu, || map((0..5).collect(), run)), tens);
             let inside = || each(&mut [()], vec![()], |(), ()| map((0..5).collect(), run));
             assert_eq!(side_by_side(5, Device::Cpu, inside), [tens]);
-            // Outside it is done here.
+            // Outside of a pool it runs on the calling thread.
             let here = std::thread::current().id();
             assert_eq!(map(vec![1, 2], |_| std::thread::current().id()), [here; 2]);
         });
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_threads_go_on() {
+    fn a_panic_reaches_the_caller_and_the_pool_stays_usable() {
         let failing = || {
             side_by_side(4, Device::Cpu, || {
                 each(&mut [(), ()], vec![1, 2, 3, 4], |_, n| if n == 3 { panic!("three") } else { n })
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_computed_there_is_counted() {
+    fn operations_on_other_threads_are_counted() {
         use crate::nn::layers::{Conv, ConvOptions};
         use crate::nn::params::{Params, Target};
         let conv = || Conv::new(&Params::init(1, Target::default()), ConvOptions::new(4, 6, 3));

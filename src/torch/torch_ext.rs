@@ -1,7 +1,7 @@
-//! The few libtorch calls that the tch crate lacks, through one C++ bridge.
+//! libtorch functions that the tch crate lacks, through one C++ bridge.
 //!
-//! The shared library links only the CPU part of libtorch. The CUDA part is opened at run time, when a CUDA device is
-//! asked for, and before anything asks libtorch about CUDA (libtorch remembers the first answer for good).
+//! The shared library links only the CPU part of libtorch. The CUDA part is opened at run time when a CUDA device is
+//! requested, before any other query about CUDA: libtorch caches the first result.
 
 #![allow(unsafe_code, reason = "the bridge to C++")]
 
@@ -27,13 +27,13 @@ pub fn libtorch_version() -> String {
     bridge::libtorch_version()
 }
 
-/// Opens the CUDA part of libtorch, once; the number of CUDA devices, or why there is none.
+/// Opens the CUDA part of libtorch, once, and returns the number of CUDA devices, or the reason why there is none.
 pub(crate) fn cuda_device_count() -> std::result::Result<usize, String> {
     static CUDA: OnceCell<std::result::Result<usize, String>> = OnceCell::new();
     let open = || {
         let opened = bridge::open_cuda();
         let driver = bridge::cuda_driver_version();
-        // Both are told at once, so that nobody repairs the one to meet the other.
+        // Both reasons at once.
         opened.map_err(|e| match too_old(driver) {
             Some(old) => format!("{}; and {old}", e.what()),
             None => e.what().to_string(),
@@ -46,34 +46,36 @@ pub(crate) fn cuda_device_count() -> std::result::Result<usize, String> {
     CUDA.get_or_init(open).clone()
 }
 
-/// CUDA version that libtorch 2.11 as PyPI has it is built for, as the driver counts: 1000 times the major number.
+/// CUDA version of libtorch 2.11 from PyPI in the driver's notation: 1000 times the major number.
 const CUDA_WANTED: i32 = 13_000;
 
-/// Why libtorch finds no device with an NVIDIA driver for CUDA `driver` (0: no driver).
+/// The reason why libtorch finds no device with an NVIDIA driver for CUDA `driver` (0: no driver).
 fn why_no_device(driver: i32) -> String {
     match (driver, too_old(driver)) {
         (0, _) => "no CUDA device answers: the NVIDIA driver is not installed".into(),
         (_, Some(old)) => format!("no CUDA device answers: {old}"),
-        _ => "no CUDA device answers, though the NVIDIA driver is new enough; is one visible (nvidia-smi, CUDA_VISIBLE_DEVICES)?"
+        _ => "no CUDA device answers, though the NVIDIA driver is new enough; is one visible (nvidia-smi, \
+              CUDA_VISIBLE_DEVICES)?"
             .into(),
     }
 }
 
-/// What to say of a driver for CUDA `driver` that is too old; none for one that is not, or not there (0).
+/// Message about a driver for CUDA `driver` that is too old; none for a newer or a missing one (0).
 fn too_old(driver: i32) -> Option<String> {
     (1..CUDA_WANTED).contains(&driver).then(|| {
         let (major, minor, wanted) = (driver / 1000, driver % 1000 / 10, CUDA_WANTED / 1000);
         format!(
-            "the NVIDIA driver is for CUDA {major}.{minor}, too old for CUDA {wanted}; install a newer driver (580 or later)"
+            "the NVIDIA driver is for CUDA {major}.{minor}, too old for CUDA {wanted}; install a newer driver \
+             (580 or later)"
         )
     })
 }
 
-/// Name, memory in all and memory free (bytes) of a CUDA device that [`cuda_device_count`] counted.
+/// Name, total and free memory (bytes) of a CUDA device with an index below [`cuda_device_count`].
 pub(crate) fn cuda_device(index: usize) -> std::result::Result<(String, u64, u64), String> {
     let text = |e: cxx::Exception| e.what().to_string();
     let i = index as i32;
-    // Ask for the context first: memory counters need it.
+    // Creates the context, which memory counters need.
     let _ = tch::Tensor::zeros([1], (tch::Kind::Float, tch::Device::Cuda(index)));
     Ok((
         bridge::cuda_device_name(i).map_err(text)?,
@@ -82,7 +84,7 @@ pub(crate) fn cuda_device(index: usize) -> std::result::Result<(String, u64, u64
     ))
 }
 
-/// Gives memory that libtorch keeps for reuse back to the CUDA devices; nothing to do without CUDA.
+/// Returns memory that libtorch keeps for reuse to the CUDA devices; does nothing without CUDA.
 pub fn empty_cuda_cache() {
     if cuda_device_count().is_ok()
         && let Err(e) = bridge::empty_cuda_cache()
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn cuda_is_there_or_the_reason_is_reported_again_and_again() {
+    fn the_reason_why_there_is_no_cuda_is_always_the_same() {
         let first = cuda_device_count();
         assert_eq!(first, cuda_device_count());
         if let Err(reason) = first {

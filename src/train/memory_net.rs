@@ -50,9 +50,9 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
         let memory = ahead.join(read_from(&memories, &vec![1; b as usize], options.random_memory, random), i);
         let start = Start::alone(&features[0], &batch.mask(0), batch.steps_to(i));
         let slice_context = ahead.slice_context(&start, &before, &features[i as usize - 1], i);
-        let (logits, readout) = trainee.segment(&features[i as usize], &memory, &slice_context);
+        let (logits, segmented) = trainee.segment(&features[i as usize], &memory, &slice_context);
         let truth = batch.mask(i);
-        let labels = trainee.labels(&readout).map(|labels| label_loss(&labels, &truth) * LABEL_WEIGHT);
+        let labels = segmented.guide.map(|guide| label_loss(&guide.labels, &truth) * LABEL_WEIGHT);
         let counts: Vec<i64> = (0..b)
             .filter(|&n| (i > 1 || !batch.carried[n as usize]) && !(i == last && batch.ahead[n as usize]))
             .collect();

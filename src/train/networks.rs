@@ -9,7 +9,7 @@ use crate::nn::paper::query_encoder::normalise;
 use crate::nn::paper::{PaperConfig, PaperModules};
 use crate::nn::params::{Params, Target, TensorMap, Weights, network};
 use crate::nn::weights::Header;
-use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset, SliceContext};
+use crate::nn::{ImageFeatures, InteractionInput, InteractionKind, Memory, Preset, Segmented, SliceContext};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -147,21 +147,11 @@ pub trait Trainee {
     /// Keys and values of slices with masks.
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory>;
 
-    /// Mask logits `[N, 1, H, W]`, f32, and readout.
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor);
-
-    /// Labels that the memory gives, -1 (outside) to 1, `[N, labels, h, w]`, f32, out of the readout of [`Trainee::segment`]; none
-    /// where the networks read no labels.
-    fn labels(&self, readout: &Tensor) -> Option<Tensor>;
+    /// Mask logits `[N, 1, H, W]`, f32, and the result with their probabilities.
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Segmented);
 
     /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without the former.
-    fn quality(
-        &self,
-        features: &ImageFeatures,
-        readout: &Tensor,
-        probability: &Tensor,
-        context: &SliceContext,
-    ) -> Tensor;
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Tensor;
 
     /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor>;
@@ -202,23 +192,12 @@ impl Trainee for CompactTrainee {
         self.nets.memorize(features, &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor) {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Segmented) {
         self.nets.segment(features, memory, context)
     }
 
-    fn labels(&self, readout: &Tensor) -> Option<Tensor> {
-        Some(f32(&self.nets.labels(readout)))
-    }
-
-    fn quality(
-        &self,
-        features: &ImageFeatures,
-        readout: &Tensor,
-        probability: &Tensor,
-        context: &SliceContext,
-    ) -> Tensor {
-        let logits = self.nets.quality_head.forward(features, readout, probability, context);
-        f32(&logits)
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Tensor {
+        f32(&self.nets.quality_head.forward(features, segmented, context))
     }
 
     fn interact(&self, _: InteractionKind, input: &InteractionInput) -> Vec<Tensor> {
@@ -273,7 +252,7 @@ impl Trainee for PaperTrainee {
         self.modules.memory.memorize(&self.normalised(&features.slices), &self.input(masks))
     }
 
-    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &SliceContext) -> (Tensor, Tensor) {
+    fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &SliceContext) -> (Tensor, Segmented) {
         let query = QueryView {
             key: &features.key,
             value: features.value.as_ref().expect("encoded by this network"),
@@ -284,15 +263,14 @@ impl Trainee for PaperTrainee {
         let logits = f32(&self.modules.memory.decode(&readout, query.f8, query.f4));
         // Softmax over background and foreground is the sigmoid of their difference; sharpening doubles it.
         let logit = logits.narrow(1, 1, 1) - logits.narrow(1, 0, 1);
-        (if self.config.memory.soft_aggregation { logit * 2.0 } else { logit }, readout)
+        let logit = if self.config.memory.soft_aggregation { logit * 2.0 } else { logit };
+        let probability = logit.sigmoid();
+        (logit, Segmented { probability, readout, guide: None })
     }
 
-    fn labels(&self, _: &Tensor) -> Option<Tensor> {
-        None
-    }
-
-    fn quality(&self, features: &ImageFeatures, readout: &Tensor, probability: &Tensor, _: &SliceContext) -> Tensor {
-        let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { readout };
+    fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Tensor {
+        let probability = &segmented.probability;
+        let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { &segmented.readout };
         let head = &self.modules.quality;
         // A head without parameters has no logit; nothing is trained then.
         head.logit(seen, probability)

@@ -15,7 +15,7 @@ use super::data::resample::blur;
 use super::losses::{iou, quality_loss};
 use super::memory_net::{Ahead, Start, by_clip, carried_masks, middle, of_slice, read_from, share};
 use super::networks::Trainee;
-use crate::nn::{ImageFeatures, SliceContext};
+use crate::nn::{ImageFeatures, Segmented, SliceContext};
 use tch::{Kind, Tensor};
 
 /// Share of clips with damaged masks, and of the masks in these that are.
@@ -31,10 +31,10 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     let mut truths = vec![];
     let mut present = vec![];
     let mut judged = vec![];
-    for (i, Propagated { features, readout, probability, context }) in propagated.iter().enumerate() {
-        logits.push(trainee.quality(features, readout, probability, context));
+    for (i, Propagated { features, segmented, context }) in propagated.iter().enumerate() {
+        logits.push(trainee.quality(features, segmented, context));
         let truth = batch.mask(i as i64 + 2);
-        truths.push(iou(probability, &truth));
+        truths.push(iou(&segmented.probability, &truth));
         present.push(truth.amax([1i64, 2, 3].as_slice(), false).gt(0.5).to_kind(Kind::Float));
         let annotated = |&ahead: &bool| ahead && i as i64 + 3 == t;
         let slice: Vec<f32> = batch.ahead.iter().map(|ahead| f32::from(!annotated(ahead))).collect();
@@ -49,8 +49,7 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
 /// What the head sees of the same slice of every clip.
 struct Propagated {
     features: ImageFeatures,
-    readout: Tensor,
-    probability: Tensor,
+    segmented: Segmented,
     context: SliceContext,
 }
 
@@ -80,8 +79,8 @@ fn propagate(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Propa
         let features = of_slice(&all, i, b, t);
         let context = ahead.slice_context(&ahead.largest(starts.of(batch, i), batch, i), &before, &before_slices, i);
         let memory = ahead.join(read_from(&memories, &numbers, true, random), i);
-        let (logits, readout) = trainee.segment(&features, &memory, &context);
-        let own = logits.sigmoid();
+        let (_, segmented) = trainee.segment(&features, &memory, &context);
+        let own = &segmented.probability;
         let masks: Vec<Tensor> = (0..b)
             .map(|n| {
                 let own = own.narrow(0, n, 1);
@@ -113,7 +112,7 @@ fn propagate(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Propa
         }
         before = choose(&before, &probability);
         before_slices.slices = choose(&before_slices.slices, &features.slices);
-        propagated.push(Propagated { features, readout, probability, context });
+        propagated.push(Propagated { features, segmented: Segmented { probability, ..segmented }, context });
     }
     propagated
 }

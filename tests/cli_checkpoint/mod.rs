@@ -120,7 +120,7 @@ fn files_that_are_no_checkpoint_are_reported() {
     let convert = |name: &str| f.run(&["convert", name, "--out", "m.safetensors"]);
     convert("none.pth").failed("none.pth");
     f.write("text.pth", b"hello");
-    convert("text.pth").failed("no PyTorch checkpoint");
+    convert("text.pth").failed("not a PyTorch checkpoint");
     f.write("legacy.pth", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.");
     convert("legacy.pth").failed("torch.save(torch.load(");
     f.run(&["convert", "--out", "m.safetensors"]).failed("no checkpoint is named");

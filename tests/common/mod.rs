@@ -1,7 +1,7 @@
 //! A stand-in network without weights, and a small volume to segment with it.
 //!
-//! The target is what has the brightness that memory saw under the mask: a threshold that propagation must carry,
-//! so that a test knows every mask beforehand.
+//! The target has the brightness under the memorized mask: the memory holds a threshold, so that every mask is known
+//! beforehand.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -29,23 +29,23 @@ pub struct Calls {
     pub most_at_once: AtomicUsize,
     /// Names of the threads that segmented.
     pub threads: Mutex<BTreeSet<String>>,
-    /// More slices than this together are too much for the memory; 0 for no such limit.
+    /// Memory runs out above this number of slices in one call; 0 for no limit.
     pub most_together: AtomicUsize,
     /// Not even one slice fits into memory.
     pub nothing_fits: AtomicBool,
-    /// `segment` answers with no numbers.
+    /// `segment` returns NaN.
     pub no_numbers: AtomicBool,
-    /// `segment` answers with the expected shape, whatever the image.
+    /// `segment` returns the expected shape, whatever the image.
     pub follow: AtomicBool,
     /// Slices in the memory of each slice segmented.
     pub read: Mutex<Vec<i64>>,
-    /// Slices segmented that shared what depends on the image with another.
+    /// Segmented slices with the image of another one of the same call.
     pub shared: AtomicUsize,
-    /// Brightest pixel of the slice before each slice segmented.
+    /// Brightest pixel of the previous slice of each segmented slice.
     pub before: Mutex<Vec<f64>>,
-    /// Of each look of the interaction network: share of the region that is bright, largest probability of the mask before.
+    /// For each call of the interaction network: bright share of the region, largest previous probability.
     pub predictions: Mutex<Vec<[f64; 2]>>,
-    /// What the probabilities of the next looks are multiplied by; afterwards, 1.
+    /// Factors of the probabilities of the next calls; 1 after the last.
     pub sure: Mutex<Vec<f64>>,
 }
 
@@ -68,7 +68,7 @@ impl StandIn {
         let info = ModelInfo {
             preset: Preset::Compact,
             name: "stand-in".into(),
-            // The side of the test volume: no resampling, so masks are exact.
+            // The side of the test volume: without resampling masks are exact.
             network_size: 44,
             slice_size: 64,
             context_slices: 1,
@@ -78,6 +78,7 @@ impl StandIn {
             interactions,
             provenance: String::new(),
             licence: String::new(),
+            quality_calibration: None,
             checksum: "stand-in".into(),
         };
         StandIn { info, calls: Arc::default() }
@@ -85,7 +86,7 @@ impl StandIn {
 }
 
 impl Calls {
-    /// Fails as libtorch does when memory runs out.
+    /// Panics like tch when memory runs out.
     fn take_memory(&self, slices: i64) {
         let most = self.most_together.load(Ordering::Relaxed);
         if self.nothing_fits.load(Ordering::Relaxed) || (most > 0 && slices as usize > most) {
@@ -139,8 +140,7 @@ impl Networks for StandIn {
         }
     }
 
-    /// One position. Key: the mean brightness of the region, of the image alone. Value: that under the mask, negative when the mask
-    /// is empty.
+    /// One position. Key: the mean brightness of the region. Value: that under the mask, negative if the mask is empty.
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
         let n = masks.size()[0];
         self.calls.take_memory(n);
@@ -157,7 +157,7 @@ impl Networks for StandIn {
             .collect()
     }
 
-    /// Alike the brightest thing in memory.
+    /// The pixels as bright as the brightest value in memory.
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
@@ -169,7 +169,7 @@ impl Networks for StandIn {
         for (n, &first) in context.same_image.iter().enumerate() {
             let row = |t: &Tensor, n: usize| t.get(n as i64);
             let slices = [&features.slices, &context.before_slice];
-            assert!(slices.iter().all(|t| row(t, n).equal(&row(t, first))), "{n} and {first} see other slices");
+            assert!(slices.iter().all(|t| row(t, n).equal(&row(t, first))), "{n} and {first} have other slices");
             assert!(memory[n].keys.equal(&memory[first].keys), "{n} and {first} have other keys");
             let shared = usize::from(n != first);
             self.calls.shared.fetch_add(shared, Ordering::Relaxed);
@@ -178,7 +178,7 @@ impl Networks for StandIn {
         self.calls.before.lock().unwrap().extend(brightest);
         if self.calls.follow.load(Ordering::Relaxed) {
             let probability = (&context.shape * 50.0).sigmoid();
-            return Segmented { readout: probability.shallow_clone(), probability };
+            return Segmented { readout: probability.shallow_clone(), probability, guide: None };
         }
         let parts: Vec<Tensor> = memory
             .iter()
@@ -189,13 +189,13 @@ impl Networks for StandIn {
         if self.calls.no_numbers.load(Ordering::Relaxed) {
             probability *= f64::NAN;
         }
-        Segmented { readout: probability.shallow_clone(), probability }
+        Segmented { readout: probability.shallow_clone(), probability, guide: None }
     }
 
-    /// Falls with the mask's share of the region: large masks look doubtful.
+    /// Falls with the mask's share of the region.
     fn quality(&self, _: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Judgement {
-        let quality = 1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
-        Judgement::from_iou(quality, &segmented.probability)
+        let iou = 1.0 - segmented.probability.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+        Judgement::from_iou(iou, &segmented.probability)
     }
 }
 
@@ -264,7 +264,7 @@ pub fn read(session: &Session, segment: u32) -> Vec<u8> {
     mask
 }
 
-/// Everything that a caller can see of a session, for "exactly as it was".
+/// Everything that a session shows its callers, to compare two sessions.
 pub fn visible(session: &Session) -> String {
     let mut text = format!("{:?} {:?}", session.segments(), session.window());
     for segment in session.segments() {

@@ -8,15 +8,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
-/// What has programs find the simulated device: a value for LD_LIBRARY_PATH. None, with the reason told, where it cannot be built: on a
-/// machine that tests were carried to, and on other systems than Linux.
+/// LD_LIBRARY_PATH with which programs find the simulated device. None, with the reason on the standard error output, if
+/// it cannot be built: without a copy of libtorch, and on systems other than Linux.
 fn libraries() -> Option<OsString> {
     if !cfg!(target_os = "linux") {
         eprintln!("skipped: CUDA is for Linux");
         return None;
     }
     let Some(libtorch) = std::env::var_os("LIBTORCH").and_then(|path| fs::canonicalize(path).ok()) else {
-        eprintln!("skipped: LIBTORCH is not set, so there is nothing to build a simulated device with");
+        eprintln!("skipped: without LIBTORCH the simulated device cannot be built");
         return None;
     };
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulated_cuda");
@@ -28,7 +28,7 @@ fn libraries() -> Option<OsString> {
     if !lib.exists() {
         let new = tempfile::tempdir_in(built).unwrap();
         build(&source, &libtorch, new.path());
-        // Another test program may have been faster.
+        // Another test program may have built it first.
         let _ = fs::rename(new.path(), &lib);
     }
     let set = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();

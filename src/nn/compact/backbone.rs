@@ -1,5 +1,6 @@
-//! Image features learnt on photographs: EfficientNet-Lite0 (Tan and Le 2019, and its Lite variant of 2020) to stride 16. The trunks add
-//! a linear map of them at each level. Its batch statistics are fixed; slices before, at and after stand for red, green and blue.
+//! Backbone: image features pretrained on photographs, EfficientNet-Lite0 (Tan and Le, 2019; Lite variant, 2020) to
+//! stride 16. The trunks add a linear map of them at each level. Its batch statistics are frozen. The previous, this and
+//! the next slice take the places of red, green and blue.
 //!
 //! | level | blocks | output |
 //! |---|---|---|
@@ -17,14 +18,14 @@ pub(super) const CHANNELS: [i64; 4] = [16, 24, 40, 112];
 
 /// Channels of the stem.
 const STEM: i64 = 32;
-/// Mean and spread of the photographs' values 0..1 that the weights were trained with: (x - 127) / 128 of bytes.
+/// Mean of values 0..1; the weights are trained with (x - 127) / 128 of bytes.
 const CENTRE: f64 = 127.0 / 255.0;
-/// See [`CENTRE`].
+/// Divisor of values 0..1, from the same formula.
 const SPREAD: f64 = 128.0 / 255.0;
-/// Upper bound of the activation.
+/// Upper bound of the activation, ReLU6.
 const SIX: f64 = 6.0;
 
-/// One group of blocks of the architecture: (expansion, kernel, stride, channels out, blocks), and the level it belongs to.
+/// Groups of blocks of the architecture: ([expansion, kernel, stride, channels out, blocks], level).
 const GROUPS: [([i64; 5], usize); 5] = [
     ([1, 3, 1, 16, 1], 0),
     ([6, 3, 2, 24, 2], 1),
@@ -59,13 +60,13 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let wide = self.expand.as_ref().map_or_else(|| x.shallow_clone(), |expand| bounded(expand.forward(x)));
-        let y = self.project.forward(&bounded(self.depthwise.forward(&wide)));
+        let wide = self.expand.as_ref().map_or_else(|| x.shallow_clone(), |expand| relu6(expand.forward(x)));
+        let y = self.project.forward(&relu6(self.depthwise.forward(&wide)));
         if self.shortcut { y + x } else { y }
     }
 }
 
-fn bounded(mut x: Tensor) -> Tensor {
+fn relu6(mut x: Tensor) -> Tensor {
     x.clamp_(0.0, SIX)
 }
 
@@ -78,7 +79,7 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// The network at `params`, for slices with `context` neighbours (1 or 3 in all).
+    /// The network at `params`, for `context` slices in each input, 1 or 3.
     pub fn new(params: &Params, context: i64) -> Self {
         let mut levels = [vec![], vec![], vec![], vec![]];
         let (mut inputs, mut number) = (STEM, 0);
@@ -97,7 +98,7 @@ impl Backbone {
     /// `slices`: `[N, CI, H, W]`, 0..1 / features at strides 2, 4, 8 and 16.
     pub fn forward(&self, slices: &Tensor) -> [Tensor; 4] {
         let colours = if self.context == 3 { slices.shallow_clone() } else { slices.expand([-1, 3, -1, -1], false) };
-        let mut x = bounded(self.stem.forward(&((colours - CENTRE) / SPREAD)));
+        let mut x = relu6(self.stem.forward(&((colours - CENTRE) / SPREAD)));
         self.levels.each_ref().map(|blocks| {
             x = blocks.iter().fold(x.shallow_clone(), |x, block| block.forward(&x));
             x.shallow_clone()
@@ -112,7 +113,7 @@ mod tests {
     use tch::{Device, Kind};
 
     #[test]
-    fn levels_halve_and_all_layers_are_there() {
+    fn levels_and_layers_are_those_of_the_architecture() {
         let params = Params::init(1, Target { inference: false, ..Target::default() });
         let backbone = Backbone::new(&params, 1);
         let levels = backbone.forward(&Tensor::full([2, 1, 32, 48], 0.5, (Kind::Float, Device::Cpu)));
@@ -141,7 +142,7 @@ mod tests {
         let params = Params::load(tensors, Target::default());
         let block = Block::new(&params, 1, [1, 3, 1, 1]);
         params.finish().unwrap();
-        // Bounded to 0..6, doubled, and the input added.
+        // Clamped to 0..6, doubled, and the input added.
         let x = Tensor::from_slice(&[-2f32, 3.0, 9.0]).view([1, 1, 1, 3]);
         let y = Vec::<f32>::try_from(block.forward(&x).view([-1])).unwrap();
         assert!(y.iter().zip([-2.0, 9.0, 21.0]).all(|(a, b)| (a - b).abs() < 1e-4), "{y:?}");

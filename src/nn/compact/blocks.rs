@@ -16,7 +16,7 @@ impl ConvNorm {
         ConvNorm::with_gain(params, options, groups, Init::Ones)
     }
 
-    /// As [`ConvNorm::new`], with one's own gain of the normalisation before training.
+    /// As [`ConvNorm::new`], with this gain of the normalisation before training.
     fn with_gain(params: &Params, options: ConvOptions, groups: i64, gain: Init) -> Self {
         ConvNorm {
             conv: Conv::new(&params.sub("conv"), options.no_bias()),
@@ -35,7 +35,7 @@ impl ConvNorm {
     }
 }
 
-/// Two 3x3 convolutions with a shortcut; the first may halve the size and change the channels.
+/// Residual block: two 3x3 convolutions with a shortcut. The first may halve the size and change the channels.
 #[derive(Debug)]
 pub(super) struct Block {
     first: ConvNorm,
@@ -55,7 +55,7 @@ impl Block {
         }
     }
 
-    /// A block of stride 1 that changes nothing before it is trained.
+    /// A block of stride 1 that is the identity (of values of at least 0) before it is trained.
     pub fn silent(params: &Params, channels: i64, groups: i64) -> Self {
         let conv = ConvOptions::new(channels, channels, 3);
         Block {
@@ -83,7 +83,7 @@ mod tests {
     use crate::nn::params::Target;
 
     #[test]
-    fn a_silent_block_changes_nothing() {
+    fn a_silent_block_is_the_identity() {
         let x = Tensor::arange(2 * 8 * 4 * 4, (tch::Kind::Float, tch::Device::Cpu)).view([2, 8, 4, 4]);
         let params = Params::init(1, Target::default());
         assert_eq!(Block::silent(&params.sub("silent"), 8, 4).forward(&x), x);

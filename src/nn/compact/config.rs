@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use crate::nn::networks::{InteractionKind, ModelInfo, Preset};
 use serde::{Deserialize, Serialize};
 
-/// Stride of keys, values and of the coarsest feature kept.
+/// Stride of keys, values and of the coarsest skip.
 pub const KEY_STRIDE: i64 = 8;
 
 /// Hyper-parameters of the networks; part of the model file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompactConfig {
-    /// CI: slices given with each slice, 1 or 3. Default 3.
+    /// CI: slices in each input, 1 (the slice alone) or 3 (previous, this, next). Default 3.
     pub context_slices: i64,
     /// Channels at stride 2, 4, 8 and 16, multiples of [`CompactConfig::groups`]. Default 24, 48, 96, 96.
     pub channels: [i64; 4],
@@ -25,15 +25,15 @@ pub struct CompactConfig {
     pub network_size: i64,
     /// Side of the input in whole-slice operation, pixels; a multiple of 16. Default 256.
     pub slice_size: i64,
-    /// Network whose features, learnt on photographs, the trunks add to theirs. Default none.
+    /// Pretrained network whose features the trunks add to theirs. Default none.
     pub backbone: BackboneKind,
 }
 
-/// Networks whose image features a compact model may be built on.
+/// Pretrained networks whose image features the trunks can add to theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackboneKind {
-    /// The trunks alone.
+    /// None.
     #[default]
     None,
     /// EfficientNet-Lite0 to stride 16, see [`super::Backbone`].
@@ -59,7 +59,7 @@ impl CompactConfig {
     /// Checks the hyper-parameters of a model file.
     ///
     /// # Errors
-    /// [`Error::BadModel`], naming the one that cannot be.
+    /// [`Error::BadModel`], naming the value that is out of range.
     pub fn check(&self) -> Result<()> {
         let bad = |text: String| Err(Error::BadModel(format!("the model's configuration cannot be used: {text}")));
         if ![1, 3].contains(&self.context_slices) {
@@ -87,7 +87,7 @@ impl CompactConfig {
         Ok(())
     }
 
-    /// What a model of this configuration says of itself.
+    /// Description of a model of this configuration.
     pub fn info(&self, name: &str, provenance: &str, licence: &str) -> ModelInfo {
         ModelInfo {
             preset: Preset::Compact,
@@ -106,6 +106,7 @@ impl CompactConfig {
             ],
             provenance: provenance.into(),
             licence: licence.into(),
+            quality_calibration: None,
             checksum: String::new(),
         }
     }

@@ -1,5 +1,13 @@
-//! Image encoder: features at strides 2, 4 and 8, and the key, from the image alone. The last two channels of a key say where in
-//! the region it lies, so that the memory is read where the target was rather than at whatever looks like it.
+//! Image encoder (paper §2.2, query encoder): features at strides 2, 4 and 8, and the key, from the image alone.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | slices, 0..1 | `[N, CI, H, W]` |
+//! | `f2`, `f4`, `f8` | `[N, 24, H/2, W/2]`, `[N, 48, H/4, W/4]`, `[N, 96, H/8, W/8]` (default) |
+//! | key: CK - 2 learnt channels, row and column | `[N, CK, H/8, W/8]` |
+//!
+//! The position in the key makes the affinity fall with the distance within the region, so that similar
+//! structures elsewhere are not read.
 
 use super::backbone;
 use super::blocks::{Block, ConvNorm};
@@ -9,17 +17,18 @@ use crate::nn::networks::ImageFeatures;
 use crate::nn::params::{Init, Params};
 use tch::{Kind, Tensor};
 
-/// Mean of windowed intensities that the first layer is centred on.
+/// Mean of windowed intensities, subtracted before the first layer of every network. Chosen.
 pub(super) const MEAN: f64 = 0.45;
-/// Their spread.
+/// Standard deviation of windowed intensities, by which they are divided. Chosen.
 pub(super) const SPREAD: f64 = 0.25;
 
-/// Channels of a key that say where it lies.
-const PLACE: i64 = 2;
-/// Weight of the place before training: with 48 channels, affinity falls to exp(-1/2) at a quarter of the region's side.
-const PLACE_WEIGHT: f64 = 7.4;
+/// Channels of the position in a key: row and column.
+const POSITION: i64 = 2;
+/// Weight of the position before training. Chosen: with 48 channels, the affinity falls to exp(-1/2) at a quarter of the
+/// region's side.
+const POSITION_WEIGHT: f64 = 7.4;
 
-/// A residual trunk to stride 16 whose coarsest level is folded back into stride 8.
+/// A residual trunk to stride 16 whose coarsest level is added to stride 8.
 #[derive(Debug)]
 pub struct Trunk {
     stem: ConvNorm,
@@ -28,7 +37,7 @@ pub struct Trunk {
     f8: [Block; 2],
     f16: Block,
     back: Conv,
-    /// Maps of a backbone's features, added at stride 2, 4, 8 and 16; start at 0.
+    /// 1x1 convolutions of a backbone's features, added at strides 2, 4, 8 and 16; they start at 0.
     joins: Option<[Conv; 4]>,
 }
 
@@ -75,37 +84,38 @@ impl Trunk {
 pub struct ImageEncoder {
     trunk: Trunk,
     key: Conv,
-    /// Weight of the place in the key.
-    place: Tensor,
+    /// Weight of the position, `[1]`.
+    position: Tensor,
 }
 
 impl ImageEncoder {
     /// The encoder at `params`.
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
-        let key = ConvOptions::new(config.channels[2], config.key_channels - PLACE, 3).init(Init::Lecun);
+        let key = ConvOptions::new(config.channels[2], config.key_channels - POSITION, 3).init(Init::Lecun);
         ImageEncoder {
             trunk: Trunk::new(&params.sub("trunk"), config.context_slices, config),
             key: Conv::new(&params.sub("key"), key),
-            place: params.get_f32("place", &[1], Init::Constant(PLACE_WEIGHT)),
+            position: params.get_f32("place", &[1], Init::Constant(POSITION_WEIGHT)),
         }
     }
 
     /// # Shapes
-    /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips `f2`, `f4`, `f8`.
+    /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips `f2`,
+    /// `f4`, `f8`.
     pub fn forward(&self, slices: &Tensor, learnt: Option<&[Tensor; 4]>) -> ImageFeatures {
         let skips = self.trunk.forward(&((slices - MEAN) / SPREAD), learnt);
         let features = self.key.forward(&skips[2]);
-        let key = Tensor::cat(&[&features, &self.places(&features)], 1);
+        let key = Tensor::cat(&[&features, &self.positions(&features)], 1);
         ImageFeatures { slices: slices.shallow_clone(), key, value: None, skips: skips.into() }
     }
 
-    /// Row and column of each position over the height and width, weighted: `[N, 2, h, w]` for keys `[N, C, h, w]`.
-    fn places(&self, key: &Tensor) -> Tensor {
+    /// Weighted rows and columns, 0..1 over height and width: `[N, 2, h, w]` for keys `[N, C, h, w]`.
+    fn positions(&self, key: &Tensor) -> Tensor {
         let [height, width] = size2(key);
         let along = |n: i64| (Tensor::arange(n, (Kind::Float, key.device())) + 0.5) / n as f64;
         let (rows, columns) = (along(height).view([1, 1, height, 1]), along(width).view([1, 1, 1, width]));
         let shape = [key.size()[0], 1, height, width];
-        let both = [rows, columns].map(|t| (t * &self.place).expand(shape, false));
+        let both = [rows, columns].map(|t| (t * &self.position).expand(shape, false));
         Tensor::cat(&both, 1).to_kind(key.kind())
     }
 }

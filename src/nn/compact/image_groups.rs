@@ -1,16 +1,16 @@
-//! Queries of one batch that look at the same image: what depends on the image alone is done once for all of them.
+//! Groups of queries with the same image: what depends on the image alone is computed once for each group.
 
 use tch::{Kind, Tensor};
 
-/// The queries of a batch, grouped by what they look at.
+/// The N queries of a batch in G groups of equal images.
 pub(super) struct ImageGroups {
-    /// Queries of each group, ascending; the groups in order of their first.
+    /// Queries of each group, ascending; the groups in the order of their first queries.
     groups: Vec<Vec<i64>>,
     queries: usize,
 }
 
 impl ImageGroups {
-    /// `first`: for each query the first of the batch that looks at the same image, itself if that is the first.
+    /// `first`: for each query the first one with the same image, itself if it is the first.
     pub fn new(first: &[usize]) -> ImageGroups {
         let mut groups: Vec<Vec<i64>> = Vec::new();
         for (query, &first) in first.iter().enumerate() {
@@ -38,7 +38,7 @@ impl ImageGroups {
         }
     }
 
-    /// One row a group, of one row a query: `[N, ..]` / `[G, ..]`.
+    /// The rows of the groups' first queries: `[N, ..]` / `[G, ..]`.
     pub fn once(&self, t: &Tensor) -> Tensor {
         if self.nothing_shared() {
             return t.shallow_clone();
@@ -46,7 +46,7 @@ impl ImageGroups {
         ImageGroups::rows(t, &self.groups.iter().map(|g| g[0]).collect::<Vec<_>>())
     }
 
-    /// One row a query, of one row a group: `[G, ..]` / `[N, ..]`.
+    /// For each query the row of its group: `[G, ..]` / `[N, ..]`.
     pub fn spread(&self, t: &Tensor) -> Tensor {
         if self.nothing_shared() {
             return t.shallow_clone();
@@ -58,8 +58,8 @@ impl ImageGroups {
         t.index_select(0, &Tensor::from_slice(&rows).to_device(t.device()))
     }
 
-    /// `join` of what a group shares and what each of its queries has of its own, in the order of the queries. It sees a row of
-    /// `shared` for each of `own`, or one for all.
+    /// Calls `join` with the shared row and the own rows of each group, and returns the results in the order of the
+    /// queries. If no image is shared, it is called once with all rows.
     ///
     /// # Shapes
     /// `shared`: `[G, ..]`; `own`: `[N, ..]` / `[N, ..]`.
@@ -73,7 +73,7 @@ impl ImageGroups {
         self.in_order(&parts)
     }
 
-    /// Rows that come group after group, in the order of the queries.
+    /// Rows in the order of the groups, sorted into the order of the queries.
     pub fn in_order(&self, parts: &[Tensor]) -> Tensor {
         let all = Tensor::cat(parts, 0);
         let order: Vec<i64> = self.groups.iter().flatten().copied().collect();
@@ -89,16 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_find_their_way_back() {
+    fn rows_return_to_the_order_of_the_queries() {
         let column = |v: &[f32]| Tensor::from_slice(v).view([-1, 1]);
         let values = |t: Tensor| Vec::<f32>::try_from(t.view([-1])).unwrap();
-        // Queries 0, 2 and 4 see one image, 1 and 3 another.
-        let same = ImageGroups::new(&[0, 1, 0, 1, 0]);
+        // Queries 0, 2 and 4 have one image, 1 and 3 another.
+        let groups = ImageGroups::new(&[0, 1, 0, 1, 0]);
         let own = column(&[1.0, 2.0, 3.0, 4.0, 5.0]);
-        assert_eq!(values(same.once(&own)), [1.0, 2.0]);
-        assert_eq!(values(same.spread(&column(&[10.0, 20.0]))), [10.0, 20.0, 10.0, 20.0, 10.0]);
+        assert_eq!(values(groups.once(&own)), [1.0, 2.0]);
+        assert_eq!(values(groups.spread(&column(&[10.0, 20.0]))), [10.0, 20.0, 10.0, 20.0, 10.0]);
         let sum = |shared: &Tensor, own: &Tensor| shared + own;
-        assert_eq!(values(same.join(&column(&[10.0, 20.0]), &own, sum)), [11.0, 22.0, 13.0, 24.0, 15.0]);
+        assert_eq!(values(groups.join(&column(&[10.0, 20.0]), &own, sum)), [11.0, 22.0, 13.0, 24.0, 15.0]);
         let alone = ImageGroups::new(&[0, 1, 2, 3, 4]);
         assert_eq!(values(alone.join(&own, &own, sum)), [2.0, 4.0, 6.0, 8.0, 10.0]);
         let all = ImageGroups::new(&[0; 5]);

@@ -1,5 +1,13 @@
-//! Memory encoder: the value of a slice with its mask. The image comes in through the features already there. The first channel of
-//! a value is the mask itself: what is read of it is the label that the memory gives.
+//! Memory encoder (paper §2.2): the value of a slice with its mask.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | slices, mask, 1 - mask | `[N, CI + 2, H, W]` |
+//! | three 3x3 convolutions of stride 2 | `[N, C4, H/8, W/8]` |
+//! | fused with `f8` of the image encoder, residual block | `[N, C8, H/8, W/8]` |
+//! | value: the label, CV - 1 learnt channels | `[N, CV, H/8, W/8]` |
+//!
+//! Channel 0 of the value is the mask itself, -1 outside..1 inside: its readout is the label from memory.
 
 use super::blocks::{Block, ConvNorm};
 use super::config::{CompactConfig, KEY_STRIDE};
@@ -22,7 +30,7 @@ impl MemoryEncoder {
     pub fn new(params: &Params, config: &CompactConfig) -> Self {
         let [c2, c4, c8, _] = config.channels;
         let g = config.groups;
-        // Image, mask and its complement: a border pixel of the region is neither in nor out.
+        // Mask and complement: beyond the border of the region, where convolutions pad with 0, both are 0.
         let inputs = config.context_slices + 2;
         let sizes = [(inputs, c2), (c2, c2), (c2, c4)];
         let down = |i: usize| {
@@ -39,8 +47,7 @@ impl MemoryEncoder {
     }
 
     /// # Shapes
-    /// `slices`: `[N, CI, H, W]`; `f8`: `[N, C8, H/8, W/8]`; `masks`: `[N, 1, H, W]`, 0..1 / value `[N, CV, H/8, W/8]`, of which
-    /// channel 0 is the label, -1 (outside) to 1 (inside).
+    /// `slices`: `[N, CI, H, W]`; `f8`: `[N, C8, H/8, W/8]`; `masks`: `[N, 1, H, W]`, 0..1 / value `[N, CV, H/8, W/8]`.
     pub fn forward(&self, slices: &Tensor, f8: &Tensor, masks: &Tensor) -> Tensor {
         let x = Tensor::cat(&[(slices - MEAN) / SPREAD, masks.shallow_clone(), 1.0 - masks], 1);
         let x = self.down.iter().fold(x, |x, conv| conv.forward(&x));

@@ -1,35 +1,71 @@
-//! Memory read: what the memory holds of each position of the query, and the labels there.
+//! Memory read (paper §2.2, eq. 5 and 6) with the affinity of STCN: negative squared L2 distance of keys.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | query key | `[N, CK, h, w]` |
+//! | memory of each query: keys, values | `[T P, CK]`, `[T P, CV]`, the annotated slices first |
+//! | affinity a_ij = exp(-d_ij² / sqrt(CK)) / Σ_j | `[h w, T P]` |
+//! | readout Σ_j a_ij v_j | `[N, CV, h, w]` |
+//! | labels: channel 0 of it, and of the sum over annotated slices alone | `[N, 2, h, w]`, -1..1 |
 
+use super::guide::LABELS;
+use super::image_groups::ImageGroups;
 use crate::nn::layers::f32;
+use crate::nn::networks::Memory;
 use crate::torch::macs;
 use tch::{Kind, Tensor};
 
-/// Least logarithm of a weight over the largest: nothing beside it in f32, and well above the numbers near 0 that processors
-/// are slow with.
+/// Least logarithm of a weight relative to the largest one: far below the resolution of f32, and above the denormal
+/// numbers that slow processors down.
 const LEAST_LOG_WEIGHT: f64 = -60.0;
 
-/// Memory read with the negative squared L2 distance as affinity; the query's own term drops out in the softmax. Memories of one
-/// image with several masks have their keys, and so the affinity, in common.
+/// Result of the memory read.
+pub(super) struct Read {
+    /// `[N, CV, h, w]`, kind of the keys.
+    pub readout: Tensor,
+    /// Labels from all memory and from the annotated slices, `[N, 2, h, w]`, f32, -1..1.
+    pub labels: Tensor,
+}
+
+/// Reads the memory of each query; the affinity is computed once for each of the `groups`.
 ///
 /// # Shapes
-/// `key`: `[1, CK, h, w]`; `keys`: `[T*P, CK]`, the first `annotated` of annotated slices; `values`: one `[T*P, CV]` a mask /
-/// readout `[masks, CV, h, w]`, labels from all and from the annotated `[masks, 2, h, w]`, f32.
-pub(super) fn read(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tensor]) -> (Tensor, Tensor) {
+/// `key`: `[N, CK, h, w]`; `memory`: N entries / see [`Read`].
+pub(super) fn read_memory(key: &Tensor, memory: &[Memory], groups: &ImageGroups) -> Read {
+    let group = |queries: &Vec<i64>| {
+        let values: Vec<&Tensor> = queries.iter().map(|&n| &memory[n as usize].values).collect();
+        let first = &memory[queries[0] as usize];
+        read_group(&key.narrow(0, queries[0], 1), &first.keys, first.annotated, &values)
+    };
+    let parts: Vec<Read> = groups.groups().iter().map(group).collect();
+    let (readouts, labels): (Vec<_>, Vec<_>) = parts.into_iter().map(|read| (read.readout, read.labels)).unzip();
+    Read { readout: groups.in_order(&readouts), labels: groups.in_order(&labels) }
+}
+
+/// Reads several masks' values with the affinity of one query. The query's own term of the distance is the same for all
+/// memory positions and drops out in the softmax.
+///
+/// # Shapes
+/// `key`: `[1, CK, h, w]`; `keys`: `[T P, CK]`, the first `annotated` rows of annotated slices; `values`: one
+/// `[T P, CV]` for each mask / N is the number of masks.
+fn read_group(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tensor]) -> Read {
     let size = key.size();
+    let total = |t: &Tensor| t.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    // 1. Affinity: 2 q k - k², less its maximum.
     let scale = 1.0 / (size[1] as f64).sqrt();
     let query = key.flatten(2, 3).squeeze_dim(0).transpose(0, 1) * (2.0 * scale);
     let squared = (keys * keys).sum_dim_intlist([1i64].as_slice(), false, Kind::Float) * scale;
     let dots = query.matmul(&keys.transpose(0, 1));
     macs::add(&dots, size[1]);
     let mut weights: Tensor = f32(&dots) - squared.unsqueeze(0);
-    // A softmax whose sum is divided by at the end, where there is less to divide.
     weights -= weights.detach().amax([1i64].as_slice(), true);
     let weights = weights.clamp_min_(LEAST_LOG_WEIGHT).exp_();
-    let total = |t: &Tensor| t.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
     let sum = total(&weights);
-    let certain = weights.narrow(1, 0, annotated);
-    let marked: Vec<Tensor> = values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
-    let marked = certain.matmul(&Tensor::cat(&marked, 1)) / total(&certain);
+    // 2. Labels from the annotated slices alone.
+    let annotated_weights = weights.narrow(1, 0, annotated);
+    let labels: Vec<Tensor> = values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
+    let annotated_labels = annotated_weights.matmul(&Tensor::cat(&labels, 1)) / total(&annotated_weights);
+    // 3. Readout, divided by the sum of the weights: cheaper than dividing the weights.
     let masks = values.len() as i64;
     let values = if masks == 1 { values[0].shallow_clone() } else { Tensor::cat(values, 1) };
     let weights = weights.to_kind(values.kind());
@@ -37,6 +73,30 @@ pub(super) fn read(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tenso
     macs::add(&readout, weights.size()[1]);
     let maps = |t: &Tensor| t.transpose(0, 1).reshape([masks, -1, size[2], size[3]]);
     let readout = maps(&(f32(&readout) / sum));
-    let labels = Tensor::cat(&[readout.narrow(1, 0, 1), maps(&marked)], 1);
-    (readout.to_kind(key.kind()), labels)
+    let labels = Tensor::cat(&[readout.narrow(1, 0, 1), maps(&annotated_labels)], 1);
+    debug_assert_eq!(labels.size()[1], LABELS);
+    Read { readout: readout.to_kind(key.kind()), labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_weighted_by_distance() {
+        // One query at 0; memory keys 0 and 1 (CK = 1): weights 1 and exp(-1), values 10 and 20.
+        let t = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
+        let keys = t(&[0.0, 1.0], &[2, 1]);
+        let values = [t(&[10.0, 20.0], &[2, 1]), t(&[1.0, 3.0], &[2, 1])];
+        let Read { readout, labels } = read_group(&t(&[0.0], &[1, 1, 1, 1]), &keys, 1, &values.each_ref());
+        assert_eq!((readout.size(), labels.size()), (vec![2, 1, 1, 1], vec![2, 2, 1, 1]));
+        // The annotated slices are the first row.
+        assert!((labels.double_value(&[0, 1, 0, 0]) - 10.0).abs() < 1e-5);
+        assert!((labels.double_value(&[1, 1, 0, 0]) - 1.0).abs() < 1e-5);
+        let e = (-1.0f64).exp();
+        for (n, expected) in [(0, (10.0 + 20.0 * e) / (1.0 + e)), (1, (1.0 + 3.0 * e) / (1.0 + e))] {
+            assert!((readout.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
+            assert!((labels.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
+        }
+    }
 }

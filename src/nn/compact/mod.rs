@@ -1,25 +1,30 @@
 //! Preset `compact`: small networks with mask-free keys.
 //!
-//! What depends on the image alone is computed once a slice and kept; a round costs the memory read, the decoder and the
-//! value encoder. Trunks are residual networks with group normalisation, which does not depend on the batch.
+//! Features of the image alone are computed once for each slice and cached; a round costs the memory read, the decoder,
+//! the quality head and the memory encoder. Trunks are residual networks with group normalisation, which does not depend
+//! on the batch.
 //!
 //! | network | input | output |
 //! |---|---|---|
+//! | [`Backbone`] (optional) | slices `[N, CI, H, W]` | pretrained features at strides 2, 4, 8 and 16 |
 //! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2` 24, `f4` 48, `f8` 96 channels (default), key `[N, CK, H/8, W/8]` |
-//! | [`MemoryEncoder`] | slices, `f8`, masks | value `[N, CV, H/8, W/8]` |
-//! | memory read | key, memory | readout `[N, CV, H/8, W/8]`: negative squared L2 (as STCN) |
-//! | [`Decoder`] | readout, `f8`, `f4`, `f2`, slices, expected shape | mask logits `[N, 1, H, W]` |
-//! | [`QualityHead`] | `f8`, readout, guide, probability, slice before | quality `[N]` |
-//! | [`InteractionNet`] | slices, previous mask, guidance | mask logits `[N, 1, H, W]` |
+//! | [`MemoryEncoder`] | slices, `f8`, masks `[N, 1, H, W]` | value `[N, CV, H/8, W/8]` |
+//! | `memory_read` | key, memory | readout `[N, CV, H/8, W/8]`, labels `[N, 2, H/8, W/8]` |
+//! | `guide` | query slice, labels, [`SliceContext`] | [`crate::nn::Guide`] |
+//! | [`Decoder`] | readout, guide, `f8`, `f4`, `f2`, slices | mask logits `[N, 1, H, W]` |
+//! | [`QualityHead`] | `f8`, readout, guide, probability, [`SliceContext`] | logits of presence and IoU `[N, 2]` |
+//! | [`InteractionNet`] | slices, previous mask, guidance maps | mask logits `[N, 1, H, W]` |
 
 mod backbone;
 mod blocks;
 mod config;
 mod cues;
 mod decoder;
+mod guide;
 mod image_encoder;
 mod image_groups;
 mod interaction_net;
+mod mask_decoder;
 mod memory_encoder;
 mod memory_read;
 mod quality_head;
@@ -34,30 +39,32 @@ pub use quality_head::QualityHead;
 
 use super::layers::f32;
 use super::networks::{
-    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Segmented, SliceContext,
+    Guide, ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Segmented,
+    SliceContext,
 };
 use super::params::{Params, Weights};
 use crate::error::Result;
-use decoder::{GUIDE_AND_NOVELTY, LABELS};
+use cues::matched::Displacements;
 use image_groups::ImageGroups;
-use memory_read::read;
+use memory_read::{Read, read_memory};
 use tch::{Device, Tensor};
 
-/// The networks themselves, also for training.
+/// The networks, for training and as parts of [`Compact`].
 #[derive(Debug)]
 pub struct CompactNets {
-    /// Slices to features learnt on photographs; none where the configuration names no backbone.
+    /// Slices to pretrained features; none where the configuration names no backbone.
     pub backbone: Option<Backbone>,
     /// Slices to features and keys.
     pub image_encoder: ImageEncoder,
     /// Masks to values.
     pub memory_encoder: MemoryEncoder,
-    /// Readout to mask.
+    /// Readout and guide to mask logits.
     pub decoder: Decoder,
-    /// Quality of a mask.
+    /// Mask to presence and IoU.
     pub quality_head: QualityHead,
-    /// Drawing to mask.
+    /// Drawing to mask logits.
     pub interaction: InteractionNet,
+    displacements: Displacements,
 }
 
 impl CompactNets {
@@ -71,7 +78,19 @@ impl CompactNets {
             decoder: Decoder::new(&params.sub("decoder"), config),
             quality_head: QualityHead::new(&params.sub("quality_head"), config),
             interaction: InteractionNet::new(&params.sub("interaction"), config),
+            displacements: Displacements::on(params.target().device),
         }
+    }
+
+    /// Mask logits of slices with interactions.
+    ///
+    /// # Shapes
+    /// `input`: see [`InteractionNet::forward`] / `[N, 1, H, W]`, f32.
+    pub fn interact(&self, input: &Tensor) -> Tensor {
+        // 1. Pretrained features of the slices.
+        let learnt = self.backbone.as_ref().map(|backbone| backbone.forward(&self.interaction.slices(input)));
+        // 2. Cues, trunk and decoder.
+        self.interaction.forward(input, learnt.as_ref())
     }
 
     /// Features and keys of slices.
@@ -83,53 +102,34 @@ impl CompactNets {
         self.image_encoder.forward(slices, learnt.as_ref())
     }
 
-    /// The interaction network's mask logits.
-    ///
-    /// # Shapes
-    /// `input`: see [`InteractionNet::forward`] / `[N, 1, H, W]`.
-    pub fn interact(&self, input: &Tensor) -> Tensor {
-        let learnt = self.backbone.as_ref().map(|backbone| backbone.forward(&self.interaction.slices(input)));
-        self.interaction.forward(input, learnt.as_ref())
-    }
-
     /// Keys and values of slices with masks.
     ///
     /// # Shapes
-    /// `masks`: `[N, 1, H, W]` / N memories `[P, CK]`, `[P, CV]`.
+    /// `features`: of N slices; `masks`: `[N, 1, H, W]`, 0..1 / N memories `[P, CK]`, `[P, CV]`.
     pub fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
         let values = self.memory_encoder.forward(&features.slices, &features.skips[2], masks);
         let rows = |t: &Tensor, n: i64| t.get(n).flatten(1, 2).transpose(0, 1).contiguous();
         (0..values.size()[0]).map(|n| Memory::new(rows(&features.key, n), rows(&values, n))).collect()
     }
 
-    /// Reads the memory and decodes.
+    /// Reads the memory and decodes: mask logits, f32, and the result with their probabilities.
     ///
     /// # Shapes
-    /// N slices, memories and expectations / mask logits `[N, 1, H, W]` f32, readout and guide
-    /// `[N, CV + 7, H/8, W/8]`; the guide's first two channels are the labels from memory.
-    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Tensor) {
+    /// `features`, `context`: of N slices; `memory`: N entries / logits `[N, 1, H, W]`, readout `[N, CV, H/8, W/8]`.
+    pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Segmented) {
         let groups = ImageGroups::new(&context.same_image);
-        let group = |queries: &Vec<i64>| {
-            let values: Vec<&Tensor> = queries.iter().map(|&n| &memory[n as usize].values).collect();
-            let first = &memory[queries[0] as usize];
-            read(&features.key.narrow(0, queries[0], 1), &first.keys, first.annotated, &values)
-        };
-        let (readouts, labels): (Vec<_>, Vec<_>) = groups.groups().iter().map(group).unzip();
-        let [readout, labels] = [readouts, labels].map(|parts| groups.in_order(&parts));
-        let (logits, guide) = self.decoder.forward(&readout, &labels, features, context);
-        (logits, Tensor::cat(&[&readout, &guide], 1))
-    }
-
-    /// The labels from memory in what [`CompactNets::segment`] read.
-    ///
-    /// # Shapes
-    /// `readout`: `[N, CV + 7, h, w]` / `[N, 2, h, w]`.
-    pub fn labels(&self, readout: &Tensor) -> Tensor {
-        readout.narrow(1, readout.size()[1] - GUIDE_AND_NOVELTY, LABELS)
+        // 1. Memory read.
+        let Read { readout, labels } = read_memory(&features.key, memory, &groups);
+        // 2. Guide.
+        let guide = Guide::new(&features.query_slice(), labels, context, &groups, &self.displacements);
+        // 3. Decoder.
+        let logits = self.decoder.forward(&readout, &guide, features);
+        let probability = logits.sigmoid();
+        (logits, Segmented { probability, readout, guide: Some(guide) })
     }
 }
 
-/// The preset as the engine sees it.
+/// The preset behind [`Networks`].
 pub struct Compact {
     nets: CompactNets,
     weights: Weights,
@@ -138,10 +138,10 @@ pub struct Compact {
 }
 
 impl Compact {
-    /// The networks at `params`, which this ends.
+    /// The networks at `params`, whose construction ends here.
     ///
     /// # Errors
-    /// [`crate::Error::BadModel`] for a configuration that cannot be, or weights that do not fit it.
+    /// [`crate::Error::BadModel`] for a configuration that is out of range, or weights that do not fit it.
     pub fn new(params: Params, config: CompactConfig, info: ModelInfo) -> Result<Compact> {
         config.check()?;
         let nets = CompactNets::new(&params, &config);
@@ -181,16 +181,14 @@ impl Networks for Compact {
     }
 
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented {
-        let (logits, readout) = self.nets.segment(features, memory, context);
-        Segmented { probability: logits.sigmoid(), readout }
+        self.nets.segment(features, memory, context).1
     }
 
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Judgement {
-        let head = &self.nets.quality_head;
-        let logits = head.forward(features, &segmented.readout, &segmented.probability, context);
+        let logits = self.nets.quality_head.forward(features, segmented, context);
         let probabilities = f32(&logits).sigmoid();
-        let [presence, overlap] = [0, 1].map(|i| probabilities.select(1, i));
-        Judgement { quality: &presence * overlap, presence }
+        let [presence, iou] = [0, 1].map(|i| probabilities.select(1, i));
+        Judgement { quality: &presence * iou, presence }
     }
 }
 
@@ -298,7 +296,9 @@ mod tests {
             let m = c.memorize(&f, &noise(&[2, 1, 64, 48], 2));
             assert_eq!((m.len(), m[0].keys.size(), m[1].values.size()), (2, vec![48, 48], vec![48, 96]));
             let s = c.segment(&f, &m, &context(&[2, 1, 64, 48]));
-            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 103, 8, 6]));
+            assert_eq!((s.probability.size(), s.readout.size()), (vec![2, 1, 64, 48], vec![2, 96, 8, 6]));
+            let guide = s.guide.as_ref().unwrap();
+            assert_eq!((guide.labels.size(), guide.novelty.size()), (vec![2, 2, 8, 6], vec![2, 1, 32, 24]));
             let q = c.quality(&f, &s, &context(&[2, 1, 64, 48]));
             assert_eq!((q.quality.size(), q.presence.size()), (vec![2], vec![2]));
             assert!(q.quality.min().double_value(&[]) >= 0.0 && q.presence.max().double_value(&[]) <= 1.0);
@@ -307,24 +307,6 @@ mod tests {
         .unwrap();
         let parameters: usize = c.weights.tensors().values().map(|t| t.numel()).sum();
         assert!((1_000_000..8_000_000).contains(&parameters), "{parameters}");
-    }
-
-    #[test]
-    fn the_read_weighs_memory_by_distance() {
-        // One query at 0; memory keys 0 and 1 (CK = 1): weights 1 and exp(-1), values 10 and 20.
-        let t = |v: &[f32], shape: &[i64]| Tensor::from_slice(v).reshape(shape);
-        let memory = Memory::new(t(&[0.0, 1.0], &[2, 1]), t(&[10.0, 20.0], &[2, 1]));
-        let other = t(&[1.0, 3.0], &[2, 1]);
-        let (out, labels) = read(&t(&[0.0], &[1, 1, 1, 1]), &memory.keys, 1, &[&memory.values, &other]);
-        assert_eq!((out.size(), labels.size()), (vec![2, 1, 1, 1], vec![2, 2, 1, 1]));
-        // Of the annotated slices, here the first row, alone.
-        assert!((labels.double_value(&[0, 1, 0, 0]) - 10.0).abs() < 1e-5);
-        assert!((labels.double_value(&[1, 1, 0, 0]) - 1.0).abs() < 1e-5);
-        let e = (-1.0f64).exp();
-        for (n, expected) in [(0, (10.0 + 20.0 * e) / (1.0 + e)), (1, (1.0 + 3.0 * e) / (1.0 + e))] {
-            assert!((out.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
-            assert!((labels.double_value(&[n, 0, 0, 0]) - expected).abs() < 1e-5);
-        }
     }
 
     #[test]
@@ -355,10 +337,10 @@ mod tests {
     }
 
     #[test]
-    fn masks_on_one_image_share_work_and_nothing_else() {
+    fn masks_on_one_image_give_the_same_alone_and_together() {
         let c = compact(small());
         crate::torch::run(|| {
-            // The first and the third look at one image, with one slice before it and the same slices in memory.
+            // The first and the third have one image, one previous slice and the same keys in memory.
             let rows = Tensor::from_slice(&[0i64, 1, 0]);
             let image = noise(&[2, 1, 32, 32], 3).index_select(0, &rows);
             let f = c.encode_image(&image);
@@ -390,23 +372,23 @@ mod tests {
         let nets = CompactNets::new(&params, &small());
         let weights = params.finish().unwrap();
         for (name, t) in weights.trainable() {
-            // Blocks that are silent at first let nothing through to their own beginning.
+            // The first layers of silent blocks have no gradient before training.
             if name.contains("refine") && name.ends_with("norm.weight") {
                 let _ = tch::no_grad(|| t.shallow_clone().fill_(1.0));
             }
             let _ = t.set_requires_grad(true);
         }
         let x = noise(&[1, 1, 32, 32], 6);
-        let f = nets.image_encoder.forward(&x);
+        let f = nets.encode_image(&x);
         let context = context(&[1, 1, 32, 32]);
-        let (logits, readout) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &context);
-        let quality = nets.quality_head.forward(&f, &readout, &logits.sigmoid(), &context);
-        let drawn = nets.interaction.forward(&noise(&[1, 5, 32, 32], 8));
+        let (logits, segmented) = nets.segment(&f, &nets.memorize(&f, &noise(&[1, 1, 32, 32], 7)), &context);
+        let quality = nets.quality_head.forward(&f, &segmented, &context);
+        let drawn = nets.interact(&noise(&[1, 5, 32, 32], 8));
         (logits.mean(Kind::Float) + quality.mean(Kind::Float) + drawn.mean(Kind::Float)).backward();
         for (name, t) in weights.trainable() {
             let g = t.grad();
             assert!(g.defined(), "{name} has no gradient");
-            // Keys alone: with one memorized slice that is the query, their gradient may be small but not absent.
+            // With one memorized slice that is the query, the gradient of the keys is small but not 0.
             assert!(g.abs().max().double_value(&[]) > 0.0, "{name} has a zero gradient");
         }
     }

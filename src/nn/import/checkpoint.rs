@@ -1,8 +1,8 @@
-//! PyTorch checkpoints (`.pth`, `.pt`), read without running anything in them.
+//! PyTorch checkpoints (`.pth`, `.pt`), read without executing them.
 //!
-//! A checkpoint is a zip archive: `<name>/data.pkl` says in a pickle what there is, `<name>/data/<key>` hold the
-//! numbers. `pickle` reads the first as data; the state dict is the dictionary of tensors in it, or in one of its
-//! entries.
+//! A checkpoint is a zip archive: the pickle `<name>/data.pkl` describes its contents, the records `<name>/data/<key>`
+//! hold the numbers. `pickle` reads the first as data; the state dict is the dictionary of tensors in it, or in one of
+//! its entries.
 
 use super::pickle::{Pickle, Value, View};
 use crate::error::{Error, Result};
@@ -15,24 +15,24 @@ use tch::{Kind, Tensor};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// Entries of a checkpoint that usually hold its state dict, the first that is there counts.
+/// Usual names of the entry that holds the state dict; the first one that exists is taken.
 const NESTED: [&str; 8] =
     ["net", "state_dict", "model", "model_state_dict", "network", "model_state", "weights", "params"];
 
-/// Largest `data.pkl`; that of a network of a thousand tensors has about 100 kB.
+/// Largest `data.pkl` that is read. Chosen: a network of a thousand tensors has about 100 kB.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
 
-/// How deep dictionaries are looked into for the state dict.
+/// Depth to which dictionaries are searched for the state dict. Chosen.
 const MAX_DEPTH: usize = 3;
 
-/// What was found in a checkpoint.
+/// Contents of a checkpoint.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The state dict; floating-point numbers as float32.
     pub tensors: TensorMap,
-    /// Where in the checkpoint the state dict was, e.g. `model.state_dict`; empty at its top.
+    /// Path of the state dict in the checkpoint, e.g. `model.state_dict`; empty at its top.
     pub place: String,
-    /// Entries of the state dict that are no tensors, and what they are.
+    /// Names and descriptions of entries of the state dict that are not tensors.
     pub others: Vec<(String, String)>,
 }
 
@@ -44,8 +44,8 @@ type Entries = [(Value, Value)];
 /// Reads a checkpoint.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is no checkpoint, damaged, of PyTorch before 1.6,
-/// holds no state dict, or refers to Python code that weights do not need.
+/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is not a checkpoint, damaged, of PyTorch before
+/// 1.6, holds no state dict, or refers to Python code that weights do not need.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let bad = |reason: String| Error::BadModel(format!("{}: {reason}", path.display()));
     let mut file = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
@@ -67,21 +67,21 @@ fn not_a_checkpoint(start: &[u8]) -> String {
     const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
     let old = start.starts_with(LEGACY) || start.get(257..262) == Some(b"ustar");
     if old {
-        return "this was saved by PyTorch before 1.6, in a format that cannot be read without running it. Save it once more \
-                in Python, if you trust where it comes from: \
+        return "this was saved by PyTorch before 1.6, in a format that cannot be read without executing it. If you trust \
+                its source, save it again in Python: \
                 torch.save(torch.load(\"old.pth\", map_location=\"cpu\", weights_only=True), \"new.pth\")"
             .into();
     }
     if start.is_empty() {
         return "the file is empty".into();
     }
-    "this is no PyTorch checkpoint (a zip archive that torch.save wrote)".into()
+    "this is not a PyTorch checkpoint (a zip archive written by torch.save)".into()
 }
 
 fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String> {
     let names: Vec<String> = archive.file_names().map(str::to_string).collect();
     let in_root = |n: &&String| n.ends_with("/data.pkl") && n.matches('/').count() == 1 || *n == "data.pkl";
-    let index = names.iter().find(in_root).ok_or("this zip archive is no PyTorch checkpoint: it has no data.pkl")?;
+    let index = names.iter().find(in_root).ok_or("this zip archive is not a PyTorch checkpoint: it has no data.pkl")?;
     let root = index.trim_end_matches("data.pkl").to_string();
     if names.iter().any(|n| n.strip_prefix(&root).is_some_and(|n| n.starts_with("code/"))) {
         return Err("this is a TorchScript program, not a checkpoint; save the weights alone in Python: \
@@ -112,7 +112,7 @@ fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String
     Ok(found)
 }
 
-/// The bytes of a record, which may not be more than `most`.
+/// The bytes of a record, at most `most`.
 fn read_record(archive: &mut Archive, name: &str, most: u64) -> std::result::Result<Vec<u8>, String> {
     let record = archive.by_name(name).map_err(|e| format!("its record {name} cannot be read: {e}"))?;
     let size = record.size();
@@ -128,7 +128,7 @@ fn read_record(archive: &mut Archive, name: &str, most: u64) -> std::result::Res
     }
 }
 
-/// The dictionary of tensors, and where it is.
+/// The dictionary of tensors and its path.
 fn find_state_dict<'a>(pickle: &'a Pickle, top: &'a Value) -> std::result::Result<(&'a Entries, String), String> {
     let mut place: Vec<&str> = Vec::new();
     let mut value = top;
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_are_views_of_what_is_stored() {
+    fn tensors_are_views_of_storages() {
         let (_folder, path) = in_folder();
         let rows = view("0", 6, 0, [2, 3], [3, 1]);
         let columns = view("0", 6, 1, [2, 2], [1, 3]);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn views_beyond_what_is_stored_are_refused() {
+    fn views_beyond_their_storages_are_refused() {
         let (_folder, path) = in_folder();
         for bad in [
             view("0", 6, 1, [2, 3], [3, 1]),
@@ -327,30 +327,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_checkpoint_is_reported() {
+    fn files_that_are_not_checkpoints_are_refused() {
         let (_folder, path) = in_folder();
-        let told = |expected: &str| {
+        let fails_with = |expected: &str| {
             let text = read(&path).unwrap_err().to_string();
             assert!(text.contains(expected), "{expected:?} not in {text:?}");
         };
         std::fs::write(&path, b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.").unwrap();
-        told("before 1.6");
+        fails_with("before 1.6");
         std::fs::write(&path, "hello").unwrap();
-        told("no PyTorch checkpoint");
+        fails_with("not a PyTorch checkpoint");
         std::fs::write(&path, "").unwrap();
-        told("empty");
+        fails_with("empty");
         std::fs::write(&path, b"PK\x03\x04 and then nothing").unwrap();
-        told("damaged");
+        fails_with("damaged");
         write(&path, &dict(&[("lr", b"K\x01".to_vec())]), &[]);
-        told("its entries are \"lr\"");
+        fails_with("its entries are \"lr\"");
         write(&path, b"K\x05", &[]);
-        told("it holds 5");
+        fails_with("it holds 5");
         write(&path, b"cos\nsystem\nU\x02ls\x85R", &[]);
-        told("os.system");
+        fails_with("os.system");
         write(&path, &dict(&[]), &[("archive/code/__torch__.py", b"")]);
-        told("TorchScript");
+        fails_with("TorchScript");
         write(&path, &dict(&[("w", view("0", 6, 0, [2, 3], [3, 1]))]), &[("archive/byteorder", b"big")]);
-        told("big-endian");
+        fails_with("big-endian");
         assert!(matches!(read(Path::new("no/such.pth")), Err(Error::Io { .. })));
     }
 }

@@ -1,17 +1,17 @@
-//! Python's pickle, read as data: the part of it that PyTorch writes.
+//! Python's pickle format, as far as PyTorch writes it, read as data.
 //!
-//! A pickle is a program for a stack machine, and Python runs whatever it names. Here the machine builds values and
-//! nothing else: a call becomes a tensor, a dictionary or a note of what was to be called, and a name that no
-//! state dict needs ends the reading. Containers lie in one list each and refer to one another by number, so that
-//! neither depth nor cycles of a hostile file matter.
+//! A pickle is a program for a stack machine, and Python calls every function that it names. This machine builds values
+//! alone: a call becomes a tensor, a dictionary or the name of the function, and a name that no state dict needs is an
+//! error. Containers are stored in one list of each kind and refer to each other by index, so that depth and cycles of a
+//! hostile file do no harm.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// What a pickle holds. Containers are numbers into [`Pickle`].
+/// Value in a pickle. Containers are indices into [`Pickle`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// `None`, and everything that is of no use here.
+    /// `None`, and values that are not needed.
     None,
     /// `True` or `False`.
     Bool(bool),
@@ -33,24 +33,24 @@ pub enum Value {
     Storage(usize),
     /// A view of stored numbers; index into [`Pickle::views`].
     Tensor(usize),
-    /// An object that is not needed; the class or function that would have made it.
+    /// An object that is not needed: the name of its class or function.
     Object(Rc<str>),
-    /// Where a tuple, list or dictionary begins on the stack.
+    /// Beginning of a tuple, list or dictionary on the stack.
     Mark,
 }
 
 /// Numbers stored beside the pickle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Storage {
-    /// Class that tells the number format, e.g. `torch.FloatStorage`.
+    /// Class, which determines the number format, e.g. `torch.FloatStorage`.
     pub class: Rc<str>,
     /// Name of the record that holds them.
     pub key: String,
-    /// How many numbers.
+    /// Count of numbers.
     pub len: usize,
 }
 
-/// A tensor: which of the stored numbers it is.
+/// A tensor: a strided view of a storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// Index into [`Pickle::storages`].
@@ -63,7 +63,7 @@ pub struct View {
     pub stride: Vec<i64>,
 }
 
-/// A pickle that was read.
+/// Contents of a pickle.
 #[derive(Debug, Default)]
 pub struct Pickle {
     /// Elements of tuples and lists.
@@ -78,7 +78,7 @@ pub struct Pickle {
     memo: HashMap<usize, Value>,
 }
 
-/// Classes and functions that a state dict, or what is often saved beside one, may name. None is ever called.
+/// Whether a state dict, or an entry that is often saved beside one, may name this class or function. None is called.
 fn is_harmless(module: &str, name: &str) -> bool {
     match module {
         "torch._utils" => name.starts_with("_rebuild_"),
@@ -119,7 +119,7 @@ fn is_harmless(module: &str, name: &str) -> bool {
     }
 }
 
-/// The bytes that are left.
+/// The remaining bytes.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -394,7 +394,7 @@ impl Pickle {
         Ok(())
     }
 
-    /// What the call of a class or function with a tuple of arguments stands for.
+    /// Replaces the call of a class or function with a tuple of arguments by a value.
     fn call(&mut self) -> Result<(), String> {
         let (Value::Tuple(arguments), Value::Global(function)) = (self.pop()?, self.pop()?) else {
             return Err(damaged());

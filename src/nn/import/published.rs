@@ -1,8 +1,6 @@
-//! Published checkpoints: what their tensors are called here.
-//!
-//! The one table of names is [`NAMES`]. Checkpoints are the space-time-memory network (with or without the authors' quality
-//! head) and the coarse-to-fine interaction network, as PyTorch state dicts; `module.` in front of every name (from
-//! `DataParallel`) is left out of account.
+//! Import of the published checkpoints: the space-time-memory network (with or without the authors' quality head) and the
+//! coarse-to-fine interaction network, as PyTorch state dicts. [`NAMES`] maps their names to those of preset `paper`; a
+//! prefix `module.` (from `DataParallel`) is ignored.
 
 use crate::error::{Error, Result};
 use crate::nn::networks::{InteractionKind, ModelInfo};
@@ -14,8 +12,8 @@ use crate::nn::params::{Params, Target, TensorMap};
 use std::collections::{BTreeMap, BTreeSet};
 use tch::Tensor;
 
-/// Beginning of a published name, and what stands for it here. The first that fits counts. `*` stands for one number, kept in
-/// its place; names of the interaction network are relative to `interaction.<name>.`.
+/// Prefixes of published names and their replacements; the first match is taken. `*` matches a number, which is kept.
+/// Names of the interaction network are relative to `interaction.<name>.`.
 pub const NAMES: &[(&str, &str)] = &[
     // space-time-memory network
     ("Encoder_M.conv1.", "memory.memory_encoder.trunk.conv1."),
@@ -81,34 +79,34 @@ pub const NAMES: &[(&str, &str)] = &[
     ("Fine_net.final_predict.2.", "fine.scale."),
 ];
 
-/// Kernels of the memory encoder's first layer that the published code keeps apart: slice, mask, background. Here they are
-/// the channels of one kernel, in this order.
+/// Separate kernels of the memory encoder's first layer in the published code: slice, mask, background. Here they are the
+/// channels of one kernel, in this order.
 const STEM_PARTS: [(&str, i64); 3] =
     [("Encoder_M.conv1.weight", 3), ("Encoder_M.conv1_m.weight", 1), ("Encoder_M.conv1_bg.weight", 1)];
 
-/// Last parts of names that carry nothing to import: constants of the code, and a counter of training.
+/// Last parts of names that are not imported: constants of the code, and a counter of training.
 const CONSTANTS: [&str; 3] = ["mean", "std", "num_batches_tracked"];
 
-/// Beginnings of names that the published networks hold but never compute with: the two levels of stride 16 are
-/// joined without a convolution.
+/// Prefixes of parameters that the published networks hold but do not use: the two levels of stride 16 are joined
+/// without a convolution.
 const UNUSED: [&str; 1] = ["Coarse_net.upsamples.0."];
 
-/// What a tensor of a checkpoint becomes.
+/// Destination of a tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The tensor of this name.
     Tensor(String),
     /// Part of the memory encoder's first kernel; an index into the parts slice, mask, background.
     StemPart(usize),
-    /// A constant or counter that our networks do not need.
+    /// A constant or counter, not imported.
     Constant,
-    /// A parameter that the published network holds, but never computes with.
+    /// A parameter that the published network holds but does not use.
     Unused,
-    /// Nothing that our networks know.
+    /// No tensor of preset `paper` has a matching name.
     Unknown,
 }
 
-/// Where the published tensor `name` belongs.
+/// Destination of the published tensor `name`.
 pub fn place(name: &str) -> Place {
     if CONSTANTS.contains(&name.rsplit('.').next().unwrap_or(name)) {
         return Place::Constant;
@@ -122,7 +120,7 @@ pub fn place(name: &str) -> Place {
     NAMES.iter().find_map(|(from, to)| substitute(name, from, to)).map_or(Place::Unknown, Place::Tensor)
 }
 
-/// The tensors of a checkpoint that have a place of their own, under the names they have here.
+/// The tensors of a checkpoint that map to one tensor each, renamed.
 pub fn rename(checkpoint: TensorMap) -> TensorMap {
     let rename = |(name, tensor): (String, Tensor)| match place(&name) {
         Place::Tensor(ours) => Some((ours, tensor)),
@@ -141,7 +139,7 @@ fn substitute(name: &str, from: &str, to: &str) -> Option<String> {
     Some(format!("{}{}", to.replacen('*', number, 1), rest.strip_prefix(after)?))
 }
 
-/// Which network a checkpoint holds.
+/// Network of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// Space-time-memory network.
@@ -150,29 +148,29 @@ pub enum Network {
     Interaction,
 }
 
-/// What became of one checkpoint.
+/// Result of importing one checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointReport {
-    /// Name of the checkpoint, as the caller gave it.
+    /// Name of the checkpoint, given by the caller.
     pub source: String,
-    /// What it holds.
+    /// Its network.
     pub network: Network,
-    /// Tensors loaded.
+    /// Number of tensors loaded.
     pub n_loaded: usize,
-    /// Numbers in them.
+    /// Number of values in them.
     pub n_values: usize,
-    /// Tensors not loaded, and why.
+    /// Names of tensors that are not loaded, with the reason.
     pub not_loaded: Vec<(String, String)>,
 }
 
-/// What became of all checkpoints.
+/// Result of importing all checkpoints.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConvertReport {
-    /// One per checkpoint.
+    /// One report for each checkpoint.
     pub checkpoints: Vec<CheckpointReport>,
-    /// Tensors of the model that no checkpoint held and that were filled with random numbers.
+    /// Tensors of the model that are in no checkpoint and are filled with random numbers.
     pub filled: Vec<String>,
-    /// What else the user should know.
+    /// Further notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -200,23 +198,24 @@ impl Default for Importer {
 /// A finished import.
 #[derive(Debug)]
 pub struct Imported {
-    /// Of the model.
+    /// Hyper-parameters of the model.
     pub config: PaperConfig,
     /// Every tensor of the model.
     pub tensors: TensorMap,
-    /// What was loaded and what was not.
+    /// Tensors that are loaded and not loaded.
     pub report: ConvertReport,
 }
 
 impl Imported {
-    /// What the engine may know of the model.
+    /// Description of the model.
     pub fn info(&self, name: &str, provenance: &str, licence: &str) -> ModelInfo {
         self.config.info(name, provenance, licence)
     }
 }
 
 impl Importer {
-    /// Adds the state dict of one checkpoint. An interaction network answers `kinds`, or every kind if that is empty.
+    /// Adds the state dict of one checkpoint. An interaction network is for the `kinds`, or for every kind if that is
+    /// empty.
     ///
     /// # Errors
     /// [`Error::BadModel`] when the names are of neither network; [`Error::InvalidArgument`] when a second memory
@@ -261,8 +260,8 @@ impl Importer {
                     continue;
                 }
                 Place::Constant => "a constant of the published code".into(),
-                Place::Unused => "the published network never computes with it".into(),
-                Place::Unknown => "no part of our networks has this name".into(),
+                Place::Unused => "the published network does not use it".into(),
+                Place::Unknown => "no tensor of preset paper has a matching name".into(),
             };
             report.not_loaded.push((name, reason));
         }
@@ -281,8 +280,7 @@ impl Importer {
             self.config.quality = QualityKind::Published;
         } else {
             self.report.notes.push(
-                "the checkpoint has no quality head; quality will be the IoU that the probabilities lead to expect"
-                    .into(),
+                "the checkpoint has no quality head; the quality is the expected IoU of the probabilities".into(),
             );
         }
         Ok(String::new())
@@ -341,7 +339,7 @@ impl Importer {
         Ok(())
     }
 
-    /// The model. Tensors that no checkpoint held are an error, or are filled with random numbers made from `fill`.
+    /// Builds the model. Tensors that are in no checkpoint are an error, or random with the seed `fill`.
     ///
     /// # Errors
     /// [`Error::BadModel`] naming every missing and misshapen tensor and those with values that are not finite;
@@ -366,7 +364,7 @@ impl Importer {
                 "no interaction network was given: the model propagates masks, but answers no interaction".into(),
             );
         }
-        // Building the networks checks every name, shape and value.
+        // The construction checks every name, shape and value.
         let params = Params::load(self.tensors, Target { inference: false, ..Target::default() });
         let _ = PaperModules::new(&params, &self.config);
         let weights = params.finish()?;

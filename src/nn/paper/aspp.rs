@@ -1,6 +1,6 @@
-//! Atrous spatial pyramid pooling: the readout seen at several scales (Mem3D §2.2).
+//! Atrous spatial pyramid pooling: the readout at several scales (Mem3D §2.2).
 //!
-//! | branch | what | paper | published code |
+//! | branch | contents | paper | published code |
 //! |---|---|---|---|
 //! | `pool` | mean over the map, 1x1 convolution | | yes |
 //! | `point` | 1x1 convolution | | yes |
@@ -17,16 +17,17 @@ use crate::nn::params::{Init, Params};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// Channels of every branch and of the output.
+/// Channels of every branch and of the output, as published.
 pub const CHANNELS: i64 = 256;
 
+/// Dilations of the 3x3 branches, as published.
 const DILATIONS: [i64; 3] = [2, 4, 8];
 
-/// Which branches there are.
+/// Branches of a pyramid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Branches {
-    /// The three dilated ones, as the paper says.
+    /// The three dilated ones, as in the paper.
     Dilated,
     /// All five, as published.
     All,
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_the_pooling_branch_covers_the_whole_map() {
-        // 40 columns: a pixel at the far end is beyond the reach of dilation 8 and the 3x3 convolution after it.
+        // 40 columns: the far end lies outside the receptive field of dilation 8 and the 3x3 convolution after it.
         let x = Tensor::zeros([1, 2, 1, 40], (Kind::Float, Device::Cpu));
         let changed = x.copy();
         let _ = changed.narrow(3, 39, 1).fill_(10.0);

@@ -1,5 +1,5 @@
-//! Interaction network: slice, previous mask and guidance -> the slice's mask, coarse to fine (Mem3D §2.1, eq. 1; the paper's
-//! reference \[31\]).
+//! Interaction network: slice, previous mask and guidance -> the slice's mask, coarse to fine (Mem3D §2.1, eq. 1; the
+//! paper's reference \[31\]).
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -17,10 +17,10 @@ use crate::nn::params::{Init, Params};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-/// Channels of every level.
+/// Channels of every level, as published.
 const LEVEL: i64 = 256;
 
-/// Cells a side that the context module averages over.
+/// Cells per side over which the context module averages, as published.
 const CELLS: [i64; 4] = [1, 2, 3, 6];
 
 /// Channels of the network's input. All are 0..255: three of the slice, then those of the layout.
@@ -81,8 +81,8 @@ const CORNER_MARGIN: f64 = 10.0;
 /// Full width at half maximum of a corner, pixels of the network.
 const CORNER_WIDTH: f64 = 10.0;
 
-/// Gaussians at the corners of each filled box, which is what published weights know of boxes; nothing where points tell
-/// the target's extent already.
+/// Gaussians at the corners of each filled box, the guidance of boxes for published weights; 0 for slices with points,
+/// which show the target's extent.
 ///
 /// # Shapes
 /// `[N, 1, H, W]`.
@@ -205,7 +205,8 @@ impl Coarse {
     }
 
     /// # Shapes
-    /// `levels`: as from [`Coarse::forward`] / four times logits `[N, 1, H, W]`, f32; `H, W` four times those of the last level.
+    /// `levels`: as from [`Coarse::forward`] / four times logits `[N, 1, H, W]`, f32; `H, W` four times those of the last
+    /// level.
     pub fn logits(&self, levels: &[Tensor; 4]) -> [Tensor; 4] {
         let quarter = size2(&levels[3]);
         [0, 1, 2, 3].map(|i| {
@@ -215,7 +216,7 @@ impl Coarse {
     }
 }
 
-/// Brings all levels to stride 4, the coarser ones through more blocks, and joins them.
+/// Resizes all levels to stride 4, the coarser ones after more blocks, and joins them.
 #[derive(Debug)]
 pub struct Fine {
     cascades: Vec<Vec<Bottleneck>>,
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn published_layouts_see_the_corners_of_a_box() {
+    fn published_layouts_have_the_corners_of_a_box() {
         // Rows 20..=30 and columns 30..=40, 10 pixels outward.
         for (layout, channel) in [(InputLayout::OneMap, 3), (InputLayout::TwoMaps, 4)] {
             let x = layout.join(&input(0.0));

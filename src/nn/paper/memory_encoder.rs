@@ -7,8 +7,8 @@
 //! | `f16` | `[N, 1024, H/16, W/16]` |
 //! | key, value | `[N, CK, H/16, W/16]`, `[N, CV, H/16, W/16]` |
 //!
-//! The reference gives slice, mask and background a first convolution each and adds the three; one convolution
-//! over all five channels is the same sum.
+//! The published code has one first convolution each for slice, mask and background and adds the three; one convolution
+//! over all five channels gives the same sum.
 
 use super::query_encoder::KeyValue;
 use super::resnet::{Depth, Trunk};
@@ -22,7 +22,7 @@ pub struct MemoryEncoder {
     key_value: KeyValue,
 }
 
-/// What the memory encoder gives.
+/// Output of the memory encoder.
 #[derive(Debug)]
 pub struct Memorized {
     /// `[N, CK, H / 16, W / 16]`.

@@ -1,6 +1,6 @@
-//! The memory network of the `paper` preset put together (Mem3D §2.2): memorize slices with masks, segment query slices.
+//! The memory network of preset `paper` (Mem3D §2.2): memorizes slices with masks, segments query slices.
 //!
-//! | part | takes | gives |
+//! | part | input | output |
 //! |---|---|---|
 //! | [`QueryEncoder`] | slice, normalised, `[N, 3, H, W]` | key, value, `f4`, `f8` |
 //! | [`MemoryEncoder`] | slice, mask `[N, 1, H, W]` | memory keys `[P, CK]`, values `[P, CV]`, P = H/16 * W/16 |
@@ -27,9 +27,9 @@ pub struct MemoryNetConfig {
     pub value_channels: i64,
     /// Default: cosine (eq. 4); published weights need the scaled dot product.
     pub similarity: Similarity,
-    /// How many memory positions each query position reads. Default: all.
+    /// Number of memory positions that each query position reads. Default: all.
     pub top_k: Option<i64>,
-    /// Default: the paper's three; published weights have five.
+    /// Default: the paper's three branches; published weights have five.
     pub branches: Branches,
     /// Whether probabilities are sharpened to p^2 / (p^2 + (1 - p)^2), as the published code does. Default false.
     pub soft_aggregation: bool,
@@ -49,7 +49,7 @@ impl Default for MemoryNetConfig {
 }
 
 impl MemoryNetConfig {
-    /// What the published checkpoints were trained as.
+    /// Hyper-parameters of the published checkpoints.
     pub fn published() -> Self {
         MemoryNetConfig {
             similarity: Similarity::ScaledDot,
@@ -114,11 +114,12 @@ impl MemoryNet {
     /// # Shapes
     /// `query`: of N slices; `memory`: N entries / see [`Segmented`].
     pub fn segment(&self, query: QueryView, memory: &[Memory]) -> Segmented {
+        // Eq. 4-6, then eq. 7.
         let readout = self.read(query.key, query.value, memory);
         let logits = self.decode(&readout, query.f8, query.f4);
         let probability = logits.softmax(1, Kind::Float).narrow(1, 1, 1);
         let probability = if self.soft_aggregation { aggregate(&probability) } else { probability };
-        Segmented { probability, readout }
+        Segmented { probability, readout, guide: None }
     }
 }
 
@@ -135,7 +136,8 @@ pub struct QueryView<'a> {
     pub f4: &'a Tensor,
 }
 
-/// Soft aggregation of space-time-memory networks, for one object and its background: softmax over the logits of p and 1 - p.
+/// Soft aggregation of space-time-memory networks, for one object and its background: softmax over the logits of p and
+/// 1 - p.
 ///
 /// # Shapes
 /// `probability`: any, 0..1 / the same.

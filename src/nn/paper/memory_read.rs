@@ -1,4 +1,4 @@
-//! Memory read: what the memorized slices say about each position of the query slice (Mem3D §2.2, eq. 4-6).
+//! Memory read: values of the memorized slices for each position of the query slice (Mem3D §2.2, eq. 4-6).
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -13,11 +13,11 @@ use crate::nn::params::{Init, Params};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// How alike a query key q and a memory key k are.
+/// Similarity of a query key q and a memory key k.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Similarity {
-    /// Eq. 4: cos(q, k), over a learned temperature. Without one, thousands of positions would weigh almost the same.
+    /// Eq. 4: cos(q, k) over a learnt temperature, without which thousands of positions have almost equal weights.
     Cosine,
     /// q . k / sqrt(CK), as the published code computes it.
     ScaledDot,
@@ -25,10 +25,10 @@ pub enum Similarity {
     NegativeSquaredL2,
 }
 
-/// 1 / temperature of an untrained cosine similarity: weights then differ by up to e^40.
+/// 1 / temperature of the cosine similarity before training: weights differ by factors up to e^40. Chosen.
 const INVERSE_TEMPERATURE: f64 = 20.0;
 
-/// Most affinities held at once; query positions are read in blocks of this size over M.
+/// Largest number of affinities held at once, 16 MB: query positions are read in blocks of this size over M. Chosen.
 const BLOCK: i64 = 1 << 22;
 
 /// The memory read.
@@ -40,8 +40,8 @@ pub struct MemoryRead {
 }
 
 impl MemoryRead {
-    /// The read at `params`; only the cosine has a parameter. With `top_k`, all but the most similar
-    /// memory positions of a query position are left out.
+    /// The read at `params`; only the cosine has a parameter. With `top_k`, a query position reads its most similar
+    /// memory positions alone.
     pub fn new(params: &Params, similarity: Similarity, top_k: Option<i64>) -> Self {
         let inverse_temperature = (similarity == Similarity::Cosine)
             .then(|| params.get("inverse_temperature", &[1], Init::Constant(INVERSE_TEMPERATURE)));
@@ -67,7 +67,7 @@ impl MemoryRead {
         let (keys, penalty) = match self.similarity {
             Similarity::ScaledDot => (&memory.keys / channels.sqrt(), None),
             Similarity::Cosine => (unit(&memory.keys), None),
-            // |q|^2 is the same for all memory positions, so the softmax does not see it.
+            // |q|^2 is the same for all memory positions and drops out in the softmax.
             Similarity::NegativeSquaredL2 => {
                 let norm = f32(&memory.keys).square().sum_dim_intlist(-1, false, Kind::Float);
                 (&memory.keys * (2.0 / channels.sqrt()), Some(norm / channels.sqrt()))

@@ -6,7 +6,7 @@
 //! | memory | `memory` | [`crate::nn::paper::memory_net`] |
 //! | quality | `quality` | [`crate::nn::paper::quality_head`] |
 //!
-//! Features kept per slice: key and value at stride 16, then `f4`, `f8` and, if the quality head wants it, `f16`.
+//! Features of a slice: key and value at stride 16, then `f4`, `f8` and, if the quality head reads it, `f16`.
 
 pub mod aspp;
 pub mod decoder;
@@ -36,11 +36,11 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PaperConfig {
-    /// Of the memory network.
+    /// Hyper-parameters of the memory network.
     pub memory: MemoryNetConfig,
     /// Input channels of each interaction network, by its name.
     pub interaction_networks: BTreeMap<String, InputLayout>,
-    /// Name of the interaction network that answers each kind. A kind that is not here is not answered.
+    /// Name of the interaction network of each kind. Kinds that are absent are not accepted.
     pub interactions: BTreeMap<InteractionKind, String>,
     /// Default: the paper's.
     pub quality: QualityKind,
@@ -75,12 +75,12 @@ impl PaperConfig {
         }
     }
 
-    /// What the engine may know of a model of these networks.
+    /// Description of a model of these networks.
     pub fn info(&self, name: &str, provenance: &str, licence: &str) -> ModelInfo {
         ModelInfo {
             preset: Preset::Paper,
             name: name.into(),
-            // The paper works on whole slices of this size; a region of interest is shown at three quarters of it.
+            // slice_size is the paper's; a region of interest has three quarters of it, chosen.
             network_size: 384,
             slice_size: 512,
             context_slices: 1,
@@ -90,12 +90,13 @@ impl PaperConfig {
             interactions: self.interactions.keys().copied().collect(),
             provenance: provenance.into(),
             licence: licence.into(),
+            quality_calibration: None,
             checksum: String::new(),
         }
     }
 }
 
-/// The modules, as training wants them too.
+/// The networks, for training and as parts of [`PaperNetworks`].
 #[derive(Debug)]
 pub struct PaperModules {
     /// Mem3D §2.2.
@@ -132,7 +133,7 @@ pub struct PaperNetworks {
 }
 
 impl PaperNetworks {
-    /// The networks at `params`, which is ended.
+    /// The networks at `params`, whose construction ends here.
     ///
     /// # Errors
     /// [`Error::BadModel`] when the weights do not fit, or a kind of interaction names a network that does not exist.
@@ -141,7 +142,7 @@ impl PaperNetworks {
             config.interactions.iter().find(|(_, n)| !config.interaction_networks.contains_key(*n))
         {
             return Err(Error::BadModel(format!(
-                "the model's configuration answers {kind:?} with the interaction network {name:?}, which it does not have"
+                "the model's configuration names the interaction network {name:?} for {kind:?}, but has none of that name"
             )));
         }
         let modules = PaperModules::new(&params, &config);
@@ -159,7 +160,7 @@ impl PaperNetworks {
         &self.weights
     }
 
-    /// Slices as the memory network's encoders take them.
+    /// Slices with three channels, normalised for the memory network's encoders.
     ///
     /// # Shapes
     /// `slices`: `[N, CI, H, W]`, 0..1 / `[N, 3, H, W]`.
@@ -188,7 +189,7 @@ impl Networks for PaperNetworks {
     }
 
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Tensor {
-        let name = self.config.interactions.get(&kind).expect("the engine asks for the model's kinds only");
+        let name = self.config.interactions.get(&kind).expect("a kind that the model accepts");
         let network = &self.modules.interaction[name];
         network.forward(&self.input(&network.layout().join(input))).sigmoid()
     }
@@ -217,9 +218,10 @@ impl Networks for PaperNetworks {
     }
 
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Judgement {
-        let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { &segmented.readout };
-        let quality = self.modules.quality.forward(seen, &segmented.probability).to_kind(Kind::Float);
-        Judgement::from_iou(quality, &segmented.probability)
+        let head = &self.modules.quality;
+        let input = if head.wants_f16() { &features.skips[2] } else { &segmented.readout };
+        let iou = head.forward(input, &segmented.probability).to_kind(Kind::Float);
+        Judgement::from_iou(iou, &segmented.probability)
     }
 }
 
@@ -275,11 +277,14 @@ mod tests {
 
     #[test]
     fn presence_from_iou_alone() {
-        let probability = Tensor::from_slice(&[0.9f32, 0.1, 0.2, 0.3]).view([2, 1, 1, 2]);
-        let judgement = Judgement::from_iou(Tensor::from_slice(&[0.35f32, 0.8]), &probability);
-        // A mask of IoU 0.35 is 0.85 present; an empty one that is 0.8 right is 0.2.
+        // Two masks and an empty slice.
+        let probability = Tensor::from_slice(&[0.9f32, 0.1, 0.9, 0.1, 0.2, 0.3]).view([3, 1, 1, 2]);
+        let judgement = Judgement::from_iou(Tensor::from_slice(&[0.35f32, 0.35 * 0.35, 0.8]), &probability);
+        // IoU 0.35 maps to presence 0.8, and its square to the square of 0.8.
         let presence = Vec::<f32>::try_from(&judgement.presence).unwrap();
-        assert!((presence[0] - 0.85).abs() < 1e-3 && (presence[1] - 0.2).abs() < 1e-6, "{presence:?}");
+        for (a, b) in presence.iter().zip([0.8, 0.64, 0.2]) {
+            assert!((a - b).abs() < 1e-6, "{presence:?}");
+        }
     }
 
     #[test]

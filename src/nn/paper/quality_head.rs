@@ -1,6 +1,7 @@
-//! Quality head: how good is this mask? (Mem3D §2.3, eq. 8)
+//! Quality head: estimated IoU of a mask (Mem3D §2.3, eq. 8).
 //!
-//! [`QualityHead::Convolutional`], the paper's: features F_k and segmentation S_k, three 3x3 convolutions, three fully connected layers.
+//! [`QualityHead::Convolutional`], the paper's: features F_k and segmentation S_k, three 3x3 convolutions, three fully
+//! connected layers.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -10,7 +11,7 @@
 //! | mean over a 4x4 grid | `[N, 256, 4, 4]` |
 //! | three fully connected layers, sigmoid | `[N, 512]`, `[N, 128]`, `[N]` |
 //!
-//! [`QualityHead::Published`], of the authors' code: it looks at the query image's `f16` instead of F_k.
+//! [`QualityHead::Published`], of the authors' code: its input is the query image's `f16` instead of F_k.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -18,8 +19,8 @@
 //! | 3x3 convolution, last stage of ResNet-50 | `[N, 1024, h, w]`, `[N, 2048, h/2, w/2]` |
 //! | mean, two fully connected layers, sigmoid | `[N, 2048]`, `[N, 1000]`, `[N]` |
 //!
-//! [`QualityHead::Certainty`] has no parameters, for models without a trained head: the IoU to be expected if the
-//! probabilities are right.
+//! [`QualityHead::Certainty`] has no parameters, for models without a trained head: the expected IoU if the
+//! probabilities are calibrated.
 
 use super::resnet::Stage;
 use crate::nn::layers::{Conv, ConvOptions, Linear, f32, resize, size2};
@@ -27,7 +28,7 @@ use crate::nn::params::Params;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-/// Which head a model has.
+/// Kind of quality head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QualityKind {
@@ -39,10 +40,10 @@ pub enum QualityKind {
     Certainty,
 }
 
-/// Channels of the convolutions.
+/// Channels of the convolutions. Chosen: the paper states no number.
 const WIDTH: i64 = 256;
 
-/// Side of the grid that the last feature map is averaged over, so that any input size will do.
+/// Side of the grid over which the last feature map is averaged, so that any input size is accepted. Chosen.
 const GRID: i64 = 4;
 
 /// A quality head.
@@ -93,7 +94,7 @@ impl QualityHead {
         }
     }
 
-    /// Whether the head looks at the query's `f16`, not at the readout.
+    /// Whether the head reads the query's `f16` instead of the readout.
     pub fn wants_f16(&self) -> bool {
         matches!(self, QualityHead::Published { .. })
     }
@@ -107,7 +108,7 @@ impl QualityHead {
         }
     }
 
-    /// Before the sigmoid, as training wants it; none for [`QualityHead::Certainty`], which has nothing to train.
+    /// The logit of the quality, for training; none for [`QualityHead::Certainty`], which has no parameters.
     ///
     /// # Shapes
     /// As [`QualityHead::forward`].
@@ -136,8 +137,8 @@ impl QualityHead {
     }
 }
 
-/// Expected overlap over expected union of the mask with a truth of which each pixel is foreground with its probability.
-/// A mask that is empty has the quality 1 - largest probability: it is right unless something is there.
+/// Expected overlap over expected union of the mask with a truth whose pixels are foreground with their probabilities.
+/// The quality of an empty mask is 1 - largest probability.
 ///
 /// # Shapes
 /// `probability`, `mask`: `[N, 1, H, W]` / `[N]`.
@@ -157,7 +158,7 @@ mod tests {
     use tch::Device;
 
     #[test]
-    fn heads_take_any_size_and_answer_one_number_a_slice() {
+    fn heads_accept_any_size_and_return_one_number_per_slice() {
         for (kind, channels) in [(QualityKind::Convolutional, 6), (QualityKind::Published, 1024)] {
             let head = QualityHead::new(&Params::init(1, Target::default()), kind, 6);
             for (h, w) in [(2, 2), (5, 3), (9, 12)] {
@@ -167,7 +168,7 @@ mod tests {
                 assert_eq!((quality.size(), quality.kind()), (vec![2], Kind::Float));
                 assert!(quality.min().double_value(&[]) >= 0.0 && quality.max().double_value(&[]) <= 1.0);
                 let other = head.forward(&features, &(1.0 - &probability));
-                assert!(!quality.allclose(&other, 0.0, 1e-6, false), "{kind:?} does not see the mask");
+                assert!(!quality.allclose(&other, 0.0, 1e-6, false), "{kind:?} does not depend on the mask");
             }
         }
     }

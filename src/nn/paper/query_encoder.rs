@@ -1,4 +1,4 @@
-//! Query encoder: a slice's image -> key, value and the features that the decoder refines with (Mem3D §2.2).
+//! Query encoder: a slice's image -> key, value and skip features of the decoder (Mem3D §2.2).
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -36,7 +36,7 @@ impl KeyValue {
     }
 }
 
-/// `slices` with the mean and deviation of ImageNet, on which the trunks were first trained.
+/// `slices` normalised by the mean and standard deviation of ImageNet, as the pretrained trunks expect.
 ///
 /// # Shapes
 /// `slices`: `[N, 3, H, W]`, 0..1 / the same.
@@ -47,14 +47,14 @@ pub fn normalise(slices: &Tensor) -> Tensor {
     (slices - row([0.485, 0.456, 0.406])) / row([0.229, 0.224, 0.225])
 }
 
-/// What the query encoder gives.
+/// Output of the query encoder.
 #[derive(Debug)]
 pub struct Query {
     /// `[N, CK, H / 16, W / 16]`.
     pub key: Tensor,
     /// `[N, CV, H / 16, W / 16]`.
     pub value: Tensor,
-    /// Of the trunk.
+    /// Features of the trunk.
     pub features: Features,
 }
 

@@ -24,9 +24,9 @@ pub struct BottleneckOptions {
     pub width: i64,
     /// Channels out.
     pub outputs: i64,
-    /// Of the 3x3 convolution and the shortcut.
+    /// Stride of the 3x3 convolution and the shortcut.
     pub stride: i64,
-    /// Of the 3x3 convolution.
+    /// Dilation of the 3x3 convolution.
     pub dilation: i64,
     /// Whether the shortcut is a 1x1 convolution; otherwise the input itself.
     pub projection: bool,
@@ -96,7 +96,7 @@ impl Stage {
     }
 }
 
-/// Which trunk.
+/// Depth of a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// ResNet-50 without its last stage.

@@ -1,41 +1,46 @@
-//! What grows out of the drawing before anything is learnt: each pixel belongs to the seed that is nearest by geodesic distance,
-//! along paths that avoid edges (Bai and Sapiro, "A geodesic framework for fast interactive image and video segmentation", 2007;
-//! Wang et al., "DeepIGeoS", 2018, who give such distances to a network). The interaction network's answer is a change of it.
+//! Grown region: geodesic distances from what is drawn inside and outside, along paths that avoid edges (Bai and Sapiro,
+//! "A geodesic framework for fast interactive image and video segmentation", 2007; as inputs of a network: Wang et al.,
+//! "DeepIGeoS", 2018). The interaction network's output is a residual over it.
 //!
-//! | seed | of inside | of outside |
+//! value = (g_out - g_in) / (g_out + g_in + 2), in -1..1. A path costs 1.5 for each pixel and (difference of intensity /
+//! noise)², at most 40, for each step; the noise is half the median difference of neighbours. Everything is computed at
+//! half resolution, on the CPU. A path starts with this cost:
+//!
+//! | seed | inside | outside |
 //! |---|---|---|
-//! | stroke, click, extreme point | the positive ones | the negative ones |
-//! | box | its middle, a little | all around it |
-//! | previous mask | where it is sure, a little | where it is sure, a little |
-//! | neither box nor previous mask | | the region's border, a little |
+//! | positive stroke, click, extreme point | 0 | |
+//! | negative stroke or click | | 0 |
+//! | box | 3 in its middle ellipse, unless there is a previous mask | 0 around it |
+//! | previous mask with probability p | 3 + 10 (1 - abs(2p - 1)) where p > 0.5 | the same elsewhere |
+//! | neither box nor previous mask | | 4 at the border of the region |
 
 use crate::nn::layers::size2;
 use tch::{Device, Kind, Tensor};
 
-/// Cost of one pixel's way at half resolution, besides edges.
+/// Cost of one pixel, besides edges. This and the constants below are chosen.
 const STEP: f32 = 1.5;
-/// A difference of this many times the median difference of neighbours costs 1; twice as large ones four times as much.
+/// Noise over the median difference of neighbours.
 const EDGE: f32 = 0.5;
-/// Least difference that counts as one.
-const LEAST_EDGE: f32 = 1e-3;
+/// Least noise, for intensities 0..1.
+const LEAST_NOISE: f32 = 1e-3;
 /// Largest cost of an edge.
 const LARGEST_EDGE: f32 = 40.0;
-/// What the way from a seed that is only supposed starts with.
-const SUPPOSED: f32 = 3.0;
-/// What it starts with at the border of the region.
+/// First cost of a path from an uncertain seed.
+const UNCERTAIN: f32 = 3.0;
+/// First cost of a path from the border of the region.
 const BORDER: f32 = 4.0;
-/// What it starts with where the previous mask is not sure at all, besides [`SUPPOSED`].
-const UNSURE: f32 = 10.0;
-/// The middle of a box is this much of its sides.
+/// Further cost where the previous mask has a probability of 0.5.
+const UNDECIDED: f32 = 10.0;
+/// Axes of a box's middle ellipse over its sides.
 const MIDDLE: f32 = 0.4;
-/// Guidance this high is a stroke's or a point's own pixel.
+/// Guidance above this marks a drawn pixel.
 const DRAWN: f32 = 0.9;
-/// Distance at which inside and outside are told apart half as surely.
+/// Summand of the denominator: short paths on both sides leave a pixel undecided.
 const DISTANCE: f32 = 2.0;
-/// Times that the whole slice is gone over forth and back.
+/// Raster scans of the whole slice, each forth and back.
 const SWEEPS: usize = 3;
 
-/// What was drawn, all `[N, 1, H, W]`; see [`crate::nn::networks::InteractionInput`].
+/// Previous probability and guidance maps, all `[N, 1, H, W]`; see [`crate::nn::networks::InteractionInput`].
 pub(crate) struct Drawing<'a> {
     pub previous: &'a Tensor,
     pub positive: &'a Tensor,
@@ -43,34 +48,31 @@ pub(crate) struct Drawing<'a> {
     pub boxes: &'a Tensor,
 }
 
-/// -1 (nearest to outside) to 1 (nearest to inside).
+/// The grown region, -1 outside..1 inside.
 ///
 /// # Shapes
-/// `intensity`: `[N, 1, H, W]` / `[N, 1, H / 2, W / 2]`, f32.
-pub(crate) fn grown(intensity: &Tensor, drawing: &Drawing) -> Tensor {
-    let pooled = |t: &Tensor, most: bool| {
-        let t = t.to_kind(Kind::Float).to_device(Device::Cpu);
-        match most {
-            true => t.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
-            false => t.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>),
-        }
-    };
-    let x = pooled(intensity, false);
+/// `intensity`: `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
+pub(crate) fn grown_region(intensity: &Tensor, drawing: &Drawing) -> Tensor {
+    let on_cpu = |t: &Tensor| t.to_kind(Kind::Float).to_device(Device::Cpu);
+    let mean = |t: &Tensor| on_cpu(t).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>);
+    // Strokes are thin: the maximum keeps those of one pixel.
+    let maximum = |t: &Tensor| on_cpu(t).max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+    let x = mean(intensity);
     let [rows, cols] = size2(&x).map(|n| n as usize);
     let count = x.size()[0];
-    // Strokes are thin: half a pixel of one is one.
     let maps = [
         x.shallow_clone(),
-        pooled(drawing.previous, false),
-        pooled(drawing.positive, true),
-        pooled(drawing.negative, true),
-        pooled(drawing.boxes, false),
+        mean(drawing.previous),
+        maximum(drawing.positive),
+        maximum(drawing.negative),
+        mean(drawing.boxes),
     ];
     let parts: Vec<Tensor> = (0..count)
         .map(|n| {
             let [x, previous, positive, negative, boxes] = maps.each_ref().map(|t| values(&t.get(n)));
-            let seeds = Seeds::new(&previous, &positive, &negative, &boxes, rows, cols);
-            Tensor::from_slice(&nearest(&x, seeds, rows, cols)).view([1, 1, rows as i64, cols as i64])
+            let seeds = Seeds::new(&Pixels { previous, positive, negative, boxes, rows, cols });
+            let region = nearest_side(&x, seeds, rows, cols);
+            Tensor::from_slice(&region).view([1, 1, rows as i64, cols as i64])
         })
         .collect();
     Tensor::cat(&parts, 0).to_device(intensity.device())
@@ -80,24 +82,36 @@ fn values(t: &Tensor) -> Vec<f32> {
     Vec::try_from(t.contiguous().view([-1])).expect("a flat f32 tensor")
 }
 
-/// What ways into the inside and the outside start with at each pixel; infinite where none starts.
+/// One slice's drawing, row by row.
+struct Pixels {
+    previous: Vec<f32>,
+    positive: Vec<f32>,
+    negative: Vec<f32>,
+    boxes: Vec<f32>,
+    rows: usize,
+    cols: usize,
+}
+
+/// First costs of paths inside and outside at each pixel; infinite where no path starts.
 struct Seeds {
     inside: Vec<f32>,
     outside: Vec<f32>,
 }
 
 impl Seeds {
-    fn new(previous: &[f32], positive: &[f32], negative: &[f32], boxes: &[f32], rows: usize, cols: usize) -> Seeds {
+    fn new(pixels: &Pixels) -> Seeds {
+        let Pixels { previous, positive, negative, boxes, rows, cols } = pixels;
+        let (rows, cols) = (*rows, *cols);
         let n = rows * cols;
         let mut seeds = Seeds { inside: vec![f32::INFINITY; n], outside: vec![f32::INFINITY; n] };
         let least = |at: &mut f32, v: f32| *at = at.min(v);
-        // 0.5 everywhere says nothing.
+        // Without a previous mask the probability is 0.5 everywhere.
         let known = previous.iter().any(|p| (p - 0.5).abs() > 0.05);
         if known {
             for i in 0..n {
-                let sure = 2.0 * previous[i] - 1.0;
-                let side = if sure > 0.0 { &mut seeds.inside } else { &mut seeds.outside };
-                least(&mut side[i], SUPPOSED + UNSURE * (1.0 - sure.abs()));
+                let signed = 2.0 * previous[i] - 1.0;
+                let side = if signed > 0.0 { &mut seeds.inside } else { &mut seeds.outside };
+                least(&mut side[i], UNCERTAIN + UNDECIDED * (1.0 - signed.abs()));
             }
         }
         let boxed: Vec<usize> = (0..n).filter(|&i| boxes[i] > 0.5).collect();
@@ -106,7 +120,7 @@ impl Seeds {
                 if within < 0.5 {
                     seeds.outside[i] = 0.0;
                 } else if middle(extent, i / cols, i % cols) && !known {
-                    least(&mut seeds.inside[i], SUPPOSED);
+                    least(&mut seeds.inside[i], UNCERTAIN);
                 }
             }
         } else if !known {
@@ -142,15 +156,15 @@ fn middle([top, bottom, left, right]: [usize; 4], row: usize, col: usize) -> boo
     off(row, top, bottom).hypot(off(col, left, right)) <= 1.0
 }
 
-/// Which side each pixel is nearer to.
-fn nearest(x: &[f32], seeds: Seeds, rows: usize, cols: usize) -> Vec<f32> {
+/// The grown region from intensities and seeds.
+fn nearest_side(x: &[f32], seeds: Seeds, rows: usize, cols: usize) -> Vec<f32> {
     let right = (0..x.len()).filter(|i| (i + 1) % cols != 0).map(|i| (x[i] - x[i + 1]).abs());
     let below = (0..x.len() - cols).map(|i| (x[i] - x[i + cols]).abs());
     let mut differences: Vec<f32> = right.chain(below).collect();
     let middle = differences.len() / 2;
     let noise = match differences.is_empty() {
-        true => LEAST_EDGE,
-        false => (EDGE * *differences.select_nth_unstable_by(middle, f32::total_cmp).1).max(LEAST_EDGE),
+        true => LEAST_NOISE,
+        false => (EDGE * *differences.select_nth_unstable_by(middle, f32::total_cmp).1).max(LEAST_NOISE),
     };
     let inside = spread(x, seeds.inside, noise, rows, cols);
     let outside = spread(x, seeds.outside, noise, rows, cols);
@@ -163,9 +177,9 @@ fn nearest(x: &[f32], seeds: Seeds, rows: usize, cols: usize) -> Vec<f32> {
     inside.iter().zip(&outside).map(side).collect()
 }
 
-/// Shortest ways from the seeds to all pixels, by going over the slice forth and back.
+/// Costs of the cheapest paths from the seeds to all pixels, by raster scans.
 fn spread(x: &[f32], mut distance: Vec<f32>, noise: f32, rows: usize, cols: usize) -> Vec<f32> {
-    let way = |i: usize, j: usize, length: f32| {
+    let cost = |i: usize, j: usize, length: f32| {
         let edge = (x[i] - x[j]) / noise;
         length * STEP + (edge * edge).min(LARGEST_EDGE)
     };
@@ -178,7 +192,7 @@ fn spread(x: &[f32], mut distance: Vec<f32>, noise: f32, rows: usize, cols: usiz
                 let (row, col) = (i / cols, i % cols);
                 let first = if forth { row == 0 } else { row == rows - 1 };
                 let mut best = distance[i];
-                let mut relax = |j: usize, length: f32| best = best.min(distance[j] + way(i, j, length));
+                let mut relax = |j: usize, length: f32| best = best.min(distance[j] + cost(i, j, length));
                 let line = |k: usize| if forth { k - cols } else { k + cols };
                 if !first {
                     relax(line(i), 1.0);
@@ -230,16 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stroke_fills_what_edges_enclose() {
+    fn a_stroke_fills_the_region_within_edges() {
         let image = map(&|r, c| if square(r, c) { 0.8 } else { 0.2 });
         let (nothing, unknown) = (map(&|_, _| 0.0), map(&|_, _| 0.5));
         let stroke = map(&|r, c| f32::from(r == 12 && (10..14).contains(&c)));
         let drawing = Drawing { previous: &unknown, positive: &stroke, negative: &nothing, boxes: &nothing };
-        check(&grown(&image, &drawing), &square);
-        // A box around it says the same without a stroke.
+        check(&grown_region(&image, &drawing), &square);
+        // A box around it has the same result.
         let boxes = map(&|r, c| f32::from((6..26).contains(&r) && (6..26).contains(&c)));
         let drawing = Drawing { previous: &unknown, positive: &nothing, negative: &nothing, boxes: &boxes };
-        check(&grown(&image, &drawing), &square);
+        check(&grown_region(&image, &drawing), &square);
     }
 
     #[test]
@@ -251,7 +265,7 @@ mod tests {
         let nothing = map(&|_, _| 0.0);
         let click = map(&|r, c| f32::from(r == 16 && c == 28));
         let drawing = Drawing { previous: &previous, positive: &nothing, negative: &click, boxes: &nothing };
-        let result = grown(&image, &drawing);
+        let result = grown_region(&image, &drawing);
         assert!(result.double_value(&[0, 0, 8, 14]) < -0.5 && result.double_value(&[0, 0, 7, 13]) < 0.0);
         assert!(result.double_value(&[0, 0, 8, 8]) > 0.0);
     }

@@ -1,31 +1,31 @@
-//! Soft histograms of intensities: each pixel counts for the two bins that it lies between.
+//! Soft histograms of intensities: each pixel counts for the two bins between whose centres it lies.
 //!
-//! On the CPU pixels are added to their bins one by one. A device does that in any order, so that sums differ from run to run; there
-//! the histogram is a product with the matrix of all shares.
+//! On the CPU, pixels are added to their bins. On a device the order of these additions, and so the last bits of the
+//! sums, would differ from run to run: there the histogram is a product with the matrix of all shares.
 
 use super::pooling::on_cpu;
 use tch::{Kind, Tensor};
 
-/// Bins.
+/// Number of bins. Chosen.
 pub(crate) const BINS: i64 = 48;
-/// They cover this many standard deviations on both sides of the mean.
+/// Half-width of the bins' range in standard deviations. Chosen.
 const SPAN: f64 = 2.5;
-/// Count of every bin before the first pixel.
+/// Count of every bin without pixels, so that ratios stay finite. Chosen.
 const EMPTY: f64 = 0.02;
 
-/// Places of pixels among the bins.
+/// Positions of pixels among the bins.
 pub(crate) enum Bins {
     Beside {
-        /// Number of the bin below `[N, P]`.
+        /// Index of the lower bin `[N, P]`.
         lower: Tensor,
-        /// Share of the bin above `[N, P]`, 0..1.
+        /// Share of the upper bin `[N, P]`, 0..1.
         upper_share: Tensor,
     },
     /// Share of each bin `[N, P, BINS]`.
     Shares(Tensor),
 }
 
-/// The bins that fit the pixels that count, not the whole volume's: mean and standard deviation, each `[N, 1]`.
+/// Weighted mean and standard deviation of the pixels, the range of the bins: each `[N, 1]`.
 ///
 /// # Shapes
 /// `x`, `weight`: `[N, P]`, f32.
@@ -57,7 +57,7 @@ impl Bins {
         Bins::Shares(near.clamp_min(0.0))
     }
 
-    /// Share of the weight in each bin `[N, BINS]`, smoothed over three bins, and the whole weight `[N, 1]`.
+    /// Share of the weight in each bin `[N, BINS]`, smoothed over three bins, and the total weight `[N, 1]`.
     pub fn histogram(&self, weight: &Tensor) -> (Tensor, Tensor) {
         let total = weight.sum_dim_intlist(1, true, Kind::Float);
         let counts = match self {
@@ -73,7 +73,7 @@ impl Bins {
         ((smooth + EMPTY) / (&total + EMPTY * BINS as f64), total)
     }
 
-    /// Values of `table` `[N, BINS]` at the pixels `[N, P]`.
+    /// Values of `table` `[N, BINS]` at the pixels, interpolated: `[N, P]`.
     pub fn look_up(&self, table: &Tensor) -> Tensor {
         match self {
             Bins::Beside { lower, upper_share } => {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pixel_counts_for_the_bins_beside_it() {
+    fn a_pixel_counts_for_the_two_nearest_bins() {
         // Mean 0 and deviation 1: from -2.5 to 2.5; 0 lies half way between the bins 23 and 24.
         let x = Tensor::from_slice(&[0.0f32, 9.0]).view([1, 2]);
         let one = || Tensor::ones([1, 1], (Kind::Float, tch::Device::Cpu));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_gets_the_same() {
+    fn both_ways_to_count_agree() {
         let values = |n: i64, seed: i64| {
             let values: Vec<f32> = (0..n).map(|i| ((i * 37 + seed) % 101) as f32 / 101.0).collect();
             Tensor::from_slice(&values)
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_range_is_that_of_the_pixels_that_count() {
+    fn the_range_is_that_of_the_weighted_pixels() {
         let row = |v: &[f32]| Tensor::from_slice(v).view([1, -1]);
         let (mean, deviation) = range(&row(&[1.0, 3.0, 100.0]), &row(&[1.0, 1.0, 0.0]));
         assert!((mean.double_value(&[0, 0]) - 2.0).abs() < 1e-3);

@@ -1,73 +1,81 @@
-//! The mask of the slice before, carried over by matching patches: each pixel takes the label of the patches around it
-//! on that slice that look most like its own, weighted by likeness (non-local label fusion: Coupé et al., "Patch-based
-//! segmentation using expert priors", 2011; Rousseau et al., 2011). A memory read without anything learnt, at close
-//! range and fine resolution; the networks get it as one more channel.
+//! Matched label and novelty: non-local label fusion of the previous mask (Coupé et al., "Patch-based segmentation using
+//! expert priors", 2011; Rousseau et al., 2011). Each pixel is compared with the pixels in a disc around it on the
+//! previous slice, by 3 x 3 patches at half resolution.
+//!
+//! | quantity | formula |
+//! |---|---|
+//! | difference d of a displacement | mean squared difference of the patches |
+//! | noise v | mean over the slice of the smallest d of each pixel, plus [`NOISE`] |
+//! | weight | softmax over displacements of -d / (2 v) - distance² / (2 [`NEAR`]²) |
+//! | matched label | 2 Σ weight * previous mask - 1, in -1..1 |
+//! | novelty | smallest d / ([`NEW`] v), in 0..1 |
 
 use super::pooling::{half, mean3, on_cpu};
 use crate::nn::compact::image_groups::ImageGroups;
 use crate::nn::layers::size2;
 use tch::{Device, Kind, Tensor};
 
-/// Patches up to this many pixels away are compared, at half resolution.
+/// Radius of the disc, pixels at half resolution: 49 displacements. Chosen: a square of 121 gives the same quality and
+/// is slower (docs/experiments.md, "Propagation and decoder").
 const RADIUS: i64 = 4;
-/// Standard deviation of the preference for near ones, pixels at half resolution.
+/// Standard deviation of the prior for small displacements, pixels at half resolution. Chosen.
 const NEAR: f64 = 2.5;
-/// Least difference of intensities that counts as one, as a variance.
+/// Least variance of the noise, for intensities 0..1: a standard deviation of 0.01. Chosen.
 const NOISE: f64 = 1e-4;
-/// Difference of the best match, over the noise, that counts as entirely new.
+/// Smallest difference, over the noise, at which the novelty is 1. Chosen.
 const NEW: f64 = 8.0;
 
-/// How alike the patches of two slices are: depends on the images alone, so that all masks of a slice share it.
+/// Weights of the displacements. They depend on the images alone and are shared by all masks of a slice.
 pub(crate) struct Matches<'a> {
     displacements: &'a Displacements,
-    /// Weight of each displacement `[G, displacements, H / 2, W / 2]`; they add up to 1.
+    /// `[G, displacements, H / 2, W / 2]`; the weights of a pixel add up to 1.
     weights: Tensor,
-    /// How new each pixel is, 0 (its like was there before) to 1: `[G, 1, H / 2, W / 2]`.
-    pub new: Tensor,
+    /// `[G, 1, H / 2, W / 2]`, f32, 0..1.
+    pub novelty: Tensor,
 }
 
-/// Rows and columns from a pixel to those that it is compared with.
+/// The displacements: rows and columns from a pixel to those of the disc.
 fn disc() -> impl Iterator<Item = (i64, i64)> {
     let square = (-RADIUS..=RADIUS).flat_map(|r| (-RADIUS..=RADIUS).map(move |c| (r, c)));
     square.filter(|(r, c)| r * r + c * c <= RADIUS * RADIUS)
 }
 
-/// The displacements as tensors, on the device of what is compared.
+/// The displacements as tensors on one device.
 #[derive(Debug)]
 pub(crate) struct Displacements {
-    /// Places in the square of 2 RADIUS + 1 pixels, row by row.
-    places: Tensor,
-    /// What is taken from a logit for being far away, `[1, displacements, 1, 1]`.
-    far: Tensor,
+    /// Indices in the square of 2 RADIUS + 1 pixels a side, row by row.
+    indices: Tensor,
+    /// Negative logarithm of the prior, `[1, displacements, 1, 1]`.
+    penalties: Tensor,
 }
 
 impl Displacements {
     pub fn on(device: Device) -> Displacements {
         let side = 2 * RADIUS + 1;
-        let places: Vec<i64> = disc().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
-        let far: Vec<f32> = disc().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
+        let indices: Vec<i64> = disc().map(|(r, c)| (RADIUS + r) * side + RADIUS + c).collect();
+        let penalties: Vec<f32> = disc().map(|(r, c)| (r * r + c * c) as f32 / (2.0 * NEAR * NEAR) as f32).collect();
         Displacements {
-            places: Tensor::from_slice(&places).to_device(device),
-            far: Tensor::from_slice(&far).view([1, -1, 1, 1]).to_device(device),
+            indices: Tensor::from_slice(&indices).to_device(device),
+            penalties: Tensor::from_slice(&penalties).view([1, -1, 1, 1]).to_device(device),
         }
     }
 
-    /// What lies at each displacement from each pixel.
+    /// The pixel at each displacement from each pixel.
     ///
     /// # Shapes
     /// `[N, 1, H + 2 RADIUS, W + 2 RADIUS]` / `[N, displacements, H, W]`.
     fn around(&self, padded: &Tensor) -> Tensor {
         let side = 2 * RADIUS + 1;
         let squares = padded.unfold(2, side, 1).unfold(3, side, 1).flatten(4, 5);
-        squares.index_select(4, &self.places).squeeze_dim(1).permute([0, 3, 1, 2])
+        squares.index_select(4, &self.indices).squeeze_dim(1).permute([0, 3, 1, 2])
     }
 }
 
 impl<'a> Matches<'a> {
-    /// Compares the patches of each slice with those of the slice before.
+    /// Compares the patches of slices with those of their previous slices.
     ///
     /// # Shapes
-    /// Intensities `[G, 1, H, W]`.
+    /// `slice`, `before_slice`: `[G, 1, H, W]`, 0..1.
     pub fn new(displacements: &'a Displacements, slice: &Tensor, before_slice: &Tensor) -> Matches<'a> {
         let slice = half(slice);
         let [height, width] = size2(&slice);
@@ -79,21 +87,21 @@ impl<'a> Matches<'a> {
             displacements.around(&padded) - &slice
         };
         let mut difference = mean3(&difference.square_());
-        // What the best match differs by is the noise; per slice, so that faint targets are matched as finely as bright ones.
+        // The noise is that of the slice: faint targets are matched as finely as bright ones.
         let best = difference.amin([1i64].as_slice(), true);
         let noise = best.mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float) + NOISE;
-        let new = (best / &noise / NEW).clamp(0.0, 1.0);
+        let novelty = (best / &noise / NEW).clamp(0.0, 1.0);
         let sharpness: Tensor = -0.5 / noise;
         difference *= sharpness;
-        difference -= &displacements.far;
+        difference -= &displacements.penalties;
         let weights = difference.softmax(1, Kind::Float);
-        Matches { displacements, weights, new }
+        Matches { displacements, weights, novelty }
     }
 
-    /// Label of the matching patches, -1 (outside) to 1 (inside). `groups` says which of the slices each mask belongs to.
+    /// Matched labels, -1 outside..1 inside; `groups` maps masks to slices.
     ///
     /// # Shapes
-    /// Masks of the slices before `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
+    /// `before_mask`: `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
     pub fn label(&self, before_mask: &Tensor, groups: &ImageGroups) -> Tensor {
         let mask = half(before_mask);
         let [height, width] = size2(&mask);
@@ -119,11 +127,11 @@ mod tests {
     fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
         let displacements = Displacements::on(Device::Cpu);
         let matches = Matches::new(&displacements, slice, before_slice);
-        (matches.label(before_mask, &ImageGroups::new(&[0])), matches.new)
+        (matches.label(before_mask, &ImageGroups::new(&[0])), matches.novelty)
     }
 
     #[test]
-    fn a_device_gives_the_same_at_each_displacement() {
+    fn both_ways_to_shift_a_map_agree() {
         let values: Vec<f32> = (0..2 * 14 * 13).map(|i| i as f32).collect();
         let padded = Tensor::from_slice(&values).view([2, 1, 14, 13]);
         let moved = |(r, c)| padded.narrow(2, RADIUS + r, 14 - 2 * RADIUS).narrow(3, RADIUS + c, 13 - 2 * RADIUS);
@@ -142,8 +150,8 @@ mod tests {
     fn the_mask_follows_equal_patches() {
         // The square moved by four pixels: two at half resolution.
         let (before, now) = (square(8), square(12));
-        let (label, new) = matched(&now, &before, &before);
-        assert!(new.max().double_value(&[]) < 0.01);
+        let (label, novelty) = matched(&now, &before, &before);
+        assert!(novelty.max().double_value(&[]) < 0.01);
         assert_eq!(label.size(), [1, 1, 16, 16]);
         let at = |c: i64| label.double_value(&[0, 0, 7, c]);
         assert!(at(7) > 0.9 && at(11) > 0.9, "{} {}", at(7), at(11));
@@ -151,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_there_before_is_new() {
+    fn a_target_without_match_is_new() {
         let dark = square(10).zeros_like();
-        let (label, new) = matched(&square(10), &dark, &square(10));
-        // Its middle and nothing outside it; the mask stays, for want of anything better.
-        assert!(new.double_value(&[0, 0, 8, 8]) > 0.5 && new.double_value(&[0, 0, 1, 1]) < 0.01);
+        let (label, novelty) = matched(&square(10), &dark, &square(10));
+        // The middle of the square is new, the ground is not; the mask stays.
+        assert!(novelty.double_value(&[0, 0, 8, 8]) > 0.5 && novelty.double_value(&[0, 0, 1, 1]) < 0.01);
         assert!(label.double_value(&[0, 0, 8, 8]) > 0.0);
     }
 

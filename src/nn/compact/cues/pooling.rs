@@ -1,10 +1,10 @@
-//! Sums and extremes over small windows. On the CPU from shifted copies: several times as fast as libtorch's pooling, which looks at
-//! every pixel's whole window. On a device, where every operation costs its launch, by pooling.
+//! Means and extremes over small windows. On the CPU they are computed from shifted copies, which is several times as
+//! fast as libtorch's pooling; on a device, where every operation costs a launch, by pooling.
 
 use crate::nn::layers::size2;
 use tch::{Device, Kind, Tensor};
 
-/// Whether many small operations are as well as a large one: on a device each costs its launch.
+/// Whether `t` is on the CPU, where many small operations cost no more than a large one.
 pub(crate) fn on_cpu(t: &Tensor) -> bool {
     t.device() == Device::Cpu
 }
@@ -17,7 +17,7 @@ pub(crate) fn half(t: &Tensor) -> Tensor {
     t.to_kind(Kind::Float).avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None::<i64>)
 }
 
-/// Mean over 3 x 3 pixels; at the border, of those that there are.
+/// Mean over 3 x 3 pixels; at the border, over those inside the map.
 ///
 /// # Shapes
 /// `[N, C, H, W]`, f32 / the same.
@@ -34,7 +34,7 @@ pub(crate) fn mean3(t: &Tensor) -> Tensor {
     sum * (counts(height) * counts(width).transpose(2, 3)).reciprocal()
 }
 
-/// Sum of each pixel and its two neighbours along `dim`; none beyond the border.
+/// Sum of each pixel and its two neighbours along `dim`; neighbours beyond the border count 0.
 fn sum3(t: &Tensor, dim: i64) -> Tensor {
     let n = t.size()[dim as usize];
     let sum = t.copy();
@@ -43,7 +43,7 @@ fn sum3(t: &Tensor, dim: i64) -> Tensor {
     sum
 }
 
-/// Largest value of the `side` x `side` pixels about each pixel; `side` is odd.
+/// Largest value of the `side` x `side` pixels around each pixel (dilation); `side` is odd.
 ///
 /// # Shapes
 /// `[N, C, H, W]` / the same.
@@ -54,7 +54,7 @@ pub(crate) fn largest(t: &Tensor, side: i64) -> Tensor {
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.maximum(b)))
 }
 
-/// Smallest value of the `side` x `side` pixels about each pixel; `side` is odd.
+/// Smallest value of the `side` x `side` pixels around each pixel (erosion); `side` is odd.
 ///
 /// # Shapes
 /// `[N, C, H, W]` / the same.
@@ -65,12 +65,13 @@ pub(crate) fn smallest(t: &Tensor, side: i64) -> Tensor {
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.minimum(b)))
 }
 
-/// `pick` over each pixel and `reach` pixels on both sides of it along `dim`. A border pixel repeated changes no extreme.
+/// Reduces each pixel and `reach` pixels on both sides of it along `dim` with `pick`, a maximum or minimum. Border pixels
+/// are repeated, which changes no extreme.
 fn along(t: &Tensor, dim: i64, reach: i64, pick: &dyn Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
     let n = t.size()[dim as usize];
     let pad = if dim == 2 { [0, 0, reach, reach] } else { [reach, reach, 0, 0] };
     let mut window = t.replication_pad2d(pad);
-    // A window of `width` from two smaller ones, as far apart as they are wide, or less.
+    // A window of `width` is reduced from two smaller ones that touch or overlap.
     let (mut width, whole) = (1, 2 * reach + 1);
     while width < whole {
         let step = width.min(whole - width);
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_those_of_pooling() {
+    fn shifted_copies_and_pooling_agree() {
         let t = noise();
         let mean = t.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None::<i64>);
         assert!((mean3(&t) - mean).abs().max().double_value(&[]) < 1e-4);
