@@ -1,4 +1,4 @@
-//! The built command, as a user runs it: every subcommand, exit statuses, what goes to which stream, and bad input.
+//! The built command: every subcommand, exit statuses, output streams, and bad input.
 
 use mem3d::io::{self, seg_nrrd};
 use mem3d::volume::{Geometry, Volume, VoxelData};
@@ -54,7 +54,7 @@ impl Folder {
     }
 }
 
-/// What a run left.
+/// Output of a run.
 #[derive(Debug)]
 struct Run {
     status: Option<i32>,
@@ -139,7 +139,7 @@ fn a_volume_is_converted_and_never_overwritten() {
     let run = f.run(&["--quiet", "volume", "ct.nrrd", "ct.nii.gz"]).done();
     assert_eq!((run.out.as_str(), run.err.as_str()), ("ct.nii.gz\n", ""));
     assert_eq!(io::read_volume(&f.path("ct.nii.gz")).unwrap().data(), volume().data());
-    // Without --quiet the log says what was read, on standard error.
+    // Without --quiet the log on standard error names the file.
     let run = f.run(&["volume", "ct.nii.gz", "ct.nii.gz.nrrd"]).done();
     assert!(run.out == "ct.nii.gz.nrrd\n" && run.err.contains("36 x 40 x 5 voxels of type i16"), "{run:?}");
     f.run(&["volume", "ct.nrrd", "ct.nrrd"]).failed("is an input");
@@ -221,7 +221,7 @@ fn models_that_cannot_be_used_are_reported() {
     Run::of(command.output().unwrap()).failed("--model random");
 }
 
-/// A driver that says it is for CUDA 12.2 in the place of the machine's own.
+/// A driver for CUDA 12.2 in place of the machine's own.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_driver_that_is_too_old_is_reported() {
@@ -243,17 +243,17 @@ fn a_driver_that_is_too_old_is_reported() {
 }
 
 #[test]
-fn info_says_what_there_is() {
+fn info_lists_libtorch_devices_and_models() {
     let f = Folder::new();
     let run = f.run(&["info", "--json", "info.json"]).done();
     assert!(run.out.contains("libtorch  2.11.") && run.out.contains("device    cpu: "), "{run:?}");
     let info = json(&f.path("info.json"));
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info["devices"][0]["id"], "cpu");
-    // Either there is CUDA, or it is said why not.
+    // Either there is CUDA, or a reason why not.
     assert_ne!(info["why_no_cuda"].is_null(), info["devices"].as_array().unwrap().len() == 1);
     f.run(&["info", "none.safetensors"]).failed("none.safetensors");
-    // A reader that goes away is no failure worth a word.
+    // A reader that closes the pipe is no failure.
     let run = Command::new("sh")
         .args(["-c", &format!("'{}' --quiet info 2>&1 >&- | cat", env!("CARGO_BIN_EXE_mem3d"))])
         .output()
@@ -301,7 +301,7 @@ fn a_segmentation_from_interactions_to_files() {
     assert_eq!(f.run(&overview).done().out, "o.png\n");
     assert!(fs::read(f.path("o.png")).unwrap().starts_with(b"\x89PNG"));
 
-    // The session goes on where it was: without a further round it writes the same.
+    // The session continues: without a further round it writes the same.
     f.run(&["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "again.nrrd"]).done();
     let read = |name: &str| io::read_volume(&f.path(name)).unwrap();
     assert_eq!(read("again.nrrd"), read("o.nrrd"));
@@ -344,7 +344,7 @@ fn a_batch_goes_on_after_a_failure_and_resumes() {
     assert!(first[1].1.contains("cut.nii.gz"), "{first:?}");
     let a = fs::metadata(f.path("out/a.seg.nrrd")).unwrap().modified().unwrap();
 
-    // The volume is there now, and an output was cut off by a copy: these two are done, the first is left alone.
+    // The volume exists now, and an output is cut off: these two are done, the first is left.
     fs::remove_file(f.path("cut.nii.gz")).unwrap();
     f.run(&["volume", "ct.nrrd", "cut.nii.gz"]).done();
     let c = fs::read(f.path("out/c.nii.gz")).unwrap();
@@ -384,8 +384,8 @@ fn long_volume(f: &Folder) {
     io::write_volume(&f.path("long.nrrd"), &long).unwrap();
 }
 
-/// Starts the command, waits for `line` on standard error and for some slices more, and presses Ctrl-C. Returns what came
-/// after the line.
+/// Starts the command, waits for `line` on standard error and for some slices more, and presses Ctrl-C. Returns what
+/// came after the line.
 #[cfg(unix)]
 fn interrupted(mut command: Command, line: &str) -> (Option<i32>, Vec<String>) {
     use std::process::Stdio;
@@ -410,7 +410,7 @@ fn ctrl_c_ends_a_batch_that_can_go_on() {
     let command = f.command(&["batch", "cases.csv", "--stop-after-empty", "0", "-v"]);
     let (status, rest) = interrupted(command, "long.nrrd: intensities");
     assert_eq!(status, Some(1), "{rest:?}");
-    assert!(rest.iter().any(|l| l.contains("stopped after 1 of 3 cases; the same command goes on")), "{rest:?}");
+    assert!(rest.iter().any(|l| l.contains("stopped after 1 of 3 cases; started again, the same command")), "{rest:?}");
     assert!(f.path("a.nrrd").exists() && !f.path("b.nrrd").exists() && !f.path("c.nrrd").exists());
     assert_eq!(csv::Reader::from_path(f.path("cases.results.csv")).unwrap().records().count(), 1);
 }

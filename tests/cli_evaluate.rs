@@ -1,4 +1,5 @@
-//! `mem3d evaluate` as a user runs it: a whole evaluation of a tiny folder, resuming, peers' answers, and bad folders.
+//! The built command `mem3d evaluate`: a whole evaluation of a tiny folder, resuming, masks of other tools, and bad
+//! folders.
 
 use mem3d::io;
 use mem3d::volume::{Geometry, Volume, VoxelData};
@@ -64,7 +65,7 @@ fn figures(path: PathBuf) -> Vec<String> {
 fn a_folder_is_evaluated_resumed_and_reported() {
     let folder = data();
     let at = |name: &str| folder.path().join(name);
-    let run = format!("evaluate data --out one --json one.json --record rounds {SHORT}");
+    let run = format!("evaluate data --out one --json one.json --record rounds --no-refinement {SHORT}");
     let text = out(&mem3d(folder.path(), &run));
     assert!(text.contains("## Slice selection") && text.contains("| case_b | 1 "), "{text}");
     assert!(!text.contains("| case_a | 2 "), "label 2 is too small");
@@ -78,8 +79,8 @@ fn a_folder_is_evaluated_resumed_and_reported() {
     let whole = figures(at("one/rounds.csv"));
     assert_eq!(whole.len(), 1 + 2 * 3 * 2);
 
-    // A run that was cut off after the first target goes on to the same figures.
-    let again = format!("evaluate data --out one {SHORT}");
+    // A run that ends after the first target continues to the same figures; the alias is the same option.
+    let again = format!("evaluate data --out one --no-regularisation {SHORT}");
     assert!(error(&mem3d(folder.path(), &again)).contains("--resume"));
     fs::remove_file(at("one/targets/case_b__1.json")).unwrap();
     let kept = fs::read(at("one/targets/case_a__1.json")).unwrap();
@@ -89,17 +90,17 @@ fn a_folder_is_evaluated_resumed_and_reported() {
     let other = error(&mem3d(folder.path(), &format!("{again} --resume --seed 9")));
     assert!(other.contains("other settings"), "{other}");
 
-    // Nobody has answered the recorded rounds; then somebody does, with nothing.
-    assert!(error(&mem3d(folder.path(), "evaluate --score rounds --out one")).contains("no tool has answered"));
+    // The recorded rounds have no masks of tools; then empty ones.
+    assert!(error(&mem3d(folder.path(), "evaluate --score rounds --out one")).contains("no tool has left masks"));
     for case in ["case_a", "case_b"] {
         let rounds = at("rounds").join(format!("{case}__1/box"));
         let image = fs::read(rounds.join("image.npy")).unwrap();
         let head = String::from_utf8_lossy(&image[10..128]).replace("<f4", "|u1");
-        let mut answer = image[..10].to_vec();
-        answer.extend_from_slice(head.as_bytes());
-        answer.extend(std::iter::repeat_n(0u8, (image.len() - 128) / 4));
+        let mut empty = image[..10].to_vec();
+        empty.extend_from_slice(head.as_bytes());
+        empty.extend(std::iter::repeat_n(0u8, (image.len() - 128) / 4));
         for round in 1..=2 {
-            fs::write(rounds.join(format!("nothing.round_{round}.npy")), &answer).unwrap();
+            fs::write(rounds.join(format!("nothing.round_{round}.npy")), &empty).unwrap();
         }
         fs::write(rounds.join("nothing.json"), "[0, 0]").unwrap();
     }

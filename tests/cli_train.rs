@@ -1,4 +1,4 @@
-//! `mem3d train` as a user runs it.
+//! The built command `mem3d train`.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -35,7 +35,7 @@ fn a_training_leaves_its_log_and_a_model_to_start_others_from() {
     assert!(done.status.success(), "{}", text(&done));
     let done = train(&["--out", "wrong", "--stages", "quality", "--init", "all.safetensors:memories"]);
     assert!(!done.status.success() && text(&done).contains("all.safetensors:memories"), "{}", text(&done));
-    // A run is not trained over.
+    // A run is not overwritten.
     let done = train(&["--out", "all"]);
     assert!(!done.status.success() && text(&done).contains("--resume"), "{}", text(&done));
 }

@@ -1,4 +1,4 @@
-//! The experiments over a stand-in network whose masks are known beforehand, and over networks with random weights.
+//! The experiments with a stand-in network of known masks, and with networks of random weights.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn reference() -> Vec<u8> {
 }
 
 fn options() -> SessionOptions {
-    // The stand-in's masks as they are: a test knows them beforehand.
+    // The stand-in's masks without refinement: they are known beforehand.
     SessionOptions { window: Some((0.0, 255.0)), regularise: false, ..SessionOptions::default() }
 }
 
@@ -195,8 +195,8 @@ fn recorded_rounds_are_scored_as_they_were_measured() {
     run(&target, &StandIn::new(), &options(), &protocol, &mut watcher).unwrap();
     watcher.0.take().unwrap().finish().unwrap();
     assert!(matches!(score(&root, &protocol), Err(Error::InvalidState(_))), "no tool has answered");
-    // A tool's answers in numpy's format. The region: 14 slices and 4 more on each side, 16 rows and 4 more, 24 columns and
-    // 6 more.
+    // Masks of a tool in numpy's format. The region: 14 slices and 4 more on each side, 16 rows and 4 more, 24 columns
+    // and 6 more.
     let run_folder = root.join("box__1/box");
     let answer = |round: usize, slices: usize| {
         let head = std::fs::read(run_folder.join("round_1.npy")).unwrap();
@@ -241,7 +241,7 @@ fn networks_with_random_weights_run_through() {
         rounds: 2,
         ..protocol()
     };
-    // Random estimates of quality say nothing about the end of the target.
+    // Random qualities do not recognise the end of the target.
     let options = SessionOptions { least_presence: 0.0, ..SessionOptions::default() };
     let result = run(&target, &*model.networks(), &options, &protocol, &mut Quiet).unwrap();
     assert_eq!(result.runs.len(), 4);

@@ -74,7 +74,8 @@ fn gradients_reach_every_parameter(design: &Design, size: usize) {
         step_loss(&*trainee, design, stage, &clips, size).backward();
         let gradients = optimiser.gradients();
         assert!(!gradients.is_empty());
-        // Blocks that are silent before they are trained have a gain of 0, which alone gets a gradient in the first step.
+        // Blocks that are silent before they are trained have a gain of 0, which alone gets a gradient in the first
+        // step.
         let behind_silence = |name: &str| name.contains("refine") && !name.contains("second.norm");
         let without: Vec<&str> = gradients
             .iter()

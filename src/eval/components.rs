@@ -3,8 +3,7 @@
 use crate::slice::region::PixelBox;
 use crate::volume::SliceMask;
 
-/// The parts of `mask` that hang together by edges or corners, largest first (the first in reading order on a tie), each
-/// as its pixels.
+/// The 8-connected components of `mask`, largest first (in reading order on a tie), each as its pixels.
 pub fn components(mask: &SliceMask) -> Vec<Vec<usize>> {
     let (rows, cols) = (mask.rows as isize, mask.cols as isize);
     let mut seen = vec![false; mask.data.len()];

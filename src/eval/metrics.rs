@@ -1,4 +1,4 @@
-//! How well a mask agrees with its reference: overlap, surface distance, and where it ends.
+//! Agreement of a mask with its reference: overlap, surface distance, and the ends of both.
 //!
 //! The surface of a mask is its voxels with a face neighbour outside it; beyond the volume is outside. Distances are
 //! Euclidean, in mm, between centres of surface voxels. `docs/evaluation.md` has the definitions.
@@ -33,8 +33,8 @@ pub struct SurfaceAgreement {
     /// Normalised surface dice: share of both surfaces that lies within the tolerance of the other, 0..1. 1 when both
     /// masks are empty, 0 when one is.
     pub nsd: f64,
-    /// Hausdorff distance, 95th percentile: the larger of both directions, mm. 0 when both masks are empty, the diagonal
-    /// of the volume when one is.
+    /// Hausdorff distance, 95th percentile: the larger of both directions, mm. 0 when both masks are empty, the
+    /// diagonal of the volume when one is.
     pub hd95_mm: f64,
 }
 
@@ -45,7 +45,7 @@ pub struct SurfaceAgreement {
 pub fn surfaces(a: &[u8], b: &[u8], shape: [usize; 3], spacing_mm: [f64; 3], tolerance_mm: f64) -> SurfaceAgreement {
     let inside = |i: usize| a[i] != 0 || b[i] != 0;
     let Some((low, high)) = box_of(shape, inside) else { return SurfaceAgreement { nsd: 1.0, hd95_mm: 0.0 } };
-    // Both surfaces lie in the box around both masks, so distances need nothing else.
+    // Both surfaces lie in the box around both masks, so distances are computed there.
     let size = [0, 1, 2].map(|k| high[k] - low[k]);
     let crop = |mask: &[u8]| -> Vec<u8> {
         let mut out = Vec::with_capacity(size.iter().product());
@@ -133,7 +133,7 @@ pub fn slice_areas(mask: &[u8], shape: [usize; 3], axis: SliceAxis) -> Vec<usize
     (0..shape[axis.index()]).map(|k| slice_of(mask, shape, axis, k).area()).collect()
 }
 
-/// Where a mask goes on beyond the ends of its target, and where it breaks off.
+/// Slices in which a mask continues beyond the ends of its target, or is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ends {
     /// Slices that are not empty before the first slice of the target.
@@ -144,8 +144,8 @@ pub struct Ends {
     pub missed: usize,
 }
 
-/// Compares the ends of a mask with those of its target, from their areas in each slice. Every slice of the mask is
-/// false where there is no target at all; they count as after it.
+/// Compares the ends of a mask with those of its target, from their areas in each slice. Without any target every slice
+/// of the mask is false and counts as after it.
 pub fn ends(mask_areas: &[usize], reference_areas: &[usize]) -> Ends {
     let first = reference_areas.iter().position(|&a| a > 0).unwrap_or(0);
     let last = reference_areas.iter().rposition(|&a| a > 0).map_or(0, |k| k + 1);

@@ -1,6 +1,6 @@
-//! Measures how well the method works: a simulated user, the metrics, and the paper's experiments as rounds.
+//! Measures a model: a simulated user, the metrics, and the paper's experiments as rounds.
 //!
-//! Everything is defined in `docs/evaluation.md`.
+//! `docs/evaluation.md` has the definitions.
 
 pub mod cases;
 pub mod components;

@@ -45,7 +45,7 @@ impl Drawing {
         })
     }
 
-    /// As written on the command line and in files.
+    /// Name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Drawing::Scribble => "scribble",
@@ -61,11 +61,11 @@ impl Drawing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// The one that the engine suggests: expected gain by estimated quality.
+    /// The suggested one: expected gain by estimated quality.
     Quality,
     /// The one with the lowest estimated quality, whatever its size.
     LowestQuality,
-    /// Any, several times.
+    /// A random one, in several runs.
     Random,
     /// The one with the lowest true IoU.
     Oracle,
@@ -86,7 +86,7 @@ impl Selection {
         Selection::Uncertainty,
     ];
 
-    /// As written on the command line and in files.
+    /// Name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Selection::Quality => "quality",
@@ -99,7 +99,7 @@ impl Selection {
     }
 }
 
-/// Reads a list of names separated by commas; `-` is as good as `_`.
+/// Reads a list of names separated by commas; `-` and `_` are equivalent.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for an unknown name, one named twice, or none.
@@ -148,15 +148,15 @@ pub struct Protocol {
     pub selections: Vec<Selection>,
     /// Runs with random selection. Default 5.
     pub random_runs: usize,
-    /// Seed of everything drawn by chance. Default 1.
+    /// Seed of all random numbers. Default 1.
     pub seed: u64,
-    /// Whether the hand is unsteady. Default true.
+    /// Whether drawings are unsteady. Default true.
     pub jitter: bool,
     /// Corrections are the whole true mask of the slice, made by hand. Default false.
     pub perfect_corrections: bool,
     /// A slice with at least this IoU is accepted as it is. Default 0.9.
     pub accept_iou: f64,
-    /// Most corrections of the first slice, after what was drawn first. Default 1.
+    /// Most corrections of the first slice, after the first drawing. Default 1.
     pub first_corrections: usize,
     /// Most interactions on a later slice. Default 3.
     pub corrections: usize,
@@ -207,7 +207,7 @@ impl Protocol {
         range("the number of corrections of the first slice", self.first_corrections as f64, 0.0, 100.0)
     }
 
-    /// The interactions that a model must answer.
+    /// The kinds of interaction that a model must support.
     pub fn kinds(&self) -> Vec<InteractionKind> {
         let corrections = self.drawings.iter().filter(|_| !self.perfect_corrections).filter_map(|d| d.correction());
         let mut kinds: Vec<_> = self.drawings.iter().filter_map(|d| d.kind()).chain(corrections).collect();
@@ -219,7 +219,7 @@ impl Protocol {
     /// The axis of the slices of a volume with this spacing.
     pub fn axis_of(&self, spacing_mm: [f64; 3]) -> SliceAxis {
         let largest = spacing_mm.iter().copied().fold(0.0, f64::max);
-        // Spacings read from files differ in their last digits.
+        // Spacings in files differ in their last digits.
         let first = SliceAxis::ALL.into_iter().find(|a| spacing_mm[a.index()] >= largest * 0.999);
         self.axis.or(first).expect("one spacing is the largest")
     }

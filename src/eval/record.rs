@@ -1,13 +1,13 @@
-//! Rounds as files that other tools can read, and the masks that they answered with.
+//! Rounds as files for other tools, and the masks that these tools return.
 //!
 //! One folder a target and drawing, `<case>__<label>/<drawing>/`:
 //!
 //! | file | holds |
 //! |---|---|
-//! | `run.json` | a [`RunRecord`]: places, spacing, and for every round the annotated slices and everything drawn |
+//! | `run.json` | a [`RunRecord`]: places, spacing, and for every round the annotated slices and all interactions |
 //! | `image.npy` | the image in the region, f32 `[depth, height, width]` |
 //! | `round_N.npy` | masks of the slices annotated up to round N, u8 `[slices, rows, columns]`, in the region |
-//! | `TOOL.round_N.npy` | what a tool made of them, u8 `[depth, height, width]`, in the region; written by the tool |
+//! | `TOOL.round_N.npy` | mask of a tool after round N, u8 `[depth, height, width]`, in the region; written by the tool |
 //! | `TOOL.json` | seconds of the tool, one number a round; written by the tool |
 
 use super::metrics::{box_of, slice_areas};
@@ -17,15 +17,16 @@ use super::rounds::{FinishedRound, measure};
 use super::target::Target;
 use crate::engine::Interaction;
 use crate::error::{Error, Result};
+use crate::slice::region::PixelBox;
 use crate::volume::{SliceAxis, Volume};
 use crate::{atomic_file, with_voxels};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The region is the target's box, larger on every side by this share of it, as classical tools are given one.
+/// Margin of the region on every side, as a share of the target's box. Chosen: classical tools need such a box.
 const MARGIN: f64 = 0.25;
 
-/// What a tool may know of one run.
+/// What a tool receives of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Name of the case.
@@ -57,7 +58,7 @@ pub struct RoundRecord {
     pub round: usize,
     /// Annotated slices, counted from the region's first.
     pub slices: Vec<usize>,
-    /// Everything drawn so far, in voxel indices of the whole volume; masks made by hand are not among it.
+    /// All interactions so far, in voxel indices of the whole volume; without masks made by hand.
     pub drawn: Vec<Interaction>,
 }
 
@@ -111,10 +112,10 @@ impl Recorder {
         let inside = |k: usize| (low[axis.index()]..high[axis.index()]).contains(&k);
         let shown = || finished.annotated.iter().filter(|(k, _)| inside(*k));
         let mut bytes = Vec::new();
+        let region =
+            PixelBox { top: low[row_axis], left: low[col_axis], bottom: high[row_axis], right: high[col_axis] };
         for (_, mask) in shown() {
-            for row in low[row_axis]..high[row_axis] {
-                bytes.extend_from_slice(&mask.data[row * mask.cols + low[col_axis]..row * mask.cols + high[col_axis]]);
-            }
+            bytes.extend(region.crop(&mask.data, mask.cols));
         }
         let shape = [shown().count(), high[row_axis] - low[row_axis], high[col_axis] - low[col_axis]];
         let round = finished.round.round;
@@ -133,7 +134,8 @@ impl Recorder {
     }
 }
 
-/// Measures what the tools made of the recorded rounds under `root`: one result a target, its runs named after the tools.
+/// Measures the masks of tools for the recorded rounds under `root`: one result a target, its runs named after the
+/// tools.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::BadFile`]; [`Error::InvalidState`] when there is nothing to measure.
@@ -158,8 +160,9 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
             };
             let axis = SliceAxis::from_index(record.axis as i64)?;
             let areas = slice_areas(&target.reference, volume.shape(), axis);
+            let recorded = Recorded { folder: &folder, record: &record, target: &target, axis, areas: &areas };
             for tool in tools(&folder)? {
-                runs.push(score_tool(&folder, &tool, &record, &target, axis, &areas, protocol)?);
+                runs.push(recorded.score_tool(&tool, protocol)?);
             }
             known.get_or_insert_with(|| TargetResult {
                 case: record.case.clone(),
@@ -177,40 +180,45 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
     }
     if results.is_empty() {
         return Err(Error::InvalidState(format!(
-            "no tool has answered under {}; run tools/peers/run.py on it first",
+            "no tool has left masks under {}; run tools/peers/run.py on it first",
             root.display()
         )));
     }
     Ok(results)
 }
 
-fn score_tool(
-    folder: &Path,
-    tool: &str,
-    record: &RunRecord,
-    target: &Target,
+/// A recorded drawing on a target, with the masks of tools in its folder.
+struct Recorded<'a> {
+    folder: &'a Path,
+    record: &'a RunRecord,
+    target: &'a Target<'a>,
     axis: SliceAxis,
-    areas: &[usize],
-    protocol: &Protocol,
-) -> Result<Run> {
-    let seconds_file = folder.join(format!("{tool}.json"));
-    let seconds: Vec<f64> = std::fs::read_to_string(&seconds_file)
-        .map_err(|e| Error::io(&seconds_file, e))
-        .and_then(|t| serde_json::from_str(&t).map_err(|e| Error::bad_file(&seconds_file, e.to_string())))?;
-    let mut rounds = Vec::new();
-    for (n, round) in record.rounds.iter().enumerate() {
-        let path = folder.join(format!("{tool}.round_{}.npy", round.round));
-        let mask = read_npy_u8(&path, size(record.low, record.high))?;
-        let whole = uncrop(&mask, target.volume, record.low, record.high);
-        let measured = measure(&whole, target, axis, areas, protocol, |_| None);
-        rounds.push(Round {
-            round: round.round,
-            slice: round.slices.last().map(|k| k + record.low[record.axis]),
-            propagate_s: seconds.get(n).copied().unwrap_or(0.0),
-            ..measured
-        });
+    /// Voxels of the target in each slice.
+    areas: &'a [usize],
+}
+
+impl Recorded<'_> {
+    fn score_tool(&self, tool: &str, protocol: &Protocol) -> Result<Run> {
+        let Recorded { folder, record, target, axis, areas } = *self;
+        let seconds_file = folder.join(format!("{tool}.json"));
+        let seconds: Vec<f64> = std::fs::read_to_string(&seconds_file)
+            .map_err(|e| Error::io(&seconds_file, e))
+            .and_then(|t| serde_json::from_str(&t).map_err(|e| Error::bad_file(&seconds_file, e.to_string())))?;
+        let mut rounds = Vec::new();
+        for (n, round) in record.rounds.iter().enumerate() {
+            let path = folder.join(format!("{tool}.round_{}.npy", round.round));
+            let mask = read_npy_u8(&path, size(record.low, record.high))?;
+            let whole = uncrop(&mask, target.volume, record.low, record.high);
+            let measured = measure(&whole, target, axis, areas, protocol, |_| None);
+            rounds.push(Round {
+                round: round.round,
+                slice: round.slices.last().map(|k| k + record.low[record.axis]),
+                propagate_s: seconds.get(n).copied().unwrap_or(0.0),
+                ..measured
+            });
+        }
+        Ok(Run { drawing: record.drawing.clone(), method: tool.into(), number: 0, rounds })
     }
-    Ok(Run { drawing: record.drawing.clone(), method: tool.into(), number: 0, rounds })
 }
 
 /// Names of the tools that have finished in a folder.
@@ -242,14 +250,10 @@ fn size(low: [usize; 3], high: [usize; 3]) -> [usize; 3] {
 }
 
 fn crop<T: Copy>(values: &[T], shape: [usize; 3], low: [usize; 3], high: [usize; 3]) -> Vec<T> {
-    let mut out = Vec::with_capacity(size(low, high).iter().product());
-    for z in low[0]..high[0] {
-        for y in low[1]..high[1] {
-            let at = (z * shape[1] + y) * shape[2];
-            out.extend_from_slice(&values[at + low[2]..at + high[2]]);
-        }
-    }
-    out
+    let [_, rows, cols] = shape;
+    let region = PixelBox { top: low[1], left: low[2], bottom: high[1], right: high[2] };
+    let planes = values.chunks_exact(rows * cols).take(high[0]).skip(low[0]);
+    planes.flat_map(|plane| region.crop(plane, cols)).collect()
 }
 
 /// A mask of a region as one of the whole volume, empty outside.
@@ -264,11 +268,11 @@ fn uncrop(mask: &[u8], volume: &Volume, low: [usize; 3], high: [usize; 3]) -> Ve
     whole
 }
 
-/// Writes an array as numpy's format 1.0 has it.
+/// Writes an array in numpy's format 1.0.
 fn write_npy(path: &Path, kind: &str, shape: [usize; 3], bytes: impl IntoIterator<Item = u8>) -> Result<()> {
     let [a, b, c] = shape;
     let mut head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({a}, {b}, {c}), }}");
-    // Magic, version and length take ten bytes; all of it ends with a line break at a multiple of 64.
+    // Magic, version and length take ten bytes; the header ends with a line break at a multiple of 64 bytes.
     while !(head.len() + 11).is_multiple_of(64) {
         head.push(' ');
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::Path;
 
-/// What an evaluation was made with, and what came of it.
+/// Settings and results of an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Version of mem3d.
@@ -19,19 +19,19 @@ pub struct Report {
     pub model: String,
     /// SHA-256 of its file.
     pub model_checksum: String,
-    /// Device it ran on.
+    /// Device.
     pub device: String,
     /// Threads of libtorch.
     pub threads: i32,
     /// Folder of the cases.
     pub folder: String,
-    /// Rules.
+    /// Rules of the experiment.
     pub protocol: Protocol,
     /// Least number of voxels of a target.
     pub min_voxels: usize,
     /// Least number of slices of a target.
     pub min_slices: usize,
-    /// Cases that failed, and why.
+    /// Cases that failed, with the reasons.
     pub failed: Vec<String>,
     /// Largest peak memory of the process over the targets, MB.
     pub peak_memory_mb: f64,
@@ -136,7 +136,7 @@ impl Report {
         rounds
     }
 
-    /// The paper's Table 1: method by interaction type. Of our selections, the first stands for the method.
+    /// The paper's Table 1: method by interaction type. The first of mem3d's selections represents the method.
     fn methods(&self, out: &mut String) {
         let rounds = self.shown_rounds();
         let mut head = vec!["interaction".to_owned(), "method".into()];
@@ -182,7 +182,7 @@ impl Report {
         self.protocol.selections.first().map(|s| s.name())
     }
 
-    /// How tables and plots call a method.
+    /// Name of a method in tables and plots.
     pub fn label(&self, m: &MethodSummary) -> String {
         if m.is_tool { m.method.replace('_', " ") } else { format!("mem3d ({})", m.method.replace('_', " ")) }
     }

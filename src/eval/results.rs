@@ -1,4 +1,4 @@
-//! What was measured on one target, as it is kept between runs of the command: one JSON file a target.
+//! Measurements on one target, stored between runs of the command: one JSON file a target.
 
 use super::metrics::Ends;
 use crate::atomic_file;
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything measured on one label of one case.
+/// Measurements on one label of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetResult {
     /// Name of the case.
@@ -25,24 +25,24 @@ pub struct TargetResult {
     pub slices: usize,
     /// One for each drawing, method and seed.
     pub runs: Vec<Run>,
-    /// Peak memory of the process while the target was worked on, MB; 0 where the system does not tell.
+    /// Peak memory of the process during the target, MB; 0 where it is unknown.
     pub peak_memory_mb: f64,
 }
 
-/// One course of rounds.
+/// One run: all its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Name of what was drawn ([`crate::eval::protocol::Drawing::name`]).
+    /// Name of the drawing ([`crate::eval::protocol::Drawing::name`]).
     pub drawing: String,
-    /// Name of the selection, or of the tool that was fed with the same annotated slices.
+    /// Name of the selection, or of the tool that received the same annotated slices.
     pub method: String,
-    /// Number of the run, from 0, where chance chooses the slices.
+    /// Number of the run, from 0, for random selection.
     pub number: usize,
     /// One a round.
     pub rounds: Vec<Round>,
 }
 
-/// What was measured after one round.
+/// Measurements after one round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// From 1.
@@ -61,7 +61,7 @@ pub struct Round {
     pub hd95_mm: f64,
     /// Slices beyond the ends of the target, and missed ones.
     pub ends: Ends,
-    /// Seconds until the slice's mask was right, all interactions together.
+    /// Seconds of all interactions on the slice.
     pub interact_s: f64,
     /// Seconds of the propagation.
     pub propagate_s: f64,
@@ -96,7 +96,7 @@ impl TargetResult {
         atomic_file::write(path, |w| Ok(serde_json::to_writer(w, self)?))
     }
 
-    /// Reads what [`TargetResult::write`] wrote.
+    /// Reads a file of [`TargetResult::write`].
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::BadFile`] when it is something else.
@@ -113,7 +113,7 @@ pub fn target_name(case: &str, label: u32) -> String {
 }
 
 impl Round {
-    /// By how much the Dice fell although the slice was annotated correctly (at least `accept_iou`); 0 when it rose.
+    /// Fall of the Dice although the slice was annotated correctly (at least `accept_iou`); 0 when it rose.
     pub fn fall_after_correct(&self, before: &Round, accept_iou: f64) -> Option<f64> {
         (self.slice.is_some() && self.slice_iou >= accept_iou).then(|| (before.dice - self.dice).max(0.0))
     }

@@ -1,7 +1,7 @@
-//! A simulated user, who knows the reference mask of a slice and draws on it as people do.
+//! A simulated user, who knows the reference mask of a slice and draws on it.
 //!
 //! Interactions are those of the paper's experiments (§3.1): a scribble, a box or extreme points on a first slice, then
-//! clicks or scribbles where the mask is most wrong. Seeded: the same calls draw the same. Training and `mem3d evaluate`
+//! clicks or scribbles where the mask is most wrong. Drawings depend on the seed alone. Training and `mem3d evaluate`
 //! use the same user.
 
 use super::components::{bounds, components, mask_of};
@@ -16,17 +16,17 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Each side of a box lies up to this share of the target's side outside it.
+/// Largest distance of a box from the target on each side, as a share of the target's side. Chosen.
 const BOX_SLACK: f64 = 0.1;
-/// Extreme points lie up to this many pixels from the extremum, ...
+/// Largest distance of an extreme point from the extremum, pixels. Chosen.
 const EXTREME_PIXELS: f64 = 5.0;
-/// ... and up to this share of the target's side, so that small targets keep their shape.
+/// The same as a share of the target's side, for small targets. Chosen.
 const EXTREME_SHARE: f64 = 0.1;
-/// A click lands where the target is at least this deep, over its deepest.
+/// Least depth of a click in the target, as a share of the largest depth. Chosen.
 const CLICK_DEPTH: f64 = 0.7;
-/// Parts of a target that take at least this share of its area get a stroke each, ...
+/// Parts with at least this share of the target's area get a stroke each. Chosen.
 const PART_SHARE: f64 = 0.1;
-/// ... at most this many.
+/// Largest number of such parts. Chosen.
 const MOST_PARTS: usize = 3;
 
 /// Where an interaction is drawn.
@@ -48,8 +48,8 @@ pub struct RobotUser {
 }
 
 impl RobotUser {
-    /// A user whose drawings follow from `seed`. Without `jitter` the hand is steady: boxes and extreme points are exact,
-    /// scribbles follow the centre line without gaps, clicks hit the middle.
+    /// A user whose drawings depend on `seed`. Without `jitter` boxes and extreme points are exact, scribbles follow
+    /// the centre line without gaps, and clicks lie in the middle.
     pub fn new(seed: u64, jitter: bool) -> RobotUser {
         RobotUser { rng: ChaCha8Rng::seed_from_u64(seed), jitter }
     }
@@ -57,7 +57,7 @@ impl RobotUser {
     /// Draws on a slice whose target is `reference`; `None` when the slice holds none of it.
     ///
     /// # Shapes
-    /// `reference`: as `grid` says.
+    /// `reference`: the shape of `grid`.
     pub fn first(
         &mut self,
         kind: InteractionKind,
@@ -87,11 +87,11 @@ impl RobotUser {
     }
 
     /// Corrects `mask` where it is most wrong: in the middle of its largest error, by a click or a scribble (`kind`);
-    /// positive where target is missing, negative where there is too much. Missing and superfluous pixels that touch are
-    /// different errors. `None` when there is no error.
+    /// positive where target is missing, negative where there is too much. Missing and superfluous pixels that touch
+    /// are different errors. `None` when there is no error.
     ///
     /// # Shapes
-    /// `mask`, `reference`: as `grid` says.
+    /// `mask`, `reference`: the shape of `grid`.
     ///
     /// # Panics
     /// When `kind` is a box or extreme points: they cannot correct.
@@ -314,8 +314,8 @@ mod tests {
 
     #[test]
     fn touching_errors_of_both_kinds_are_not_one() {
-        // Reference: columns 20..40. Mask: columns 26..45, so 6 columns miss on the left and 5 are too many on the right;
-        // shifted rows make both errors touch at a corner of no interest. The larger, missing one is corrected.
+        // Reference: columns 20..40. Mask: columns 26..45, so 6 columns miss on the left and 5 are too many on the
+        // right; shifted rows make both errors touch at a corner of no interest. The larger, missing one is corrected.
         let bar = |cols: std::ops::Range<usize>| {
             let mut m = SliceMask::zeros(50, 80);
             (10..40).for_each(|r| m.data[r * 80..(r + 1) * 80][cols.clone()].fill(1));
@@ -325,8 +325,8 @@ mod tests {
             RobotUser::new(5, false).correct(Click, mask, reference, &GRID, PLACE).unwrap()
         };
         assert!(click(&bar(26..45), &bar(20..40)).positive);
-        // Directly adjacent: missing columns 20..30 beside superfluous columns 30..42. Taken as one error its middle would
-        // lie at the seam, column 30.
+        // Directly adjacent: missing columns 20..30 beside superfluous columns 30..42. Taken as one error its middle
+        // would lie at the seam, column 30.
         let negative = click(&bar(30..42), &bar(20..30));
         assert!(!negative.positive);
         assert!((35.0..=36.0).contains(&drawn(&negative)[0].1), "{negative:?}");

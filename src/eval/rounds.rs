@@ -17,14 +17,14 @@ use rand_chacha::ChaCha8Rng;
 use sha2::Digest;
 use std::time::Instant;
 
-/// Told of the experiment while it runs.
+/// Receives the progress and the rounds of an experiment.
 pub trait Watcher {
     /// After every slice of a propagation; false stops the experiment.
     fn slice(&mut self, _progress: Progress) -> bool {
         true
     }
 
-    /// After every round of every run. The first round of a drawing is told once for each selection.
+    /// After every round of every run. The first round of a drawing is passed once for each selection.
     ///
     /// # Errors
     /// Its own; the experiment stops with it.
@@ -33,7 +33,7 @@ pub trait Watcher {
     }
 }
 
-/// One round, as a [`Watcher`] is told of it.
+/// One round, as a [`Watcher`] receives it.
 #[derive(Debug)]
 pub struct FinishedRound<'a> {
     /// What is drawn.
@@ -46,9 +46,9 @@ pub struct FinishedRound<'a> {
     pub round: &'a Round,
     /// Axis of the slices.
     pub axis: SliceAxis,
-    /// All annotated slices so far, as they were accepted.
+    /// All annotated slices so far with their accepted masks.
     pub annotated: &'a [(usize, SliceMask)],
-    /// Everything drawn so far; masks made by hand are not among it.
+    /// All interactions so far; without masks made by hand.
     pub drawn: &'a [Interaction],
 }
 
@@ -56,7 +56,7 @@ pub struct FinishedRound<'a> {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a reference that does not fit the volume or is empty, [`Error::Cancelled`] when
-/// `watcher` says so, and whatever the session or the watcher fails with.
+/// `watcher` stops it, and errors of the session and the watcher.
 pub fn run(
     target: &Target,
     networks: &dyn Networks,
@@ -80,7 +80,8 @@ pub fn run(
     memory::reset_peak();
     let mut runs = Vec::new();
     for &drawing in &protocol.drawings {
-        let mut experiment = Experiment::new(target, networks, options, protocol, axis, &areas, drawing)?;
+        let case = Case { target, protocol, axis, areas: &areas };
+        let mut experiment = Experiment::new(&case, networks, options, drawing)?;
         experiment.first_round(first, watcher)?;
         for &selection in &protocol.selections {
             let count = if selection == Selection::Random { protocol.random_runs } else { 1 };
@@ -111,20 +112,29 @@ fn first_slice(areas: &[usize], protocol: &Protocol, rng: &mut ChaCha8Rng) -> Op
 }
 
 impl Target<'_> {
-    /// Chance for one purpose, the same whatever else is run.
+    /// The random numbers of one purpose, independent of what else is run.
     fn rng(&self, protocol: &Protocol, purpose: &str) -> ChaCha8Rng {
         let hash = sha2::Sha256::digest(format!("{} {} {} {purpose}", protocol.seed, self.case, self.label));
         ChaCha8Rng::from_seed(hash.into())
     }
 }
 
-/// What has happened in a run so far.
+/// State of a run.
 #[derive(Clone)]
 struct Course {
     user: RobotUser,
     rounds: Vec<Round>,
     annotated: Vec<(usize, SliceMask)>,
     drawn: Vec<Interaction>,
+}
+
+/// What all drawings on a target share.
+struct Case<'a> {
+    target: &'a Target<'a>,
+    protocol: &'a Protocol,
+    axis: SliceAxis,
+    /// Voxels of the target in each slice.
+    areas: &'a [usize],
 }
 
 /// One drawing on one target.
@@ -142,15 +152,8 @@ struct Experiment<'a> {
 }
 
 impl<'a> Experiment<'a> {
-    fn new(
-        target: &'a Target<'a>,
-        networks: &dyn Networks,
-        options: &SessionOptions,
-        protocol: &'a Protocol,
-        axis: SliceAxis,
-        areas: &'a [usize],
-        drawing: Drawing,
-    ) -> Result<Self> {
+    fn new(case: &Case<'a>, networks: &dyn Networks, options: &SessionOptions, drawing: Drawing) -> Result<Self> {
+        let Case { target, protocol, axis, areas } = *case;
         // Every run goes back to the end of the first round.
         let options = SessionOptions { undo_depth: 10_000, ..options.clone() };
         let session = Session::new(target.volume.clone(), networks.share(), options)?;
@@ -225,7 +228,7 @@ impl<'a> Experiment<'a> {
         Ok(())
     }
 
-    /// Draws on `slice` until its mask is good enough or the user gives up, and accepts it. Returns the number of
+    /// Draws on `slice` until its mask is good enough or no interaction is left, and accepts it. Returns the number of
     /// interactions and the slice's IoU.
     fn annotate(&mut self, course: &mut Course, slice: usize) -> Result<(usize, f64)> {
         let first = course.rounds.is_empty();
@@ -263,7 +266,7 @@ impl<'a> Experiment<'a> {
             }
             count += 1;
             if self.protocol.perfect_corrections || reference.area() == 0 {
-                // A slice that should be empty is wiped.
+                // A slice that should be empty is cleared.
                 mask = exact(&mut self.session)?;
                 break;
             }
@@ -295,7 +298,7 @@ impl<'a> Experiment<'a> {
         annotated
     }
 
-    /// Figures of the volume as it is now.
+    /// Figures of the volume's present mask.
     fn measure(&self) -> Result<Round> {
         let mask = self.mask()?;
         let quality = self.session.quality(SEGMENT, self.axis)?;
@@ -316,7 +319,7 @@ impl<'a> Experiment<'a> {
     }
 }
 
-/// Figures of a mask, whoever made it; `quality` of the slices for which there is an estimate.
+/// Figures of a mask of mem3d or of a tool; `quality` of the slices with an estimate.
 pub(crate) fn measure(
     mask: &[u8],
     target: &Target,

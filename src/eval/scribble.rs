@@ -1,4 +1,4 @@
-//! Scribbles as people draw them: a line across, the centre line, or a contour inside the target; unsteady, with gaps.
+//! Simulated scribbles: a line across, the centre line, or a contour inside the target; unsteady, with gaps.
 
 use super::components::mask_of;
 use crate::slice::distance::depth_inside;
@@ -7,18 +7,19 @@ use crate::volume::SliceMask;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Half the width of the brush over the target's side.
+/// Half the width of the brush as a share of the target's side. Chosen.
 const BRUSH: f64 = 0.02;
-/// Smallest and largest half width of the brush, pixels.
+/// Smallest and largest half width of the brush, pixels. Chosen.
 const BRUSH_PIXELS: (f64, f64) = (0.5, 3.0);
-/// A hand strays by 1 to 6 pixels where the network sees 128: this many parts of the target's side, of which the
-/// network sees 1.6 times.
+/// Amplitude of the unsteady hand, as a share of the target's side. Chosen: 1 to 6 of the 128 pixels of a network's
+/// input, which is 1.6 times as large as the target.
 const STRAY: (f64, f64) = (1.0 * 1.6 / 128.0, 6.0 * 1.6 / 128.0);
-/// Of the centre line, only pixels this deep (over the deepest) are drawn: its branches into corners are not.
+/// Least depth of the drawn pixels of the centre line, as a share of the largest depth: it leaves out branches into
+/// corners. Chosen.
 const CENTRE_DEPTH: f64 = 0.4;
-/// How deep a contour runs, over the deepest pixel.
+/// Depth of a contour, as a share of the largest depth. Chosen.
 const CONTOUR_DEPTH: (f64, f64) = (0.3, 0.6);
-/// Largest share of a scribble that gaps take.
+/// Largest share of gaps in a scribble. Chosen.
 const GAPS: f64 = 0.5;
 
 /// Course of a scribble.
@@ -133,7 +134,7 @@ fn line(part: &SliceMask, grid: &SliceGrid, depth: &[f64], most: f64, rng: Optio
         .collect()
 }
 
-/// Draws a disc at every point, as far as `part` reaches.
+/// Draws a disc at every point, inside `part`.
 fn stamp(points: &[(f64, f64)], radius_mm: f64, part: &SliceMask, grid: &SliceGrid) -> SliceMask {
     let mut drawn = SliceMask::zeros(part.rows, part.cols);
     let (rows, cols) = (part.rows as isize, part.cols as isize);

@@ -1,4 +1,4 @@
-//! Which slice is corrected next.
+//! Selection of the slice to correct next.
 
 use super::metrics::{iou, slice_of};
 use super::protocol::Selection;
@@ -10,7 +10,7 @@ use crate::volume::SliceAxis;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// The state after a round, as the selections see it.
+/// The state after a round, input of the selections.
 pub(crate) struct RoundState<'a> {
     pub session: &'a Session,
     pub target: &'a Target<'a>,
@@ -48,7 +48,7 @@ impl RoundState<'_> {
     }
 }
 
-/// What is true of a slice.
+/// True figures of a slice.
 struct Truth {
     /// IoU of its mask.
     iou: f64,
@@ -82,7 +82,7 @@ pub(crate) fn choose(selection: Selection, state: &RoundState, rng: &mut ChaCha8
             largest(&quality.iter().map(|&q| -f64::from(q)).collect::<Vec<_>>())
         }
         Selection::Random => {
-            // Nobody would look for errors where there is neither target nor mask.
+            // A slice with neither target nor mask has no error.
             let shown: Vec<usize> = state.free().filter(|&k| truth(k).shown).collect();
             let from = if shown.is_empty() { state.free().collect() } else { shown };
             (!from.is_empty()).then(|| from[rng.gen_range(0..from.len())])

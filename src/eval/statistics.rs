@@ -1,13 +1,13 @@
-//! What is said of many numbers: intervals of means, and how well an estimate follows the truth.
+//! Statistics: intervals of means, and agreement of an estimate with the truth.
 
 use super::metrics::percentile;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How often a sample is drawn anew for an interval.
+/// Number of resampled sets for an interval. Chosen.
 const RESAMPLES: usize = 2000;
-/// A slice is bad when its IoU is less.
+/// A slice is bad when its IoU is less. Chosen.
 pub const BAD_IOU: f64 = 0.5;
 
 /// Mean; `None` of nothing.
@@ -22,10 +22,10 @@ pub fn median(values: &[f64]) -> Option<f64> {
     (!sorted.is_empty()).then(|| percentile(&sorted, 0.5))
 }
 
-/// A mean and the interval that holds 95 % of the means of samples drawn anew (percentile bootstrap).
+/// A mean and the interval that holds 95 % of the means of resampled sets (percentile bootstrap).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
-    /// Of the values.
+    /// Mean of the values.
     pub mean: f64,
     /// 2.5 % of the resampled means are below.
     pub low: f64,
@@ -36,7 +36,8 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Of `values`; seeded, so that the same values give the same interval. `None` of nothing.
+    /// Mean of `values` and its interval; seeded, so that the same values give the same interval. `None` without
+    /// values.
     pub fn of(values: &[f64]) -> Option<Mean> {
         let n = values.len();
         let mean = mean(values)?;
@@ -48,7 +49,7 @@ impl Mean {
     }
 }
 
-/// Area under a curve of equally spaced points, over its width: the mean height by trapezoids.
+/// Area under a curve of equally spaced points, divided by its width: the mean height by trapezoids.
 pub fn area_under(values: &[f64]) -> f64 {
     match values {
         [] => 0.0,
@@ -91,8 +92,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 }
 
 /// Of the slices whose true IoU is under [`BAD_IOU`], the share that is among the fifth (rounded up) of all slices with
-/// the lowest estimated quality. `None` when no slice is bad. When more slices are bad than a fifth holds, the fifth can
-/// at best be full: the share is of those that fit.
+/// the lowest estimated quality. `None` when no slice is bad. When more slices are bad than a fifth holds, the fifth
+/// can at best be full: the share is of those that fit.
 pub fn bad_among_worst_fifth(quality: &[f64], iou: &[f64]) -> Option<f64> {
     let fifth = quality.len().div_ceil(5);
     let bad = iou.iter().filter(|&&v| v < BAD_IOU).count();

@@ -6,9 +6,9 @@ use super::statistics::{Mean, area_under, bad_among_worst_fifth, mean, mean_abso
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Dice that a user may aim at.
+/// Dice that a user may aim at. Chosen.
 pub const GOALS: [f64; 3] = [0.85, 0.90, 0.95];
-/// A gap between oracle and random that is smaller, in Dice, says nothing of what is between them.
+/// Least gap in Dice between oracle and random for which a share of it is given. Chosen.
 const LEAST_GAP: f64 = 0.001;
 
 /// Everything over all targets.
@@ -22,7 +22,7 @@ pub struct Summary {
     pub selections: Vec<SelectionSummary>,
     /// One for each drawing for which there are estimates.
     pub calibrations: Vec<Calibration>,
-    /// One for each drawing with tools: how the first selection stands against them.
+    /// One for each drawing with tools: comparison of the first selection with them.
     pub against_tools: Vec<AgainstTools>,
 }
 
@@ -33,19 +33,19 @@ pub struct MethodSummary {
     pub drawing: String,
     /// Name of the selection or tool.
     pub method: String,
-    /// Whether it is a tool that was fed with annotated slices.
+    /// Whether it is a tool that receives annotated slices.
     pub is_tool: bool,
     /// One a round.
     pub rounds: Vec<RoundSummary>,
-    /// Area under Dice over rounds, over its width.
+    /// Area under the curve of Dice against rounds, divided by its width.
     pub area_under_dice: f64,
     /// For each of [`GOALS`]: share of the targets that reach it, and the mean number of rounds of those.
     pub goals: Vec<(f64, Option<f64>)>,
     /// Largest fall of the Dice after a correct annotation.
     pub largest_fall: f64,
-    /// Median seconds of a first and of a later round: interaction, propagation.
+    /// Median seconds of interaction and propagation in a first round.
     pub first_round_s: (f64, f64),
-    /// As `first_round_s`.
+    /// Median seconds of interaction and propagation in a later round.
     pub later_round_s: (f64, f64),
     /// Median seconds of a propagated slice.
     pub slice_s: f64,
@@ -70,7 +70,7 @@ pub struct RoundSummary {
     pub interactions: f64,
 }
 
-/// One way to choose slices, against chance and an oracle, by mean Dice after the last round.
+/// One selection of slices, compared with random choice and an oracle by mean Dice after the last round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelectionSummary {
     /// Name of the drawing.
@@ -79,17 +79,17 @@ pub struct SelectionSummary {
     pub method: String,
     /// Mean Dice after the last round.
     pub dice: f64,
-    /// Mean area under Dice over rounds.
+    /// Mean area under the curve of Dice against rounds.
     pub area_under_dice: f64,
-    /// Share of the gap from random to oracle that it recovers (last round); `None` where there is no gap, or no oracle.
+    /// Share of the gap from random to oracle that it recovers (last round); `None` without a gap or an oracle.
     pub of_oracle: Option<f64>,
-    /// As `of_oracle`, to the oracle of gain.
+    /// Share of the gap from random to the oracle of gain, by Dice after the last round.
     pub of_oracle_gain: Option<f64>,
-    /// As `of_oracle_gain`, by area under the curve.
+    /// Share of the gap from random to the oracle of gain, by area under the curve.
     pub of_oracle_gain_area: Option<f64>,
 }
 
-/// How the estimated quality follows the true IoU: slices that are not annotated and hold target or mask.
+/// Agreement of estimated quality and true IoU: slices that are not annotated and hold target or mask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Name of the drawing.
@@ -102,7 +102,7 @@ pub struct Calibration {
     pub rank_correlation: Option<f64>,
     /// Spearman's rank correlation over all slices.
     pub pooled_rank_correlation: Option<f64>,
-    /// Share of slices with IoU under 0.5 among the worst-ranked fifth of their volume, mean over volumes that have any.
+    /// Share of slices with IoU below 0.5 in the worst-ranked fifth of their volume, mean over volumes that have any.
     pub bad_in_worst_fifth: Option<f64>,
     /// Number of slices.
     pub slices: usize,
@@ -113,14 +113,14 @@ pub struct Calibration {
 pub struct AgainstTools {
     /// Name of the drawing.
     pub drawing: String,
-    /// Targets for which the tools answered, too.
+    /// Targets with masks of all tools.
     pub targets: usize,
-    /// For each round: mean Dice of the first selection and of the best tool on average, and the share of targets on which it
-    /// is ahead of every tool.
+    /// For each round: mean Dice of the first selection and of the best tool on average, and the share of targets on
+    /// which the selection has a larger Dice than every tool.
     pub rounds: Vec<(f64, f64, f64)>,
 }
 
-/// Whether a method is one of ours.
+/// Whether a method is a selection of mem3d, not a tool.
 fn is_selection(method: &str) -> bool {
     Selection::ALL.iter().any(|s| s.name() == method)
 }
@@ -164,58 +164,108 @@ pub fn summarise(results: &[TargetResult], protocol: &Protocol) -> Summary {
 }
 
 fn method(results: &[TargetResult], drawing: &str, name: &str, protocol: &Protocol) -> Option<MethodSummary> {
-    let of = |figure: &dyn Fn(&Round) -> f64| curves(results, drawing, name, figure);
-    let (dice, nsd, hd95) = (of(&|r| r.dice), of(&|r| r.nsd), of(&|r| r.hd95_mm));
-    let (before, after) = (of(&|r| r.ends.false_before as f64), of(&|r| r.ends.false_after as f64));
-    let (missed, interactions) = (of(&|r| r.ends.missed as f64), of(&|r| r.interactions as f64));
-    let n = dice.iter().map(Vec::len).min()?;
-    let at = |curves: &[Vec<f64>], k: usize| curves.iter().map(|c| c[k]).collect::<Vec<f64>>();
-    let rounds = (0..n).map(|k| {
-        let so_far: Vec<f64> = interactions.iter().map(|c| c[..=k].iter().sum()).collect();
-        Some(RoundSummary {
-            round: k + 1,
-            dice: Mean::of(&at(&dice, k))?,
-            nsd: Mean::of(&at(&nsd, k))?,
-            hd95_mm: Mean::of(&at(&hd95, k))?,
-            false_slices: median(&[at(&before, k), at(&after, k)].concat())?,
-            missed_slices: mean(&at(&missed, k))?,
-            interactions: mean(&so_far)?,
-        })
-    });
-    let goals = GOALS.map(|goal| {
-        let reached: Vec<f64> =
-            dice.iter().filter_map(|c| c.iter().position(|&d| d >= goal).map(|k| k as f64 + 1.0)).collect();
-        (reached.len() as f64 / dice.len() as f64, mean(&reached))
-    });
-    let all: Vec<&Run> = results.iter().flat_map(|t| runs(t, drawing, name)).collect();
-    let pairs = || all.iter().flat_map(|r| r.rounds.windows(2));
-    let falls = pairs().filter_map(|w| w[1].fall_after_correct(&w[0], protocol.accept_iou));
-    let worked = |first: bool| -> Vec<&Round> {
-        let rounds = all.iter().flat_map(|r| r.rounds.iter().filter(|r| (r.round == 1) == first && r.slice.is_some()));
-        rounds.collect()
-    };
-    let seconds = |rounds: &[&Round]| {
-        let of = |f: fn(&Round) -> f64| median(&rounds.iter().map(|r| f(r)).collect::<Vec<_>>()).unwrap_or(0.0);
-        (of(|r| r.interact_s), of(|r| r.propagate_s))
-    };
-    let per_slice: Vec<f64> = worked(true)
-        .iter()
-        .chain(&worked(false))
-        .filter(|r| r.replaced > 0)
-        .map(|r| r.propagate_s / r.replaced as f64)
-        .collect();
+    let curves = Curves::of(results, drawing, name);
+    let rounds = (0..curves.rounds()?).map(|k| curves.round(k)).collect::<Option<_>>()?;
+    let runs: Vec<&Run> = results.iter().flat_map(|t| runs(t, drawing, name)).collect();
+    let (first, later) = (worked(&runs, true), worked(&runs, false));
+    let areas: Vec<f64> = curves.dice.iter().map(|c| area_under(c)).collect();
     Some(MethodSummary {
         drawing: drawing.into(),
         method: name.into(),
         is_tool: !is_selection(name),
-        rounds: rounds.collect::<Option<_>>()?,
-        area_under_dice: mean(&dice.iter().map(|c| area_under(c)).collect::<Vec<_>>())?,
-        goals: goals.to_vec(),
-        largest_fall: falls.fold(0.0, f64::max),
-        first_round_s: seconds(&worked(true)),
-        later_round_s: seconds(&worked(false)),
-        slice_s: median(&per_slice).unwrap_or(0.0),
+        rounds,
+        area_under_dice: mean(&areas)?,
+        goals: GOALS.map(|goal| curves.reached(goal)).to_vec(),
+        largest_fall: largest_fall(&runs, protocol.accept_iou),
+        first_round_s: seconds(&first),
+        later_round_s: seconds(&later),
+        slice_s: seconds_of_a_slice(first.iter().chain(&later).copied()),
     })
+}
+
+/// The figures of a drawing and method by target and round.
+struct Curves {
+    dice: Vec<Vec<f64>>,
+    nsd: Vec<Vec<f64>>,
+    hd95_mm: Vec<Vec<f64>>,
+    false_before: Vec<Vec<f64>>,
+    false_after: Vec<Vec<f64>>,
+    missed: Vec<Vec<f64>>,
+    interactions: Vec<Vec<f64>>,
+}
+
+impl Curves {
+    fn of(results: &[TargetResult], drawing: &str, name: &str) -> Curves {
+        let of = |figure: &dyn Fn(&Round) -> f64| curves(results, drawing, name, figure);
+        Curves {
+            dice: of(&|r| r.dice),
+            nsd: of(&|r| r.nsd),
+            hd95_mm: of(&|r| r.hd95_mm),
+            false_before: of(&|r| r.ends.false_before as f64),
+            false_after: of(&|r| r.ends.false_after as f64),
+            missed: of(&|r| r.ends.missed as f64),
+            interactions: of(&|r| r.interactions as f64),
+        }
+    }
+
+    /// Number of rounds that all targets have; none without targets.
+    fn rounds(&self) -> Option<usize> {
+        self.dice.iter().map(Vec::len).min()
+    }
+
+    /// Round number `k`, from 0, over all targets.
+    fn round(&self, k: usize) -> Option<RoundSummary> {
+        let interactions: Vec<f64> = self.interactions.iter().map(|c| c[..=k].iter().sum()).collect();
+        let ends = [at(&self.false_before, k), at(&self.false_after, k)].concat();
+        Some(RoundSummary {
+            round: k + 1,
+            dice: Mean::of(&at(&self.dice, k))?,
+            nsd: Mean::of(&at(&self.nsd, k))?,
+            hd95_mm: Mean::of(&at(&self.hd95_mm, k))?,
+            false_slices: median(&ends)?,
+            missed_slices: mean(&at(&self.missed, k))?,
+            interactions: mean(&interactions)?,
+        })
+    }
+
+    /// Share of the targets that reach a Dice of `goal`, and the mean number of rounds to it.
+    fn reached(&self, goal: f64) -> (f64, Option<f64>) {
+        let rounds_to_goal = |c: &Vec<f64>| c.iter().position(|&d| d >= goal).map(|k| k as f64 + 1.0);
+        let rounds: Vec<f64> = self.dice.iter().filter_map(rounds_to_goal).collect();
+        (rounds.len() as f64 / self.dice.len() as f64, mean(&rounds))
+    }
+}
+
+/// Values of round `k` of every target.
+fn at(curves: &[Vec<f64>], k: usize) -> Vec<f64> {
+    curves.iter().map(|c| c[k]).collect()
+}
+
+/// Largest fall of the Dice after a correct annotation.
+fn largest_fall(runs: &[&Run], accept_iou: f64) -> f64 {
+    let pairs = runs.iter().flat_map(|r| r.rounds.windows(2));
+    pairs.filter_map(|w| w[1].fall_after_correct(&w[0], accept_iou)).fold(0.0, f64::max)
+}
+
+/// First or later rounds in which a slice was annotated.
+fn worked<'a>(runs: &[&'a Run], first: bool) -> Vec<&'a Round> {
+    let rounds = runs.iter().flat_map(|r| &r.rounds);
+    rounds.filter(|r| (r.round == 1) == first && r.slice.is_some()).collect()
+}
+
+/// Median seconds of interaction and of propagation.
+fn seconds(rounds: &[&Round]) -> (f64, f64) {
+    let of = |figure: fn(&Round) -> f64| {
+        let values: Vec<f64> = rounds.iter().map(|r| figure(r)).collect();
+        median(&values).unwrap_or(0.0)
+    };
+    (of(|r| r.interact_s), of(|r| r.propagate_s))
+}
+
+/// Median seconds of a propagated slice.
+fn seconds_of_a_slice<'a>(rounds: impl Iterator<Item = &'a Round>) -> f64 {
+    let values: Vec<f64> = rounds.filter(|r| r.replaced > 0).map(|r| r.propagate_s / r.replaced as f64).collect();
+    median(&values).unwrap_or(0.0)
 }
 
 fn selection(results: &[TargetResult], drawing: &str, name: &str) -> Option<SelectionSummary> {

@@ -1,4 +1,4 @@
-//! What is segmented in an experiment.
+//! Target of an experiment.
 
 use crate::volume::Volume;
 

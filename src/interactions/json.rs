@@ -31,7 +31,7 @@ struct File {
     rounds: Vec<RoundEntry>,
 }
 
-/// What the numbers of a point are.
+/// Meaning of the numbers of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 enum Space {
     /// Voxel index, `[depth, height, width]`.
@@ -108,10 +108,10 @@ fn yes() -> bool {
     true
 }
 
-/// Label volumes that were read, by path.
+/// Label volumes that are read, by path.
 type Labels = HashMap<PathBuf, Volume>;
 
-/// Adds what is in the interactions file at `path`, whose content is `text`.
+/// Adds the interactions of the file at `path`, whose content is `text`.
 pub(crate) fn add(recorded: &mut RecordedInteractions, path: &Path, text: &str, volume: &Volume) -> Result<()> {
     let bad = |reason: String| Error::bad_file(path, reason);
     let file: File = serde_json::from_str(text)
@@ -215,7 +215,7 @@ fn index_of(point: [f64; 3], space: Space, volume: &Volume) -> Result<[f64; 3]> 
     }
 }
 
-/// One step for the slice, or for each one where the label is.
+/// One step for the slice, or for each slice with the label.
 fn masks(given: Given, path: &Path, volume: &Volume, labels: &mut Labels) -> std::result::Result<Vec<Step>, String> {
     check_segment(given.segment).map_err(|e| e.to_string())?;
     let axis = SliceAxis::from_index(given.axis).map_err(|e| e.to_string())?;
@@ -258,7 +258,7 @@ fn read_labels<'a>(
         }
         if !same_place(read.geometry(), volume.geometry(), volume.shape()) {
             return Err(format!(
-                "{} lies elsewhere than the volume (origin, spacing or directions differ); give labels on the volume's grid",
+                "{} has another place than the volume (origin, spacing or directions differ); give labels on its grid",
                 path.display()
             ));
         }
@@ -399,8 +399,8 @@ mod tests {
             (r#"{"window": [3, 3]}"#, "no range"),
             (r#"{"interactions": [{"kind": "scribble", "file": "labels.nrrd"}]}"#, "needs its slice"),
         ] {
-            let told = refusal(text);
-            assert!(told.contains(expected), "{expected:?} not in {told:?}");
+            let message = refusal(text);
+            assert!(message.contains(expected), "{expected:?} not in {message:?}");
         }
     }
 }

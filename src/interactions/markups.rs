@@ -1,4 +1,4 @@
-//! What was drawn with the Markups module of 3D Slicer (`.mrk.json`).
+//! Interactions drawn with the Markups module of 3D Slicer (`.mrk.json`).
 //!
 //! | markup | becomes |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | closed curve | scribble through the control points and back to the first |
 //! | ROI | box on the middle slice |
 //!
-//! Slicer keeps no names in these files: the file's name is that of the markup, as when Slicer loads it. It names the
-//! segment; see [`Named`] for the two endings that mean something.
+//! Slicer stores no names in these files: the file's name is that of the markup, as when Slicer loads it. It names the
+//! segment; [`Named`] documents its two endings.
 
 use super::place::{self, Placed};
 use super::recorded::{MarkupOptions, PointsAs, RecordedInteractions, Step};
@@ -30,7 +30,7 @@ struct Markup {
     #[serde(rename = "type")]
     kind: String,
     name: Option<String>,
-    /// LPS when missing, as Slicer has it.
+    /// LPS by default, as in Slicer.
     coordinate_system: Option<String>,
     coordinate_units: Option<String>,
     #[serde(default)]
@@ -53,19 +53,19 @@ struct ControlPoint {
     position_status: Option<String>,
 }
 
-/// What the name of a markup says.
+/// The parts of a markup's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// Name of the segment.
     pub segment: String,
-    /// False when the name ended with `-`, as in `liver-`.
+    /// False when the name ends with `-`, as in `liver-`.
     pub positive: bool,
-    /// Whether the name ended with the word `extreme`, as in `liver extreme`.
+    /// Whether the name ends with the word `extreme`, as in `liver extreme`.
     pub extreme: bool,
 }
 
 impl Named {
-    /// Takes the endings off.
+    /// Removes the endings.
     pub fn parse(name: &str) -> Named {
         let separator = |c: char| c.is_whitespace() || "_-.".contains(c);
         let name = name.trim();
@@ -80,7 +80,7 @@ impl Named {
     }
 }
 
-/// Adds what is in the markups file at `path`, whose content is `value`.
+/// Adds the interactions of the markups file at `path`, whose content is `value`.
 pub(crate) fn add(
     recorded: &mut RecordedInteractions,
     path: &Path,
@@ -106,15 +106,9 @@ pub(crate) fn add(
 
 type Parsed<T> = std::result::Result<T, String>;
 
+/// The interactions that a markup stands for.
 fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &MarkupOptions) -> Parsed<Vec<Interaction>> {
-    let signs = match markup.coordinate_system.as_deref() {
-        Some("LPS") | None => [1.0, 1.0, 1.0],
-        Some("RAS") => [-1.0, -1.0, 1.0],
-        Some(other) => return Err(format!("the coordinate system \"{other}\" is unknown; save it as LPS or RAS")),
-    };
-    if let Some(units) = markup.coordinate_units.as_deref().filter(|u| *u != "mm") {
-        return Err(format!("its coordinates are in {units}; save it in mm"));
-    }
+    let signs = signs(markup)?;
     let index = |p: [f64; 3]| -> Parsed<[f64; 3]> {
         let lps = [0, 1, 2].map(|k| p[k] * signs[k]);
         volume.geometry().index_of_lps(lps).map_err(|e| e.to_string())
@@ -133,28 +127,16 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
         }
         return Ok(vec![make(roi(markup, index, volume, options)?, InteractionKind::Box, true)]);
     }
-    let placed_points =
-        markup.control_points.iter().filter(|p| p.position_status.as_deref().unwrap_or("defined") == "defined");
-    let mut points = Vec::new();
-    for p in placed_points {
-        let position = p.position.ok_or_else(|| format!("the control point \"{}\" has no position", p.label))?;
-        points.push((index(position)?, is_positive(p, named)));
-    }
+    let points = control_points(markup, named, index)?;
     let all: Vec<[f64; 3]> = points.iter().map(|(p, _)| *p).collect();
     match markup.kind.as_str() {
+        "Fiducial" if options.are_extreme(named) => {
+            let placed = Placed::find(all, options.axis, None, volume)?;
+            Ok(vec![make(placed, InteractionKind::ExtremePoints, true)])
+        }
         "Fiducial" => {
-            let extreme = match options.points {
-                PointsAs::ByName => named.extreme,
-                PointsAs::Clicks => false,
-                PointsAs::ExtremePoints => true,
-            };
-            if extreme {
-                let placed = Placed::find(all, options.axis, None, volume)?;
-                return Ok(vec![make(placed, InteractionKind::ExtremePoints, true)]);
-            }
-            clicks(&points, &all, volume, options).map(|placed| {
-                placed.into_iter().map(|(p, positive)| make(p, InteractionKind::Click, positive)).collect()
-            })
+            let placed = clicks(&points, &all, volume, options)?.into_iter();
+            Ok(placed.map(|(p, positive)| make(p, InteractionKind::Click, positive)).collect())
         }
         "Line" | "Curve" | "ClosedCurve" => {
             let mut line = all;
@@ -165,6 +147,43 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
             Ok(vec![make(placed, InteractionKind::Scribble, named.positive)])
         }
         other => Err(format!("a markup of the type {other} cannot be used; draw points, a line, a curve or an ROI")),
+    }
+}
+
+/// Signs that bring the coordinates of a markup to LPS.
+fn signs(markup: &Markup) -> Parsed<[f64; 3]> {
+    if let Some(units) = markup.coordinate_units.as_deref().filter(|u| *u != "mm") {
+        return Err(format!("its coordinates are in {units}; save it in mm"));
+    }
+    match markup.coordinate_system.as_deref() {
+        Some("LPS") | None => Ok([1.0, 1.0, 1.0]),
+        Some("RAS") => Ok([-1.0, -1.0, 1.0]),
+        Some(other) => Err(format!("the coordinate system \"{other}\" is unknown; save it as LPS or RAS")),
+    }
+}
+
+/// Voxel indices and signs of the control points that were placed.
+fn control_points(
+    markup: &Markup,
+    named: &Named,
+    index: impl Fn([f64; 3]) -> Parsed<[f64; 3]>,
+) -> Parsed<Vec<([f64; 3], bool)>> {
+    let is_placed = |p: &&ControlPoint| p.position_status.as_deref().unwrap_or("defined") == "defined";
+    let of_point = |p: &ControlPoint| {
+        let position = p.position.ok_or_else(|| format!("the control point \"{}\" has no position", p.label))?;
+        Ok((index(position)?, is_positive(p, named)))
+    };
+    markup.control_points.iter().filter(is_placed).map(of_point).collect()
+}
+
+impl MarkupOptions {
+    /// Whether the points of a list with this name are extreme points.
+    fn are_extreme(&self, named: &Named) -> bool {
+        match self.points {
+            PointsAs::ByName => named.extreme,
+            PointsAs::Clicks => false,
+            PointsAs::ExtremePoints => true,
+        }
     }
 }
 
@@ -306,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_segment_sign_and_extreme_points() {
+    fn names_give_segment_sign_and_extreme_points() {
         let named = |name: &str| {
             let n = Named::parse(name);
             (n.segment, n.positive, n.extreme)
@@ -355,8 +374,8 @@ mod tests {
     fn clicks_on_several_slices_need_an_axis() {
         let points = [([1.0, 5.0, 7.0], ""), ([4.0, 15.0, 20.0], "")];
         let text = markup("Fiducial", &points, false);
-        let told = read("a.mrk.json", &text, &MarkupOptions::default()).unwrap_err().to_string();
-        assert!(told.contains("no common slice") && told.contains("name the axis"), "{told}");
+        let message = read("a.mrk.json", &text, &MarkupOptions::default()).unwrap_err().to_string();
+        assert!(message.contains("no common slice") && message.contains("name the axis"), "{message}");
         let options = MarkupOptions { axis: Some(SliceAxis::Depth), ..MarkupOptions::default() };
         let p = read("a.mrk.json", &text, &options).unwrap();
         assert_eq!(drawn(&p).iter().map(|i| i.slice).collect::<Vec<_>>(), [1, 4]);
@@ -386,19 +405,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_reported() {
-        let told = |name: &str, text: &str| read(name, text, &MarkupOptions::default()).unwrap_err().to_string();
-        let away = told("a.mrk.json", &region([3.0, 100.0, 15.0], [5.0, 8.0, 6.0]));
+        let message = |name: &str, text: &str| read(name, text, &MarkupOptions::default()).unwrap_err().to_string();
+        let away = message("a.mrk.json", &region([3.0, 100.0, 15.0], [5.0, 8.0, 6.0]));
         assert!(away.contains("outside the volume"), "{away}");
-        let away = told("a.mrk.json", &markup("Curve", &[([2.0, 5.0, 30.0], "")], false));
+        let away = message("a.mrk.json", &markup("Curve", &[([2.0, 5.0, 30.0], "")], false));
         assert!(away.contains("markups[0] (Curve)") && away.contains("outside"), "{away}");
-        let negative = told("a-.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]));
+        let negative = message("a-.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]));
         assert!(negative.contains("always marks the target"), "{negative}");
-        let plane = told("a.mrk.json", &markup("Plane", &[([2.0, 5.0, 3.0], "")], false));
+        let plane = message("a.mrk.json", &markup("Plane", &[([2.0, 5.0, 3.0], "")], false));
         assert!(plane.contains("type Plane"), "{plane}");
-        let none = told("a.mrk.json", &markup("Fiducial", &[], false));
+        let none = message("a.mrk.json", &markup("Fiducial", &[], false));
         assert!(none.contains("no point"), "{none}");
         let text = markup("Fiducial", &[([2.0, 5.0, 3.0], "")], false);
-        assert!(told("a.mrk.json", &text.replace("LPS", "XYZ")).contains("XYZ"));
-        assert!(told("a.mrk.json", &text.replace("\"mm\"", "\"m\"")).contains("in m;"));
+        assert!(message("a.mrk.json", &text.replace("LPS", "XYZ")).contains("XYZ"));
+        assert!(message("a.mrk.json", &text.replace("\"mm\"", "\"m\"")).contains("in m;"));
     }
 }

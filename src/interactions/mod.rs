@@ -1,4 +1,4 @@
-//! Recorded interactions: what a user drew, round by round, from files.
+//! Recorded interactions, round by round, from files.
 //!
 //! | file | module | holds |
 //! |---|---|---|
@@ -23,12 +23,12 @@ use std::path::Path;
 /// on; markups belong to the first round.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read; [`Error::BadFile`] when it cannot be used, saying where in it and why;
+/// [`Error::Io`] when a file cannot be read; [`Error::BadFile`] when it cannot be used, with the place and the reason;
 /// [`Error::InvalidArgument`] when nothing is drawn in any.
 pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOptions) -> Result<RecordedInteractions> {
     let mut recorded = RecordedInteractions::default();
     let mut markup_files = Vec::new();
-    // Markups have names only; the numbers that others gave come first.
+    // Markups have names only; files with numbers come first.
     for path in files.iter().map(AsRef::as_ref) {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let value: serde_json::Value = serde_json::from_str(&text)

@@ -1,8 +1,8 @@
-//! Which slice some points lie on.
+//! The slice of some points.
 
 use crate::volume::{SliceAxis, Volume};
 
-/// Coordinates that differ by less than this, voxels, agree exactly: what is left of converting from millimetres.
+/// Coordinates that differ by less than this, voxels, are equal. Chosen: conversion from millimetres rounds.
 const SAME: f64 = 0.05;
 
 /// Points on one slice.
@@ -71,12 +71,12 @@ impl Placed {
         let along = axis.index();
         let last = volume.slice_count(axis) - 1;
         let number = |x: f64| (x.round().max(0.0) as usize).min(last);
-        // Drawn in a plane that is not quite parallel to the slices, points differ by a part of a voxel.
+        // In a plane that is not quite parallel to the slices, points differ by a part of a voxel.
         if spread(&points, axis) > 1.0 {
             let slices = points.iter().map(|p| number(p[along]));
             return Err(format!(
                 "the points lie on no common slice: along axis {along}, where they agree best, they are on slices {} to \
-                 {}. Draw all of them on one slice of the volume (in 3D Slicer: rotate the slice view to the volume plane)",
+                 {}. Draw them on one slice of the volume (in 3D Slicer: rotate the slice view to the volume plane)",
                 slices.clone().min().unwrap_or(0),
                 slices.max().unwrap_or(0)
             ));

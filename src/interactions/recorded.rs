@@ -1,10 +1,10 @@
-//! What a user drew on one volume, round by round.
+//! Interactions on one volume, round by round.
 
 use crate::engine::Interaction;
 use crate::io::seg_nrrd::default_color;
 use crate::volume::{SliceAxis, SliceMask};
 
-/// How a segment is shown.
+/// Name and colour of a segment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmentLabel {
     /// 1 to 65535.
@@ -15,14 +15,14 @@ pub struct SegmentLabel {
     pub color: [f64; 3],
 }
 
-/// One thing that the user did.
+/// One step of the user.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Drew on a slice.
+    /// An interaction on a slice.
     Draw(Interaction),
-    /// Gave the whole mask of a slice.
+    /// The whole mask of a slice.
     Mask {
-        /// Segment it is of.
+        /// Segment of the mask.
         segment: u32,
         /// Axis the slice is cut along.
         axis: SliceAxis,
@@ -43,10 +43,10 @@ impl Step {
     }
 }
 
-/// What was drawn before one propagation.
+/// Steps before one propagation.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Round {
-    /// In the order drawn.
+    /// In order.
     pub steps: Vec<Step>,
 }
 
@@ -63,18 +63,18 @@ impl Round {
     }
 }
 
-/// Everything that was drawn on one volume.
+/// All interactions on one volume.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RecordedInteractions {
     /// Names and colours, ascending by number; one for every segment that is drawn.
     pub segments: Vec<SegmentLabel>,
     /// The rounds; each ends with a propagation.
     pub rounds: Vec<Round>,
-    /// Intensities that the networks see as 0 and 1.
+    /// Intensities that become 0 and 1 for the networks.
     pub window: Option<(f64, f64)>,
 }
 
-/// What a list of points in a markups file means.
+/// Meaning of a list of points in a markups file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PointsAs {
     /// Extreme points when the list's name ends with "extreme", else clicks.
@@ -86,7 +86,7 @@ pub enum PointsAs {
     ExtremePoints,
 }
 
-/// How markups are understood.
+/// Options for markups.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct MarkupOptions {
     /// Axis of the slices drawn on. Default: the one along which the points agree best.

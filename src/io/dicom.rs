@@ -1,7 +1,7 @@
 //! DICOM series, read only: the single-frame images of a CT, MR, PET or similar, sorted by their place.
 //!
-//! What does not make one volume is refused with the reason, never guessed: several series in one folder, slices that are
-//! missing or lie at several distances, a tilted gantry, several images at one place, several frames in a file.
+//! What is not one volume is refused with the reason: several series in one folder, slices that are missing or lie at
+//! several distances, a tilted gantry, several images at one place, several frames in a file.
 //! Native, RLE and JPEG pixel data (lossless, too) are read; JPEG-LS and JPEG 2000 are not.
 
 mod pixels;
@@ -13,14 +13,16 @@ use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Distances of neighbouring slices may differ by this part of the distance.
+/// Largest difference of distances between neighbouring slices, as a share of the distance. Chosen: headers round.
 const UNEVEN: f64 = 0.02;
-/// Direction cosines and in-plane distances may differ by this between slices.
+/// Largest difference of direction cosines and in-plane distances (mm) between slices. Chosen: headers round.
 const ALIKE: f64 = 1e-3;
-/// The slices' offset may lean by this many millimetres a millimetre against their normal: a tenth of a degree.
+/// Slices closer than this, mm, lie at one place. Chosen.
+const SAME_PLACE: f64 = 1e-3;
+/// Largest shift across the normal, mm for each mm along it. Chosen: a tenth of a degree.
 const LEANING: f64 = 2e-3;
 
-/// One image of a series: where it lies.
+/// One image of a series, with its place.
 #[derive(Debug, Clone)]
 struct Slice {
     path: PathBuf,
@@ -37,16 +39,16 @@ struct Slice {
     thickness: Option<f64>,
 }
 
-/// A series as its files say.
+/// A series as its files describe it.
 #[derive(Debug, Default)]
 struct Series {
     description: String,
     slices: Vec<Slice>,
-    /// Why a file of it cannot be used.
+    /// The reason why a file of it cannot be used.
     refused: Option<String>,
 }
 
-/// Whether `path` is a file that says of itself that it is DICOM (`DICM` after 128 bytes).
+/// Whether `path` is a file that is marked as DICOM (`DICM` after 128 bytes).
 pub fn is_dicom(path: &Path) -> bool {
     use std::io::Read;
     let mut start = [0; 132];
@@ -57,8 +59,8 @@ pub fn is_dicom(path: &Path) -> bool {
 /// Reads the series in the folder `path`, or the one that the file `path` belongs to, from the files beside it.
 ///
 /// # Errors
-/// [`Error::Io`] when a file cannot be read, [`Error::BadFile`] when there is no series, more than one, or one that is not a
-/// regular stack of images.
+/// [`Error::Io`] when a file cannot be read, [`Error::BadFile`] when there is no series, more than one, or one that is
+/// not a regular stack of images.
 pub fn read(path: &Path) -> Result<Volume> {
     let (folder, wanted) = match path.is_dir() {
         true => (path, None),
@@ -98,7 +100,7 @@ fn several(all: &BTreeMap<String, Series>) -> String {
     format!("this folder holds {} series: {}; give one file of the series that you want", all.len(), names.join(", "))
 }
 
-/// The image series in a folder, by their UID. Other files are passed over.
+/// The image series in a folder, by their UID. Other files are ignored.
 fn list(folder: &Path) -> Result<BTreeMap<String, Series>> {
     let io = |e| Error::io(folder, e);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -144,10 +146,10 @@ fn numbers<const N: usize>(object: &DefaultDicomObject, tag: Tag) -> Option<[f64
     object.get(tag)?.to_multi_float64().ok()?.try_into().ok()
 }
 
-/// Where the image of a file lies; else why it cannot be used.
+/// Place of the image of a file; else the reason why it cannot be used.
 fn slice(file: &Path, object: &DefaultDicomObject) -> std::result::Result<Slice, String> {
     let count = |tag: Tag| object.get(tag).and_then(|e| e.to_int::<usize>().ok());
-    let missing = |what: &str| format!("its header does not say {what}; convert the series with a DICOM converter");
+    let missing = |what: &str| format!("its header does not give {what}; convert the series with a DICOM converter");
     if count(tags::NUMBER_OF_FRAMES).unwrap_or(1) > 1 {
         return Err(
             "it holds several frames; convert it to NIfTI or NRRD first (dcm2niix does, and so does 3D Slicer)".into(),
@@ -188,59 +190,21 @@ fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
-/// Sorts the slices and puts them together.
+/// Sorts the slices along their normal and joins them to a volume.
 fn assemble(path: &Path, mut slices: Vec<Slice>) -> Result<Volume> {
     let bad = |text: String| Error::bad_file(path, text);
     let first = slices[0].clone();
     let normal = cross(first.along_row, first.along_col);
-    for s in &slices {
-        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < ALIKE);
-        if (s.rows, s.cols) != (first.rows, first.cols)
-            || !same(&s.pitch, &first.pitch)
-            || !same(&s.along_row, &first.along_row)
-            || !same(&s.along_col, &first.along_col)
-        {
-            return Err(bad(format!(
-                "the series' images differ in size or orientation ({} and {}): this is a localiser or several acquisitions; give another series",
-                first.path.display(),
-                s.path.display()
-            )));
-        }
-    }
+    check_alike(&first, &slices).map_err(bad)?;
     let along = |s: &Slice| dot(s.position, normal);
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
+    let (low, high) = (&slices[0], &slices[slices.len() - 1]);
     let spacing = match slices.len() {
         1 => first.thickness.unwrap_or(1.0),
-        n => (along(&slices[n - 1]) - along(&slices[0])) / (n - 1) as f64,
+        n => (along(high) - along(low)) / (n - 1) as f64,
     };
-    for pair in slices.windows(2) {
-        let (gap, names) = (along(&pair[1]) - along(&pair[0]), (pair[0].path.display(), pair[1].path.display()));
-        if gap < 1e-3 {
-            return Err(bad(format!(
-                "two images lie at one place ({} and {}): the series holds several times, echoes or contrasts; keep one of them in a folder of its own",
-                names.0, names.1
-            )));
-        }
-    }
-    let (least, largest) = slices.windows(2).fold((spacing, spacing), |(a, b), pair| {
-        let gap = along(&pair[1]) - along(&pair[0]);
-        (a.min(gap), b.max(gap))
-    });
-    if largest - least > UNEVEN * spacing {
-        return Err(bad(format!(
-            "the distances between the slices differ, from {least:.3} to {largest:.3} mm: slices are missing, or the series is uneven; complete it, or resample it with a converter"
-        )));
-    }
-    let (low, high) = (&slices[0], &slices[slices.len() - 1]);
-    let offset: [f64; 3] = std::array::from_fn(|i| high.position[i] - low.position[i]);
-    let height = dot(offset, normal);
-    let aside = (dot(offset, offset) - height * height).max(0.0).sqrt();
-    if aside > LEANING * height.max(1.0) {
-        return Err(bad(format!(
-            "the slices are shifted against each other by {:.1} mm over the series: the gantry was tilted; resample it with a converter (3D Slicer's DICOM module regularises it)",
-            aside
-        )));
-    }
+    check_gaps(&slices, normal, spacing).map_err(bad)?;
+    check_upright(low, high, normal).map_err(bad)?;
     let geometry = Geometry {
         spacing_mm: [spacing, first.pitch[0], first.pitch[1]],
         origin_mm: low.position,
@@ -249,6 +213,64 @@ fn assemble(path: &Path, mut slices: Vec<Slice>) -> Result<Volume> {
     let shape = [slices.len(), first.rows, first.cols];
     let files: Vec<&Path> = slices.iter().map(|s| s.path.as_path()).collect();
     Volume::new(shape, pixels::read(&files, first.rows * first.cols)?, geometry)
+}
+
+/// Refuses slices of another size or orientation than the first.
+fn check_alike(first: &Slice, slices: &[Slice]) -> std::result::Result<(), String> {
+    let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < ALIKE);
+    let alike = |s: &Slice| {
+        (s.rows, s.cols) == (first.rows, first.cols)
+            && same(&s.pitch, &first.pitch)
+            && same(&s.along_row, &first.along_row)
+            && same(&s.along_col, &first.along_col)
+    };
+    match slices.iter().find(|s| !alike(s)) {
+        Some(other) => Err(format!(
+            "the series' images differ in size or orientation ({} and {}): this is a localiser or several \
+             acquisitions; give another series",
+            first.path.display(),
+            other.path.display()
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sorted slices that share a place or whose distances differ; `spacing`: mean distance, mm.
+fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::Result<(), String> {
+    let (mut least, mut largest) = (spacing, spacing);
+    for pair in slices.windows(2) {
+        let gap = dot(pair[1].position, normal) - dot(pair[0].position, normal);
+        if gap < SAME_PLACE {
+            return Err(format!(
+                "two images lie at one place ({} and {}): the series holds several times, echoes or contrasts; keep \
+                 one of them in a folder of its own",
+                pair[0].path.display(),
+                pair[1].path.display()
+            ));
+        }
+        (least, largest) = (least.min(gap), largest.max(gap));
+    }
+    if largest - least > UNEVEN * spacing {
+        return Err(format!(
+            "the distances between the slices differ, from {least:.3} to {largest:.3} mm: slices are missing, or the \
+             series is uneven; complete it, or resample it with a converter"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a stack whose slices are shifted against each other.
+fn check_upright(low: &Slice, high: &Slice, normal: [f64; 3]) -> std::result::Result<(), String> {
+    let offset: [f64; 3] = std::array::from_fn(|i| high.position[i] - low.position[i]);
+    let height = dot(offset, normal);
+    let aside = (dot(offset, offset) - height * height).max(0.0).sqrt();
+    if aside > LEANING * height.max(1.0) {
+        return Err(format!(
+            "the slices are shifted against each other by {aside:.1} mm over the series: the gantry was tilted; \
+             resample it with a converter (3D Slicer's DICOM module regularises it)"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

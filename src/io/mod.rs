@@ -1,4 +1,4 @@
-//! Volumes, segmentations and saved sessions on disk. Files appear whole or not at all.
+//! Volumes, segmentations and saved sessions on disk. Files are written whole or not at all.
 //!
 //! | format | read | written |
 //! |---|---|---|
@@ -19,7 +19,7 @@ use crate::volume::{Geometry, Volume, VoxelData};
 use std::io::Read;
 use std::path::Path;
 
-/// Reads a volume by what the file is: its first bytes, else its name. A folder is read as a DICOM series.
+/// Reads a volume in the format of the file's first bytes, else of its name. A folder is read as a DICOM series.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::BadFile`] for another format or a damaged file.
@@ -53,7 +53,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the name of `path` stands for.
+    /// The format of the name of `path`.
     pub fn of_name(path: &Path) -> Option<Format> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let ends = |suffixes: &[&str]| suffixes.iter().any(|s| name.ends_with(s));
@@ -102,7 +102,7 @@ pub(crate) mod tests {
     use super::*;
     use std::io::Write;
 
-    /// An oblique volume of every voxel type, its values telling their place.
+    /// An oblique volume of every voxel type, with a value for each place.
     pub(crate) fn volumes() -> Vec<Volume> {
         let geometry = Geometry {
             spacing_mm: [3.0, 0.5, 0.75],

@@ -1,6 +1,6 @@
 //! NIfTI-1 volumes. A file's axes i, j, k are width, height and depth; its RAS world becomes LPS.
 
-use super::bytes::FromBytes;
+use super::bytes::Scalar;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
 use crate::{atomic_file, with_voxels};
@@ -11,15 +11,15 @@ use nifti::{Endianness, NiftiHeader};
 use std::io::Read;
 use std::path::Path;
 
-/// Largest file that is unpacked; a damaged or hostile one could ask for more.
+/// Largest size of a file after unpacking; a damaged or hostile one could claim more. Chosen.
 const MOST_BYTES: u64 = 64 << 30;
-/// Size of the header of a single-file NIfTI-1.
+/// Size of the header of a single-file NIfTI-1, from the standard.
 const HEADER: usize = 348;
 
 /// Reads a `.nii` or `.nii.gz` file.
 ///
-/// Values keep their type unless the header scales them (`scl_slope`, `scl_inter`), which gives f32. The sform counts
-/// before the qform, as the standard says; without either, only spacing is known.
+/// Values keep their type unless the header scales them (`scl_slope`, `scl_inter`), which gives f32. The sform has
+/// priority over the qform, as in the standard; without either, only the spacing is known.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when it is no NIfTI-1, damaged, of a type that is no scalar
@@ -37,17 +37,34 @@ pub fn read(path: &Path) -> Result<Volume> {
     parse(&bytes).map_err(|reason| Error::bad_file(path, reason))
 }
 
-fn parse(bytes: &[u8]) -> std::result::Result<Volume, String> {
-    if bytes.len() < HEADER {
-        return Err("the file is too short to be NIfTI".into());
-    }
-    let header = NiftiHeader::from_reader(&bytes[..HEADER]).map_err(|e| format!("this is not a NIfTI-1 file ({e})"))?;
+type Parsed<T> = std::result::Result<T, String>;
+
+fn parse(bytes: &[u8]) -> Parsed<Volume> {
+    let header = parse_header(bytes)?;
+    let shape = shape(&header)?;
+    let start = (header.vox_offset.max(0.0) as usize).max(HEADER);
+    let data = scalar(header.datatype)?.decode(
+        bytes.get(start..).unwrap_or_default(),
+        shape.iter().product(),
+        header.endianness == Endianness::Big,
+    )?;
+    Volume::new(shape, scale(data, &header), geometry(&header)).map_err(|e| e.to_string())
+}
+
+fn parse_header(bytes: &[u8]) -> Parsed<NiftiHeader> {
+    let start = bytes.get(..HEADER).ok_or("the file is too short to be NIfTI")?;
+    let header = NiftiHeader::from_reader(start).map_err(|e| format!("this is not a NIfTI-1 file ({e})"))?;
     if &header.magic[..2] == b"ni" {
         return Err("this is the header of a two-file NIfTI; convert the pair to one .nii.gz first".into());
     }
     if &header.magic[..3] != b"n+1" {
         return Err("this is not a NIfTI-1 file".into());
     }
+    Ok(header)
+}
+
+/// Shape `[depth, height, width]` of the one volume in the file.
+fn shape(header: &NiftiHeader) -> Parsed<[usize; 3]> {
     let n = usize::from(header.dim[0]);
     if !(1..=7).contains(&n) {
         return Err(format!("the header names {n} dimensions"));
@@ -61,44 +78,37 @@ fn parse(bytes: &[u8]) -> std::result::Result<Volume, String> {
     }
     let shape = [size(3), size(2), size(1)];
     check_shape(shape).map_err(|e| e.to_string())?;
-    let big = header.endianness == Endianness::Big;
-    let start = (header.vox_offset.max(0.0) as usize).max(HEADER);
-    let count: usize = shape.iter().product();
-    let data = bytes.get(start..).unwrap_or_default();
-    fn typed<T: FromBytes>(data: &[u8], count: usize, big: bool) -> std::result::Result<Vec<T>, String> {
-        let wanted = count * size_of::<T>();
-        let data = data.get(..wanted).ok_or_else(|| {
-            format!(
-                "the file ends early: {wanted} bytes of voxels are announced, {} are there; copy it again",
-                data.len()
-            )
-        })?;
-        Ok(T::many(data, big))
-    }
-    let data = match header.datatype {
-        2 => VoxelData::U8(typed(data, count, big)?),
-        256 => VoxelData::I8(typed(data, count, big)?),
-        512 => VoxelData::U16(typed(data, count, big)?),
-        4 => VoxelData::I16(typed(data, count, big)?),
-        768 => VoxelData::U32(typed(data, count, big)?),
-        8 => VoxelData::I32(typed(data, count, big)?),
-        16 => VoxelData::F32(typed(data, count, big)?),
-        64 => VoxelData::F64(typed(data, count, big)?),
-        1024 => VoxelData::F64(typed::<i64>(data, count, big)?.into_iter().map(|v| v as f64).collect()),
-        1280 => VoxelData::F64(typed::<u64>(data, count, big)?.into_iter().map(|v| v as f64).collect()),
+    Ok(shape)
+}
+
+/// The number type of a NIfTI-1 data type.
+fn scalar(datatype: i16) -> Parsed<Scalar> {
+    Ok(match datatype {
+        2 => Scalar::U8,
+        256 => Scalar::I8,
+        512 => Scalar::U16,
+        4 => Scalar::I16,
+        768 => Scalar::U32,
+        8 => Scalar::I32,
+        16 => Scalar::F32,
+        64 => Scalar::F64,
+        1024 => Scalar::I64,
+        1280 => Scalar::U64,
         other => {
             return Err(format!("voxels of NIfTI type {other} are not numbers; convert the file to a scalar type"));
         }
-    };
+    })
+}
+
+/// Applies slope and intercept of the header, where they change anything.
+fn scale(data: VoxelData, header: &NiftiHeader) -> VoxelData {
     let (slope, inter) = (header.scl_slope, header.scl_inter);
     let scaled = slope != 0.0 && slope.is_finite() && inter.is_finite() && (slope, inter) != (1.0, 0.0);
-    let data = if scaled {
-        let value = |v: f64| (v * f64::from(slope) + f64::from(inter)) as f32;
-        VoxelData::F32(with_voxels!(&data, v => v.iter().map(|&x| value(crate::volume::Voxel::to_f64(x))).collect()))
-    } else {
-        data
-    };
-    Volume::new(shape, data, geometry(&header)).map_err(|e| e.to_string())
+    if !scaled {
+        return data;
+    }
+    let value = |v: f64| (v * f64::from(slope) + f64::from(inter)) as f32;
+    VoxelData::F32(with_voxels!(&data, v => v.iter().map(|&x| value(crate::volume::Voxel::to_f64(x))).collect()))
 }
 
 /// Geometry of a header, in LPS.
@@ -150,7 +160,7 @@ fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
 pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let header = header(volume);
     let zipped = path.to_string_lossy().to_lowercase().ends_with(".gz");
-    // The writer goes by the name.
+    // The writer chooses the format by the name.
     let file = atomic_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;
     let options = WriterOptions::new(file.path()).reference_header(&header).compress(zipped);
     let written = with_voxels!(volume.data(), v => {
@@ -161,7 +171,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         nifti::NiftiError::Io(e) => Error::io(path, e),
         other => Error::Internal(format!("{}: {other}", path.display())),
     })?;
-    // The writer opened the file anew by its name: the handle kept here is only for its name.
+    // The writer opens the file by its name; this handle provides only the name.
     atomic_file::persist(path, file).map_err(|e| Error::io(path, e))
 }
 

@@ -1,10 +1,11 @@
 //! NRRD volumes, versions 1 to 5: raw, gzip or text, attached or detached. The file's first axis is width.
 
-use super::bytes::{FromBytes, to_bytes};
+use super::bytes::{Scalar, to_bytes};
 use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
 use flate2::read::MultiGzDecoder;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -38,6 +39,26 @@ impl Header {
             return Err(format!("\"dimension\" is {dimension}, but \"sizes\" has {} numbers", sizes.len()));
         }
         Ok(sizes)
+    }
+
+    /// The number in a field, 0 by default; `names`: its two spellings.
+    fn skip(&self, names: [&str; 2]) -> Parsed<i64> {
+        let parse = |v: &str| v.parse().map_err(|_| format!("field \"{}\" is \"{v}\"", names[0]));
+        self.get(&names).map_or(Ok(0), parse)
+    }
+
+    /// Whether values of type `kind` are big endian; the field is needed where they have several bytes.
+    fn is_big_endian(&self, kind: &str, encoding: &str) -> Parsed<bool> {
+        let several = scalar(kind).is_none_or(|s| s.bytes() > 1);
+        match self.get(&["endian"]).map(str::to_lowercase).as_deref() {
+            Some("big") => Ok(true),
+            Some("little") => Ok(false),
+            Some(other) => Err(format!("field \"endian\" is \"{other}\", must be little or big")),
+            None if several && matches!(encoding, "raw" | "gz" | "gzip") => {
+                Err("the header has no field \"endian\"".into())
+            }
+            None => Ok(false),
+        }
     }
 
     /// Geometry of the last three axes of the file, in LPS.
@@ -148,7 +169,7 @@ pub(crate) fn read_raw(path: &Path) -> Result<(Header, VoxelData)> {
     Ok((header, data))
 }
 
-/// The header, and where the data begin.
+/// The header, and the offset of the data.
 fn parse_header(bytes: &[u8]) -> Parsed<(Header, usize)> {
     let mut header = Header::default();
     let mut at = 0;
@@ -177,6 +198,7 @@ fn parse_header(bytes: &[u8]) -> Parsed<(Header, usize)> {
     Ok((header, at))
 }
 
+/// The values that follow a header.
 fn decode(header: &Header, body: &[u8]) -> Parsed<VoxelData> {
     let sizes = header.sizes()?;
     let spatial = &sizes[sizes.len().saturating_sub(3)..];
@@ -185,78 +207,52 @@ fn decode(header: &Header, body: &[u8]) -> Parsed<VoxelData> {
     }
     let count = sizes.iter().try_fold(1usize, |a, &b| a.checked_mul(b)).ok_or("field \"sizes\" is too large")?;
     let kind = header.need("type")?.to_lowercase();
-    let skip = |name: &[&str]| -> Parsed<i64> {
-        header.get(name).map_or(Ok(0), |v| v.parse().map_err(|_| format!("field \"{}\" is \"{v}\"", name[0])))
-    };
-    let (lines, skipped) = (skip(&["line skip", "lineskip"])?, skip(&["byte skip", "byteskip"])?);
+    let skipped = header.skip(["byte skip", "byteskip"])?;
     let mut body = body;
-    for _ in 0..lines {
+    for _ in 0..header.skip(["line skip", "lineskip"])? {
         body = body.iter().position(|&b| b == b'\n').map_or(&body[body.len()..], |i| &body[i + 1..]);
     }
     let encoding = header.need("encoding")?.to_lowercase();
-    let wide =
-        !matches!(kind.as_str(), "uchar" | "unsigned char" | "uint8" | "uint8_t" | "signed char" | "int8" | "int8_t");
-    let big = match header.get(&["endian"]).map(str::to_lowercase).as_deref() {
-        Some("big") => true,
-        Some("little") => false,
-        Some(other) => return Err(format!("field \"endian\" is \"{other}\", must be little or big")),
-        None if wide && matches!(encoding.as_str(), "raw" | "gz" | "gzip") => {
-            return Err("the header has no field \"endian\"".into());
-        }
-        None => false,
-    };
-    let unpacked;
-    let text;
+    let big_endian = header.is_big_endian(&kind, &encoding)?;
     let values = match encoding.as_str() {
-        "raw" => body,
-        "gz" | "gzip" => {
-            let mut bytes = Vec::new();
-            let most = (count as u64).saturating_mul(8).saturating_add(1 << 20);
-            MultiGzDecoder::new(body)
-                .take(most)
-                .read_to_end(&mut bytes)
-                .map_err(|e| format!("the gzip data are damaged ({e}); copy the file again"))?;
-            unpacked = bytes;
-            &unpacked
-        }
-        "txt" | "text" | "ascii" => {
-            text = String::from_utf8_lossy(body).into_owned();
-            return from_text(&kind, &text, count);
-        }
+        "raw" => Cow::Borrowed(body),
+        "gz" | "gzip" => Cow::Owned(unpack(body, count)?),
+        "txt" | "text" | "ascii" => return from_text(&kind, &String::from_utf8_lossy(body), count),
         other => return Err(format!("field \"encoding\" is \"{other}\"; use raw or gzip")),
     };
-    fn typed<T: FromBytes>(values: &[u8], count: usize, skipped: i64, big: bool) -> Parsed<Vec<T>> {
-        let wanted = count.checked_mul(size_of::<T>()).ok_or("field \"sizes\" is too large")?;
-        // -1: the data are the end of the file.
-        let start = if skipped == -1 { values.len().saturating_sub(wanted) } else { skipped.max(0) as usize };
-        let data = values.get(start..).and_then(|v| v.get(..wanted)).ok_or_else(|| {
-            format!(
-                "the file ends early: {wanted} bytes of voxels are announced, {} are there; copy it again",
-                values.len()
-            )
-        })?;
-        Ok(T::many(data, big))
-    }
-    Ok(match kind.as_str() {
-        "uchar" | "unsigned char" | "uint8" | "uint8_t" => VoxelData::U8(typed(values, count, skipped, big)?),
-        "signed char" | "int8" | "int8_t" => VoxelData::I8(typed(values, count, skipped, big)?),
-        "ushort" | "unsigned short" | "unsigned short int" | "uint16" | "uint16_t" => {
-            VoxelData::U16(typed(values, count, skipped, big)?)
-        }
-        "short" | "short int" | "signed short" | "signed short int" | "int16" | "int16_t" => {
-            VoxelData::I16(typed(values, count, skipped, big)?)
-        }
-        "uint" | "unsigned int" | "uint32" | "uint32_t" => VoxelData::U32(typed(values, count, skipped, big)?),
-        "int" | "signed int" | "int32" | "int32_t" => VoxelData::I32(typed(values, count, skipped, big)?),
-        "float" => VoxelData::F32(typed(values, count, skipped, big)?),
-        "double" => VoxelData::F64(typed(values, count, skipped, big)?),
-        "longlong" | "long long" | "long long int" | "signed long long" | "int64" | "int64_t" => {
-            VoxelData::F64(typed::<i64>(values, count, skipped, big)?.into_iter().map(|v| v as f64).collect())
-        }
-        "ulonglong" | "unsigned long long" | "unsigned long long int" | "uint64" | "uint64_t" => {
-            VoxelData::F64(typed::<u64>(values, count, skipped, big)?.into_iter().map(|v| v as f64).collect())
-        }
-        other => return Err(format!("field \"type\" is \"{other}\", which is no number")),
+    let scalar = scalar(&kind).ok_or_else(|| format!("field \"type\" is \"{kind}\", which is no number"))?;
+    // -1: the data are the end of the file.
+    let start = match skipped {
+        -1 => values.len().saturating_sub(count.saturating_mul(scalar.bytes())),
+        n => n.max(0) as usize,
+    };
+    scalar.decode(values.get(start..).unwrap_or_default(), count, big_endian)
+}
+
+/// Unpacks gzip data of `count` values.
+fn unpack(body: &[u8], count: usize) -> Parsed<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Values have at most 8 bytes; a MiB more for what "byte skip" leaves out.
+    let most = (count as u64).saturating_mul(8).saturating_add(1 << 20);
+    let read = MultiGzDecoder::new(body).take(most).read_to_end(&mut bytes);
+    read.map_err(|e| format!("the gzip data are damaged ({e}); copy the file again"))?;
+    Ok(bytes)
+}
+
+/// The number type of a name in the field "type".
+fn scalar(name: &str) -> Option<Scalar> {
+    Some(match name {
+        "uchar" | "unsigned char" | "uint8" | "uint8_t" => Scalar::U8,
+        "signed char" | "int8" | "int8_t" => Scalar::I8,
+        "ushort" | "unsigned short" | "unsigned short int" | "uint16" | "uint16_t" => Scalar::U16,
+        "short" | "short int" | "signed short" | "signed short int" | "int16" | "int16_t" => Scalar::I16,
+        "uint" | "unsigned int" | "uint32" | "uint32_t" => Scalar::U32,
+        "int" | "signed int" | "int32" | "int32_t" => Scalar::I32,
+        "longlong" | "long long" | "long long int" | "signed long long" | "int64" | "int64_t" => Scalar::I64,
+        "ulonglong" | "unsigned long long" | "unsigned long long int" | "uint64" | "uint64_t" => Scalar::U64,
+        "float" => Scalar::F32,
+        "double" => Scalar::F64,
+        _ => return None,
     })
 }
 
@@ -276,7 +272,7 @@ fn from_text(kind: &str, text: &str, count: usize) -> Parsed<VoxelData> {
     })
 }
 
-/// Writes a volume; raw, so that the simplest program can read it.
+/// Writes a volume, raw, for programs without gzip.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be written.
@@ -303,7 +299,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     })
 }
 
-/// The vectors of width, height and depth, as the header wants them.
+/// The vectors of width, height and depth, as in the header.
 pub(crate) fn directions(g: &Geometry) -> String {
     let axis = |a: usize| vector(g.direction[a].map(|c| c * g.spacing_mm[a]));
     format!("{} {} {}", axis(2), axis(1), axis(0))

@@ -1,5 +1,5 @@
-//! Segmentations as 3D Slicer keeps them (`.seg.nrrd`): labels, with names and colours in the header. Segments that
-//! overlap lie in several layers.
+//! Segmentations of 3D Slicer (`.seg.nrrd`): labels, with names and colours in the header. Segments that overlap lie in
+//! several layers.
 
 use super::nrrd::{directions, read_raw, vector};
 use crate::atomic_file;
@@ -22,11 +22,11 @@ pub struct Segment {
     pub mask: Vec<u8>,
 }
 
-/// Colours for segments without one, told apart also by the colour-blind (Okabe and Ito's palette).
+/// Colours for segments without one, distinguishable with colour blindness (the palette of Okabe and Ito, 2008).
 const COLORS: [[u8; 3]; 7] =
     [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
 
-/// The colour of segment `number` when none was given.
+/// The default colour of segment `number`.
 pub fn default_color(number: u32) -> [f64; 3] {
     COLORS[number.wrapping_sub(1) as usize % COLORS.len()].map(|c| f64::from(c) / 255.0)
 }
@@ -63,7 +63,16 @@ pub fn segments_of_labels(labels: &Volume) -> Result<Vec<Segment>> {
 /// [`Error::InvalidArgument`] for a mask of another size, a segment number that is 0, above 65535 or used twice;
 /// [`Error::Io`] when it cannot be written.
 pub fn write(path: &Path, shape: [usize; 3], geometry: &Geometry, segments: &[Segment]) -> Result<()> {
-    let n: usize = shape.iter().product();
+    check(shape.iter().product(), segments)?;
+    let layers = Layers::of(shape, segments);
+    atomic_file::write(path, |out| {
+        layers.write_header(out, geometry, segments)?;
+        layers.write_voxels(out)
+    })
+}
+
+/// Refuses segments that cannot be written; `n`: voxels of the volume.
+fn check(n: usize, segments: &[Segment]) -> Result<()> {
     for (i, s) in segments.iter().enumerate() {
         if s.mask.len() != n {
             return Err(Error::argument(format!("segment {} has {} voxels, must have {n}", s.number, s.mask.len())));
@@ -72,33 +81,53 @@ pub fn write(path: &Path, shape: [usize; 3], geometry: &Geometry, segments: &[Se
             return Err(Error::argument(format!("segment number {} is 0, too large or used twice", s.number)));
         }
     }
-    // Each segment goes to the first layer where it overlaps nothing.
-    let mut layers: Vec<Vec<u16>> = vec![vec![0; n]];
-    let mut layer_of = Vec::new();
-    for s in segments {
-        let free = |layer: &Vec<u16>| !layer.iter().zip(&s.mask).any(|(&l, &m)| l != 0 && m != 0);
-        let layer = layers.iter().position(free).unwrap_or_else(|| {
-            layers.push(vec![0; n]);
-            layers.len() - 1
-        });
-        layers[layer].iter_mut().zip(&s.mask).filter(|(_, m)| **m != 0).for_each(|(l, _)| *l = s.number as u16);
-        layer_of.push(layer);
+    Ok(())
+}
+
+/// Label volumes in which no two segments overlap.
+struct Layers {
+    shape: [usize; 3],
+    /// Labels, each `[depth, height, width]`.
+    labels: Vec<Vec<u16>>,
+    /// The layer of each segment.
+    of_segment: Vec<usize>,
+    /// Whether labels need two bytes.
+    wide: bool,
+}
+
+impl Layers {
+    /// Each segment goes to the first layer where it overlaps nothing.
+    fn of(shape: [usize; 3], segments: &[Segment]) -> Layers {
+        let n = shape.iter().product();
+        let mut labels: Vec<Vec<u16>> = vec![vec![0; n]];
+        let mut of_segment = Vec::new();
+        for s in segments {
+            let free = |layer: &Vec<u16>| !layer.iter().zip(&s.mask).any(|(&l, &m)| l != 0 && m != 0);
+            let layer = labels.iter().position(free).unwrap_or_else(|| {
+                labels.push(vec![0; n]);
+                labels.len() - 1
+            });
+            labels[layer].iter_mut().zip(&s.mask).filter(|(_, m)| **m != 0).for_each(|(l, _)| *l = s.number as u16);
+            of_segment.push(layer);
+        }
+        Layers { shape, labels, of_segment, wide: segments.iter().any(|s| s.number > 255) }
     }
-    let wide = segments.iter().any(|s| s.number > 255);
-    let [depth, height, width] = shape;
-    let count = layers.len();
-    atomic_file::write(path, |out| {
-        writeln!(out, "NRRD0004\ntype: {}", if wide { "uint16" } else { "uint8" })?;
+
+    /// Writes the header; its fields are those of 3D Slicer.
+    fn write_header(&self, out: &mut dyn Write, geometry: &Geometry, segments: &[Segment]) -> std::io::Result<()> {
+        let [depth, height, width] = self.shape;
+        let count = self.labels.len();
+        writeln!(out, "NRRD0004\ntype: {}", if self.wide { "uint16" } else { "uint8" })?;
         writeln!(out, "dimension: {}\nspace: left-posterior-superior", if count > 1 { 4 } else { 3 })?;
         let (list, none, kind) = if count > 1 { (format!("{count} "), "none ", "list ") } else { Default::default() };
         writeln!(out, "sizes: {list}{width} {height} {depth}")?;
         writeln!(out, "space directions: {none}{}", directions(geometry))?;
         writeln!(out, "kinds: {kind}domain domain domain\nendian: little\nencoding: gzip")?;
         writeln!(out, "space origin: {}", vector(geometry.origin_mm))?;
-        for (i, (s, layer)) in segments.iter().zip(&layer_of).enumerate() {
+        for (i, (s, layer)) in segments.iter().zip(&self.of_segment).enumerate() {
             let [r, g, b] = s.color;
             writeln!(out, "Segment{i}_Color:={r} {g} {b}\nSegment{i}_ColorAutoGenerated:=0")?;
-            writeln!(out, "Segment{i}_Extent:={}", extent(&s.mask, shape))?;
+            writeln!(out, "Segment{i}_Extent:={}", extent(&s.mask, self.shape))?;
             writeln!(out, "Segment{i}_ID:=Segment_{}", s.number)?;
             writeln!(out, "Segment{i}_LabelValue:={}\nSegment{i}_Layer:={layer}", s.number)?;
             let name: String = s.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -106,21 +135,27 @@ pub fn write(path: &Path, shape: [usize; 3], geometry: &Geometry, segments: &[Se
         }
         writeln!(out, "Segmentation_ContainedRepresentationNames:=Binary labelmap|")?;
         writeln!(out, "Segmentation_ReferenceImageExtentOffset:=0 0 0")?;
-        writeln!(out, "Segmentation_SourceRepresentation:=Binary labelmap\n")?;
+        writeln!(out, "Segmentation_SourceRepresentation:=Binary labelmap\n")
+    }
+
+    /// Writes the labels, gzip; the layer is the fastest axis.
+    fn write_voxels(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let [_, _, width] = self.shape;
+        let n: usize = self.shape.iter().product();
         let mut zipped = GzEncoder::new(out, Compression::default());
-        let mut row = Vec::with_capacity(width * count * 2);
+        let mut row = Vec::with_capacity(width * self.labels.len() * 2);
         for start in (0..n).step_by(width) {
             row.clear();
             for i in start..start + width {
-                for layer in &layers {
+                for layer in &self.labels {
                     let bytes = layer[i].to_le_bytes();
-                    row.extend_from_slice(if wide { &bytes } else { &bytes[..1] });
+                    row.extend_from_slice(if self.wide { &bytes } else { &bytes[..1] });
                 }
             }
             zipped.write_all(&row)?;
         }
         zipped.finish().map(drop)
-    })
+    }
 }
 
 /// First and last index along width, height and depth; an empty mask has a last before the first.

@@ -17,6 +17,12 @@ pub struct PixelBox {
 }
 
 impl PixelBox {
+    /// The pixels of the box, row-major, of a slice with `cols` columns that holds it.
+    pub fn crop<T: Copy>(self, slice: &[T], cols: usize) -> Vec<T> {
+        let row = |r: usize| slice[r * cols + self.left..r * cols + self.right].iter().copied();
+        (self.top..self.bottom).flat_map(row).collect()
+    }
+
     /// The smallest box around both.
     pub fn union(self, other: PixelBox) -> PixelBox {
         PixelBox {
@@ -42,8 +48,14 @@ pub struct Roi {
 }
 
 impl Roi {
-    /// The pixels of a dense slice `[rows, cols]` under the region, as f32 `[1, 1, roi.rows, roi.cols]`; 0 beyond the slice.
+    /// The pixels of a dense slice `[rows, cols]` in the region as f32 `[1, 1, roi.rows, roi.cols]`; 0 beyond the slice.
     pub(crate) fn crop<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Tensor {
+        let pixels = self.pixels(dense, rows, cols, value);
+        Tensor::from_slice(&pixels).view([1, 1, i64::from(self.rows), i64::from(self.cols)])
+    }
+
+    /// The pixels of a dense slice `[rows, cols]` in the region, `[roi.rows, roi.cols]`; 0 beyond the slice.
+    pub(crate) fn pixels<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
         let mut out = vec![0f32; (self.rows * self.cols) as usize];
         for (r, out) in out.chunks_exact_mut(self.cols as usize).enumerate() {
             let row = self.top + r as i32;
@@ -56,7 +68,7 @@ impl Roi {
                 out[(col - self.left) as usize] = value(dense[row as usize * cols + col as usize]);
             }
         }
-        Tensor::from_slice(&out).view([1, 1, i64::from(self.rows), i64::from(self.cols)])
+        out
     }
 
     /// Network coordinates of the pixel position (`row`, `col`), for an input of `size` x `size`.

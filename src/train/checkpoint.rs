@@ -1,8 +1,8 @@
-//! Checkpoints: everything a training needs to go on as if it had never stopped, in one safetensors file that appears whole
-//! or not at all.
+//! Checkpoints: the state of a training in one safetensors file, written whole or not at all. A resumed training gives
+//! the numbers of an uninterrupted one.
 //!
-//! Tensors are named `weight/…` (as trained), `average/…` (moving average), `adam_first/…` and `adam_second/…`; the header's
-//! entry `mem3d_training` is JSON. There is no random state: every random number depends on the seed and the step.
+//! Tensors are named `weight/…` (as trained), `average/…` (moving average), `adam_first/…` and `adam_second/…`; the
+//! header's entry `mem3d_training` is JSON. No random state is needed: random numbers depend on seed and step alone.
 
 use super::networks::Design;
 use super::stage::Stage;
@@ -16,15 +16,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Key of the description in the file's header.
+/// Key of the description in the file's header. Chosen.
 const KEY: &str = "mem3d_training";
 
-/// How far a stage has come.
+/// Progress of a stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageState {
-    /// Steps made.
+    /// Steps so far.
     pub steps: u64,
-    /// Seconds spent.
+    /// Seconds so far.
     pub seconds: f64,
     /// Steps of the optimiser: fewer where a gradient was not finite.
     pub optimiser_steps: u64,
@@ -32,14 +32,14 @@ pub struct StageState {
     pub done: bool,
 }
 
-/// What a checkpoint says besides its tensors.
+/// The JSON of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// Networks.
     pub design: Design,
     /// By stage.
     pub stages: BTreeMap<Stage, StageState>,
-    /// The stage whose optimiser state is here.
+    /// The stage of the optimiser's state.
     pub stage: Option<Stage>,
     /// Options that decide the numbers: a resumed training must use the same.
     pub options: serde_json::Value,
@@ -79,7 +79,7 @@ impl Checkpoint {
             .map_err(|e| Error::Internal(format!("checkpoint {}: {e}", path.display())))?;
         let keep = |source: std::io::Error| {
             let hint = if source.kind() == std::io::ErrorKind::StorageFull || source.raw_os_error() == Some(28) {
-                "; the disk is full: free some space, then go on with --resume (the checkpoint before this one is whole)"
+                "; the disk is full: free some space, then continue with --resume (the previous checkpoint is complete)"
             } else {
                 ""
             };

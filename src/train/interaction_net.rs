@@ -1,9 +1,9 @@
-//! The interaction stage (Mem3D §2.1, eq. 1): single slices, a simulated user who draws and then corrects, the network's
-//! previous answer among its inputs.
+//! The interaction stage (Mem3D §2.1, eq. 1): single slices, a simulated user who draws and then corrects, the previous
+//! prediction among the inputs.
 //!
 //! A sample starts with a drawing of a random kind, sometimes with a second one or with something negative, or with the
-//! correction of a mask as a propagation may leave it. After each answer the user corrects the largest error. The loss is the
-//! mean over the rounds.
+//! correction of a mask like those of a propagation. After each prediction the user corrects the largest error. The
+//! loss is the mean over the rounds.
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
@@ -22,7 +22,7 @@ use tch::{Device, Kind, Tensor};
 /// How the stage is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InteractionOptions {
-    /// Answers per sample: the first and the corrections.
+    /// Predictions of a sample: the first and those after corrections.
     pub rounds: usize,
     /// Loss: cross-entropy and Dice (true), or cross-entropy alone (false).
     pub dice: bool,
@@ -30,22 +30,23 @@ pub struct InteractionOptions {
     pub from_mask: f64,
 }
 
-/// Where the simulated user draws: any segment and slice will do.
+/// Segment and slice of simulated drawings; without effect.
 const PLACE: Place = Place { segment: 1, axis: SliceAxis::Depth, slice: 0 };
 
 /// One slice on which a simulated user draws.
 struct Sample {
     grid: SliceGrid,
     roi: Roi,
-    /// At native pixels.
+    /// In native pixels.
     truth: SliceMask,
     user: RobotUser,
     drawn: Vec<Interaction>,
-    /// Network input: the previous answer.
+    /// Network input: the previous prediction.
     previous: Tensor,
 }
 
-/// Loss of the first slices of a batch, with its graph, and the mean Dice of each round. `pixels`: native pixels a side.
+/// Loss of the first slices of a batch, with its graph, and the mean Dice of each round. `pixels`: native pixels a
+/// side.
 pub fn loss(
     trainee: &dyn Trainee,
     batch: &Batch,
@@ -57,7 +58,7 @@ pub fn loss(
     let images = batch.images.select(1, 0);
     let truth = batch.mask(0);
     let (size, device) = (truth.size()[2], truth.device());
-    // All samples of a batch go through one network.
+    // All samples of a batch use one network.
     let leading = *pick(random, kinds);
     let network = trainee.interaction_network(leading);
     let kinds: Vec<InteractionKind> =
@@ -141,7 +142,7 @@ impl Sample {
             sample.drawn.extend(second);
         }
         if chance(random, 0.2) {
-            // Something negative beside the target from the start.
+            // A negative interaction beside the target from the start.
             let wide = damage::any(random, &array(truth), size as usize);
             let wide = native(&Tensor::from_slice(&wide).view([1, 1, size, size]).maximum(truth));
             let outside = sample.user.correct(correction(random), &wide, &sample.truth, &grid, PLACE);
@@ -150,7 +151,7 @@ impl Sample {
         sample
     }
 
-    /// The user corrects `probability` `[1, 1, H, W]`, which becomes the previous answer.
+    /// The user corrects `probability` `[1, 1, H, W]`, which becomes the previous prediction.
     fn correct(&mut self, probability: &Tensor, random: &Random) {
         let dense = self.roi.paste(probability, self.grid.rows, self.grid.cols);
         let data = dense.iter().map(|&v| u8::from(v >= 128)).collect();

@@ -24,15 +24,15 @@ pub struct Line {
     pub steps_per_second: f64,
     /// Share of the time spent waiting for clips.
     pub waiting: f64,
-    /// Score in training: Dice of the last answer (interaction), mean absolute error (quality).
+    /// Score in training: Dice of the last prediction (interaction), mean absolute error (quality).
     pub score: Option<f64>,
     /// Dice on held-out synthetic clips.
     pub synthetic_dice: Option<f64>,
-    /// Share of held-out synthetic slices without target that got a mask.
+    /// Share of held-out synthetic slices without target that have a mask.
     pub synthetic_false: Option<f64>,
     /// Dice on held-out real clips.
     pub real_dice: Option<f64>,
-    /// Share of held-out real slices without target that got a mask.
+    /// Share of held-out real slices without target that have a mask.
     pub real_false: Option<f64>,
 }
 
@@ -43,7 +43,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log at `path`; lines of `stage` beyond `step` are dropped: they were made after the checkpoint resumed from.
+    /// The log at `path`; lines of `stage` beyond `step` are dropped: they are newer than the checkpoint.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::BadFile`] when the file cannot be read or written.
@@ -64,7 +64,7 @@ impl Log {
     pub fn read(path: &Path) -> Result<Vec<Line>> {
         let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
         let mut reader = csv::Reader::from_reader(file);
-        // A last line that was cut off by a kill is left out.
+        // A last line that is cut off is left out.
         Ok(reader.deserialize().filter_map(std::result::Result::ok).collect())
     }
 

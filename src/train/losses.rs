@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// Probability of a label that the memory is certain of.
+/// Labels from memory are limited to this probability and one minus it. Chosen.
 const SURE: f64 = 1e-3;
 
 /// Cross-entropy, plus soft Dice of the slices that hold the target.
@@ -34,7 +34,7 @@ pub fn dice_loss(logits: &Tensor, truth: &Tensor) -> Tensor {
     (missing * present).mean(Kind::Float)
 }
 
-/// [`mask_loss`] of labels read from memory, each on its own.
+/// Mean [`mask_loss`] of the labels read from memory.
 ///
 /// # Shapes
 /// `labels`: `[N, L, h, w]`, -1..1; `truth`: `[N, 1, H, W]` / scalar.
@@ -45,7 +45,7 @@ pub fn label_loss(labels: &Tensor, truth: &Tensor) -> Tensor {
     mask_loss(&probability.logit(None::<f64>), &truth)
 }
 
-/// IoU of the masks that probabilities stand for; an empty mask of an empty target is perfect.
+/// IoU of thresholded probabilities; 1 for an empty mask of an empty target.
 ///
 /// # Shapes
 /// `probability`, `truth`: `[N, 1, H, W]` / `[N]`.
@@ -56,7 +56,7 @@ pub fn iou(probability: &Tensor, truth: &Tensor) -> Tensor {
     sum(&p.logical_and(&t)) / union.clamp_min(1.0) + union.eq(0.0).to_kind(Kind::Float)
 }
 
-/// Dice of the masks that probabilities stand for.
+/// Dice of thresholded probabilities.
 ///
 /// # Shapes
 /// As [`iou`].
@@ -65,15 +65,17 @@ pub fn dice(probability: &Tensor, truth: &Tensor) -> Tensor {
     &iou * 2.0 / (&iou + 1.0)
 }
 
-/// Cross-entropy of estimated presence with the truth, and of estimated with true IoUs where the target is present, plus a ranking
-/// loss: of two masks of one clip, the better one is to get the higher quality. Without estimates of presence (one output instead
-/// of two) all is quality's. Only masks that are `judged` (1, not 0) count. Returns the qualities, too.
+/// Cross-entropy of estimated presence with the truth, and of estimated with true IoUs where the target is present,
+/// plus a ranking loss: of two masks of one clip, the better one should have the higher quality. Without estimates of
+/// presence (one output instead of two) the quality is the IoU. Only masks with `judged` 1 count. Also returns the
+/// qualities.
 ///
 /// # Shapes
-/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1), `judged`: `[clips, T]` / scalar, `[clips, T]`.
+/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1), `judged`: `[clips, T]` / scalar, `[clips,
+/// T]`.
 ///
 /// # Panics
-/// When the shapes differ: broadcasting would make every estimate learn the batch's mean.
+/// When the shapes differ: broadcasting would pull every estimate towards the batch's mean.
 pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor, judged: &Tensor) -> (Tensor, Tensor) {
     assert_eq!(iou.dim(), 2, "one row a clip");
     assert_eq!(logits.size()[..2], iou.size()[..], "estimates and true IoUs must have one shape");
@@ -96,7 +98,7 @@ pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor, judged: &Te
     };
     let gap = |t: &Tensor| t.unsqueeze(2) - t.unsqueeze(1);
     let (estimated, true_gap) = (gap(&quality), gap(iou));
-    // Pairs whose order is clear; each must be apart by half of the true difference.
+    // Pairs with clearly different IoUs; their qualities must differ by half of the true difference.
     let clear = true_gap.gt(0.05).to_kind(Kind::Float) * judged.unsqueeze(2) * judged.unsqueeze(1);
     let violation = (&true_gap * 0.5 - estimated).clamp_min(0.0) * &clear;
     let rank = violation.sum(Kind::Float) / clear.sum(Kind::Float).clamp_min(1.0);
@@ -120,8 +122,8 @@ mod tests {
 
     #[test]
     fn labels_are_held_against_the_share_of_the_target() {
-        // One position for 2 x 2 pixels, half of them inside; its label 0 stands for probability 1/2: cross-entropy ln 2,
-        // Dice (2 * 0.5 * 0.5 + 1) / (0.5 + 0.5 + 1) where it counts as present.
+        // One position for 2 x 2 pixels, half of them inside; its label 0 stands for probability 1/2: cross-entropy ln
+        // 2, Dice (2 * 0.5 * 0.5 + 1) / (0.5 + 0.5 + 1) where it counts as present.
         let truth = Tensor::from_slice(&[1.0f32, 1.0, 0.0, 0.0]).view([1, 1, 2, 2]);
         let label = Tensor::zeros([1, 1, 1, 1], (Kind::Float, tch::Device::Cpu));
         assert!((label_loss(&label, &truth).double_value(&[]) - 2f64.ln()).abs() < 1e-5);
@@ -169,16 +171,17 @@ mod tests {
     #[test]
     fn presence_and_overlap_by_hand() {
         let row = |v: &[f32]| Tensor::from_slice(v).reshape([1, -1]);
-        // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU is nobody's business.
+        // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU does not count.
         let logits = Tensor::from_slice(&[3f32.ln(), 0.0, -(3f32.ln()), 0.0]).reshape([1, 2, 2]);
         let both = row(&[1.0, 1.0]);
         let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]), &both);
         let expected = (4f64 / 3.0).ln() + 2f64.ln();
-        // Qualities 3/8 and 1/8 are apart by the half of the true difference that is asked for.
+        // Qualities 3/8 and 1/8 differ by the required half of the true difference.
         assert!((loss.double_value(&[]) - expected).abs() < 1e-6);
         assert!((quality.double_value(&[0, 0]) - 0.375).abs() < 1e-6);
         assert!((quality.double_value(&[0, 1]) - 0.125).abs() < 1e-6);
-        // Of one that is not judged neither its own estimates nor its rank count, however wrong: one slice's mean is as large.
+        // A mask that is not judged has no loss, neither of its estimates nor of its rank: the mean is that of one
+        // slice.
         let wrong = Tensor::from_slice(&[3f32.ln(), 0.0, 9.0, 9.0]).reshape([1, 2, 2]);
         let (loss, _) = quality_loss(&wrong, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]), &row(&[1.0, 0.0]));
         assert!((loss.double_value(&[]) - expected).abs() < 1e-6);

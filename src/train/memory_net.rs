@@ -1,14 +1,14 @@
-//! The memory stage (Mem3D §2.2): the first slice is memorized with its mask, then every slice is segmented from memory and
-//! memorized with the network's own soft mask, gradients and all.
+//! The memory stage (Mem3D §2.2): the first slice is memorized with its mask, then every slice is segmented from memory
+//! and memorized with the predicted soft mask; gradients pass through the memory.
 //!
-//! What is put into memory with the first slice is its true mask (50 %), the network's own (30 %) or a damaged one (20 %): in
-//! use it comes from the interaction network and is never perfect. In some clips the last slice is annotated, too, as in a
-//! refinement round: its mask is in memory, and the shape is expected between the two; two fifths of
-//! the clips that lie far from the first slice are on the way to such a slice. In memory are the first slice, the one before and
-//! a random choice of those between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the
-//! second has a mask that was carried there, often damaged as masks are after many slices: only the memory knows what the target was.
+//! The first slice is memorized with its true mask (50 %), a predicted one (30 %) or a damaged one (20 %): in use it
+//! comes from the interaction network and has errors. In some clips the last slice is annotated too, as in a later
+//! round: its mask is in memory, and the expected shape lies between the two; so it is in two fifths of the clips whose
+//! slices lie far from the first. The memory holds the first slice, the previous one and a random choice of those
+//! between, as in the engine's bank. In half of the clips the other slices lie far from the first, and the second has a
+//! propagated mask, often damaged: only the memory has the annotated target.
 //!
-//! Where the networks read labels from memory, these are held against the truth, too.
+//! Networks that read labels from memory have a loss for these as well.
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
@@ -22,7 +22,7 @@ use tch::{Kind, Tensor};
 /// How the stage is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MemoryOptions {
-    /// Shares of true, own and damaged masks with the first slice.
+    /// Shares of true, predicted and damaged masks of the first slice.
     pub first_mask: [f32; 3],
     /// Loss: cross-entropy and Dice (true), or cross-entropy alone as in the paper (false).
     pub dice: bool,
@@ -30,9 +30,9 @@ pub struct MemoryOptions {
     pub random_memory: bool,
 }
 
-/// Share of clips whose last slice is annotated, too.
+/// Share of clips whose last slice is annotated too. Chosen.
 const AHEAD: f64 = 0.35;
-/// Weight of the labels from memory in the loss.
+/// Weight of the labels from memory in the loss. Chosen.
 const LABEL_WEIGHT: f64 = 0.5;
 
 /// Loss of a batch, with its graph.
@@ -80,8 +80,8 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     Tensor::stack(&losses, 0).sum(Kind::Float) / (t - 1) as f64
 }
 
-/// Masks `[B, 1, H, W]` of the second slices, in half of the clips the truth; otherwise a little damaged where the slice is annotated,
-/// and as masks are that were carried far where it is not.
+/// Masks `[B, 1, H, W]` of the second slices, in half of the clips the truth; otherwise slightly damaged where the
+/// slice is annotated, and like masks after many slices where it is not.
 pub(super) fn carried_masks(batch: &Batch, annotated: &[bool], random: &Random) -> Tensor {
     let carry = |(n, &annotated): (usize, &bool)| {
         let truth = batch.mask(1).narrow(0, n as i64, 1);
@@ -94,14 +94,14 @@ pub(super) fn carried_masks(batch: &Batch, annotated: &[bool], random: &Random) 
     Tensor::cat(&annotated.iter().enumerate().map(carry).collect::<Vec<_>>(), 0)
 }
 
-/// A mask `[1, 1, H, W]` with damage done to it.
+/// A damaged mask `[1, 1, H, W]`.
 fn damaged(random: &Random, mask: &Tensor, how: fn(&Random, &[f32], usize) -> Vec<f32>) -> Tensor {
     let side = mask.size()[2];
     let damaged = how(random, &array(mask), side as usize);
     Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(mask.device())
 }
 
-/// The clips of a batch whose last slice is annotated, too.
+/// Annotated last slices of the clips of a batch.
 pub(super) struct Ahead {
     /// Number of the last slice.
     last: i64,
@@ -114,7 +114,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Draws a `share` of the clips, and takes all that are made for it; those that end without the target have nothing ahead.
+    /// Draws a `share` of the clips and takes all with an annotated last slice; none whose last slice lacks the target.
     pub fn choose(
         trainee: &dyn Trainee,
         batch: &Batch,
@@ -139,7 +139,7 @@ impl Ahead {
         Ahead { last, steps: batch.steps.shallow_clone(), masks, memories }
     }
 
-    /// What is read for slice `i`: `memory`, and the slice ahead where there is one.
+    /// The memory read for slice `i`: `memory`, joined with the annotated slice ahead.
     pub fn join(&self, memory: Vec<Memory>, i: i64) -> Vec<Memory> {
         let join = |(memory, ahead): (Memory, &Option<Memory>)| match ahead {
             Some(ahead) if i < self.last => {
@@ -150,7 +150,7 @@ impl Ahead {
         memory.into_iter().zip(&self.memories).map(join).collect()
     }
 
-    /// What is expected on slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
+    /// Context of slice `i` after the masks `[B, 1, H, W]` of the slices `before`.
     pub fn slice_context(&self, start: &Start, masks: &Tensor, before: &ImageFeatures, i: i64) -> SliceContext {
         let position = |n: i64| {
             let left = (self.steps.double_value(&[n, self.last]) - self.steps.double_value(&[n, i])).abs();
@@ -161,7 +161,7 @@ impl Ahead {
         })
     }
 
-    /// `start` of slice `i`, told of the annotated slice ahead where the target is larger there.
+    /// `start` of slice `i` with the largest area of the annotated slices, the one ahead included.
     pub fn largest(&self, start: Start, batch: &Batch, i: i64) -> Start {
         let steps = self.steps.narrow(1, self.last, 1) - self.steps.narrow(1, i, 1);
         let distance: Tensor = steps.abs() * &batch.step;
@@ -182,20 +182,20 @@ impl Ahead {
     }
 }
 
-/// The annotated slices that masks are carried from.
+/// The annotated slices where the chains start.
 pub(super) struct Start {
     /// The slices themselves `[B, 1, H, W]`.
     pub slices: Tensor,
     /// Their masks `[B, 1, H, W]`.
     pub masks: Tensor,
-    /// Slices from there to the query, and their distance over the side of the region, each `[B, 1]`.
+    /// Slices from there to the query, and their distance divided by the side of the region, each `[B, 1]`.
     pub steps: [Tensor; 2],
-    /// Area of the largest annotated mask over that of the region, and the distance from there, each `[B, 1]`.
+    /// Area of the largest annotated mask as a share of the region, and the distance from there, each `[B, 1]`.
     pub largest: [Tensor; 2],
 }
 
 impl Start {
-    /// Of clips in which no other slice is annotated.
+    /// Starts of clips in which no other slice is annotated.
     pub fn alone(slices: &ImageFeatures, masks: &Tensor, steps: [Tensor; 2]) -> Start {
         let largest = [share(masks), steps[1].shallow_clone()];
         Start { slices: middle(slices), masks: masks.shallow_clone(), steps, largest }
@@ -212,8 +212,8 @@ pub(super) fn middle(features: &ImageFeatures) -> Tensor {
     features.slices.narrow(1, features.slices.size()[1] / 2, 1)
 }
 
-/// What is expected after the masks `[B, 1, H, W]` of the slices `before`, and before the mask that `after` gives for a
-/// clip.
+/// Context of slices after the masks `[B, 1, H, W]` of the slices `before`, and before the mask that `after` gives for
+/// a clip.
 pub(super) fn slice_context(
     start: &Start,
     masks: &Tensor,
@@ -266,8 +266,8 @@ pub(super) fn by_clip(first: Vec<Memory>) -> Vec<Vec<Memory>> {
     first.into_iter().map(|memory| vec![memory]).collect()
 }
 
-/// What each clip reads of its memories: the first ones, which are annotated (their number by clip), the last, and all or some of those
-/// between.
+/// The memories that each clip reads: the first ones, which are annotated (their number by clip), the last, and all or
+/// some of those between.
 pub(super) fn read_from(memories: &[Vec<Memory>], annotated: &[usize], some: bool, random: &Random) -> Vec<Memory> {
     let of_clip = |(memories, &annotated): (&Vec<Memory>, &usize)| {
         let last = memories.len() - 1;
@@ -289,7 +289,7 @@ fn first_masks(
     let truth = batch.mask(0);
     let kinds: Vec<usize> = (0..batch.clips()).map(|_| weighted(random, &options.first_mask)).collect();
     let own = (kinds.contains(&1) && batch.length() > 1).then(|| {
-        // What the network makes of the first slice from the last: its own mask, with its own faults.
+        // The first slice predicted from the last one: a mask with the errors of the network.
         tch::no_grad(|| {
             let last = batch.length() - 1;
             let memory = trainee.memorize(&features[last as usize], &batch.mask(last));
@@ -307,10 +307,10 @@ fn first_masks(
             match (kind, &own) {
                 (1, Some(own)) => {
                     let own = own.narrow(0, n as i64, 1);
-                    // An own mask that missed the target says nothing about it.
+                    // A predicted mask that misses the target is useless.
                     if dice(&own, &truth).double_value(&[0]) > 0.4 { own } else { truth }
                 }
-                // As a user may leave a slice. Not worse: what the target is, only the first slice says.
+                // Like a slice that a user accepts. Not worse: only the first slice defines the target.
                 (2, _) => damaged(random, &truth, damage::slight),
                 _ => truth,
             }
@@ -319,12 +319,12 @@ fn first_masks(
     Tensor::cat(&masks, 0)
 }
 
-/// How well clips are segmented from their first slice's true mask.
+/// Scores of clips segmented from the true mask of their first slice.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ClipScore {
     /// Mean Dice over the slices that hold the target.
     pub dice: f64,
-    /// Share of the slices without target that got a mask.
+    /// Share of the slices without target that have a mask.
     pub false_slices: f64,
 }
 
@@ -405,10 +405,11 @@ mod tests {
             steps: batch.steps_to(i),
             largest: [share(&first), batch.steps_to(i)[1].shallow_clone()],
         };
-        // Half of the region at the start, four slices and so 1 away; ahead three quarters, five slices and so 1.25 away.
+        // Half of the region at the start, four slices and so 1 away; ahead three quarters, five slices and so 1.25
+        // away.
         let Start { largest: [area, distance], .. } = ahead.largest(start(1), &batch, 1);
         assert_eq!((values(&area), values(&distance)), (vec![0.5, 0.75], vec![1.0, 1.25]));
-        // There it is behind.
+        // There the annotated slice lies behind.
         let Start { largest: [area, distance], .. } = ahead.largest(start(2), &batch, 2);
         assert_eq!((values(&area), values(&distance)), (vec![0.5, 0.5], vec![2.25, 2.25]));
 

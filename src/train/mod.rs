@@ -18,8 +18,10 @@ pub mod optimiser;
 pub mod options;
 pub mod quality_head;
 pub mod run;
+mod running;
 mod stage;
 
 pub use options::{Length, Recipe, TrainOptions};
-pub use run::{Ended, RunOptions, Status, Training};
+pub use run::{Ended, RunOptions, Training};
+pub use running::Status;
 pub use stage::Stage;

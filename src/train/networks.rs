@@ -1,4 +1,4 @@
-//! The networks of both presets as training sees them: logits instead of probabilities, and every parameter by name.
+//! The networks of both presets for training: logits instead of probabilities, and every parameter by name.
 
 use super::stage::Stage;
 use crate::error::{Error, Result};
@@ -24,10 +24,10 @@ pub enum Design {
 }
 
 impl Design {
-    /// The hyper-parameters of a preset unless `config`, a JSON object, says otherwise.
+    /// The hyper-parameters of a preset, changed by `config`, a JSON object.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a key that the preset does not have, [`Error::BadModel`] for values that cannot be.
+    /// [`Error::InvalidArgument`] for a key that the preset does not have, [`Error::BadModel`] for impossible values.
     pub fn new(preset: Preset, config: Option<&str>) -> Result<Design> {
         let text = config.unwrap_or("{}");
         let wrong = |e| Error::argument(format!("the network configuration cannot be used: {e}"));
@@ -87,7 +87,7 @@ impl Design {
         }
     }
 
-    /// The networks, with random parameters (`tensors` none) or given ones. Networks that none is given of are random.
+    /// The networks, with random parameters (`tensors` none) or given ones. Networks without given tensors are random.
     ///
     /// # Errors
     /// [`Error::BadModel`] when the tensors do not fit.
@@ -109,9 +109,9 @@ impl Design {
     }
 }
 
-/// Learning rate of a backbone that was trained on photographs, and of the maps that join its features (about ten times as large as
-/// normalised ones) to a trunk, relative to that of the other parameters. Chosen: with 0.2 and 1 the loss of a trained model rises from
-/// 0.45 to 0.69 within 60 steps.
+/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features (about ten
+/// times as large as normalised ones) to a trunk. Measured with `mem3d train --init`: with 0.2 and 1 the loss of a
+/// trained model rises from 0.45 to 0.69 within 60 steps.
 const BACKBONE_RATE: f64 = 0.1;
 
 fn compact_stage(name: &str) -> Stage {
@@ -150,13 +150,14 @@ pub trait Trainee {
     /// Mask logits `[N, 1, H, W]`, f32, and the result with their probabilities.
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Segmented);
 
-    /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without the former.
+    /// Logits `[N, 2]`, f32, of presence and of IoU where the target is present; one column, IoU, for networks without
+    /// the former.
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, context: &SliceContext) -> Tensor;
 
-    /// Mask logits `[N, 1, H, W]`, f32: the answer first, then those of coarser levels, if any.
+    /// Mask logits `[N, 1, H, W]`, f32: full resolution first, then coarser levels, if any.
     fn interact(&self, kind: InteractionKind, input: &InteractionInput) -> Vec<Tensor>;
 
-    /// Name of the interaction network that answers `kind`: kinds of one network may share a batch.
+    /// Name of the interaction network for `kind`: kinds of one network may share a batch.
     fn interaction_network(&self, kind: InteractionKind) -> String;
 }
 

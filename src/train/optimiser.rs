@@ -1,6 +1,6 @@
-//! AdamW with gradient clipping and an exponential moving average of the weights, its state open to checkpoints.
+//! AdamW with gradient clipping and an exponential moving average of the weights, with a state for checkpoints.
 //!
-//! Parameters in half precision have an f32 original here, which is what is optimised and averaged.
+//! Parameters in half precision have an f32 original, which is optimised and averaged.
 
 use super::networks::Trainee;
 use super::stage::Stage;
@@ -18,19 +18,20 @@ pub struct OptimiserOptions {
     pub cosine: bool,
     /// Share of the stage over which the rate rises.
     pub warm_up: f64,
-    /// Pulls weights (not biases and norms) towards 0.
+    /// Weight decay of weights, not of biases and norms.
     pub weight_decay: f64,
-    /// Adam's averaging of the gradient and of its square.
+    /// Adam's decay rates of the means of the gradient and its square.
     pub betas: (f64, f64),
     /// Largest norm of the gradient; larger ones are scaled down. 0: no limit.
     pub clip: f64,
-    /// Of the moving average.
+    /// Decay rate of the moving average of the weights.
     pub average: f64,
 }
 
 impl OptimiserOptions {
     /// The rate at `progress` (0..1) of the stage.
     pub fn rate(&self, progress: f64) -> f64 {
+        // Share of the largest rate at the end. Chosen.
         const LEAST: f64 = 0.01;
         if !self.cosine {
             return self.learning_rate;
@@ -68,7 +69,7 @@ pub struct Optimiser {
 const PARTS: [&str; 4] = ["weight", "adam_first", "adam_second", "average"];
 
 impl Optimiser {
-    /// For the parameters of `stage`, which from now on get gradients; all others of the network do not.
+    /// An optimiser for the parameters of `stage`; only these get gradients.
     pub fn new(trainee: &dyn Trainee, stage: Stage, options: OptimiserOptions) -> Optimiser {
         let mut slots = vec![];
         for (name, parameter) in trainee.weights().trainable() {
@@ -93,14 +94,15 @@ impl Optimiser {
         Optimiser { options, slots, steps: 0 }
     }
 
-    /// Forgets the gradients.
+    /// Clears the gradients.
     pub fn zero_gradients(&mut self) {
         for slot in &mut self.slots {
             slot.parameter.zero_grad();
         }
     }
 
-    /// One step from the gradients there are; returns their norm before clipping. Nothing happens when it is not finite.
+    /// One step from the gradients there are; returns their norm before clipping. Nothing happens when it is not
+    /// finite.
     pub fn step(&mut self, rate: f64) -> f64 {
         tch::no_grad(|| {
             let gradients: Vec<Option<Tensor>> = self
@@ -154,7 +156,7 @@ impl Optimiser {
         self.slots.iter().map(|s| (s.name.as_str(), &s.average))
     }
 
-    /// Runs `body` with the averaged weights in the networks, then puts the trained ones back.
+    /// Runs `body` with the averaged weights in the networks, then restores the trained ones.
     pub fn with_averages<T>(&mut self, body: impl FnOnce() -> T) -> T {
         let put = |slots: &mut [Slot], from: &dyn Fn(&Slot) -> Tensor| {
             tch::no_grad(|| {
@@ -176,7 +178,7 @@ impl Optimiser {
         result
     }
 
-    /// Puts the averaged weights into the networks for good.
+    /// Replaces the trained weights by the averaged ones.
     pub fn keep_averages(&mut self) {
         tch::no_grad(|| {
             for slot in &mut self.slots {

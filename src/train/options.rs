@@ -1,4 +1,4 @@
-//! What decides the numbers of a training; stored in its checkpoints, so that a resumed one goes on the same.
+//! Options that determine the numbers of a training; stored in its checkpoints and used again when it is resumed.
 
 use super::data::clips::ClipOptions;
 use super::interaction_net::InteractionOptions;
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Share of clips, of the memory (not in the paper's recipe) and the quality stage, whose slices lie far from the annotated one.
+/// Share of clips whose slices lie far from the annotated one, in the memory stage (not in the paper's recipe) and the
+/// quality stage. Chosen.
 const APART: f64 = 0.5;
 
 /// Named settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recipe {
-    /// Ours: AdamW 3e-4, cosine, moving average, cross-entropy and Dice, damaged and own masks in memory.
+    /// mem3d's: AdamW 3e-4, cosine, moving average, cross-entropy and Dice, damaged and own masks in memory.
     Mem3d,
     /// The paper's: Adam 1e-5, cross-entropy, true masks with the first slice, all earlier slices in memory.
     Paper,
@@ -35,7 +36,7 @@ impl Recipe {
                 weight_decay: 0.0,
                 betas: (0.9, 0.999),
                 clip: 0.0,
-                // The last weights, not their average: the average follows within a step.
+                // The last weights: an average of rate 0 follows within a step.
                 average: 0.0,
             },
             Recipe::Mem3d => OptimiserOptions {
@@ -67,7 +68,7 @@ impl Recipe {
     }
 }
 
-/// How long a stage is.
+/// Length of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
@@ -88,14 +89,14 @@ impl Length {
     }
 }
 
-/// Everything that decides the numbers.
+/// Options that determine the numbers of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainOptions {
     /// Networks.
     pub design: Design,
     /// Named settings.
     pub recipe: Recipe,
-    /// Of all random numbers.
+    /// Seed of all random numbers.
     pub seed: u64,
     /// Side of the networks' input, pixels; a multiple of 16.
     pub size: usize,
@@ -123,7 +124,7 @@ pub struct TrainOptions {
     pub labels_only: Vec<PathBuf>,
     /// Labels that are never targets, by case.
     pub exclude: BTreeMap<String, Vec<u32>>,
-    /// Every how many cases on disk one is kept out of training, for the log; 0: none.
+    /// One of this many cases on disk is held out and scored in the log; 0: none.
     pub hold_out_every: usize,
     /// Learning rate instead of the recipe's.
     pub learning_rate: Option<f64>,
@@ -180,7 +181,7 @@ impl TrainOptions {
             length: match stage {
                 Stage::Interaction => 1,
                 Stage::Memory => self.length,
-                // An annotated slice, one that a mask was carried to, and one to judge.
+                // An annotated slice, one with a propagated mask, and one for the head.
                 Stage::Quality => self.length.max(3),
             },
             apart: match (stage, self.recipe) {

@@ -1,12 +1,12 @@
-//! The quality stage (Mem3D §2.3, eq. 8): everything but the head is frozen; the head learns the presence of the target and the IoU
-//! of masks of every quality.
+//! The quality stage (Mem3D §2.3, eq. 8): everything but the head is frozen; the head learns the presence of the target
+//! and the IoU of masks of every quality.
 //!
-//! A clip starts at an annotated slice; its next slices follow it, or lie together anywhere from there to just beyond the end of the
-//! target, and the first of these has a mask that was carried there or, in half of the clips, was annotated, too. Some are on the way to
-//! another annotated slice, which the last one is; that one is not judged. Bad masks come
-//! about as they do in use: the mask drifts on its own, and in two fifths of the clips some masks are replaced by damaged ones, missed
-//! and leaked ones included; more, and estimates would be too low for masks in use. Beyond the end the mask before stays the last
-//! one of the target in half of the clips, as when the engine calls the slices empty.
+//! A clip starts at an annotated slice. Its next slices follow it, or lie together anywhere from there to just beyond
+//! the end of the target; the first of these has a propagated mask or, in half of the clips, is annotated too. In some
+//! clips the last slice is a further annotated one; it has no loss. Masks are wrong as they are in use: they drift
+//! during propagation, and in two fifths of the clips some are replaced by damaged ones, missing and leaking ones
+//! included. Beyond the end, the last mask of the target remains the previous mask in half of the clips, as in the
+//! engine after slices that it takes for empty.
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
@@ -15,12 +15,14 @@ use super::data::resample::blur;
 use super::losses::{iou, quality_loss};
 use super::memory_net::{Ahead, Start, by_clip, carried_masks, middle, of_slice, read_from, share};
 use super::networks::Trainee;
-use crate::nn::{ImageFeatures, Segmented, SliceContext};
+use crate::nn::{ImageFeatures, Memory, Segmented, SliceContext};
 use tch::{Kind, Tensor};
 
-/// Share of clips with damaged masks, and of the masks in these that are.
-const DAMAGED: [f64; 2] = [0.4, 0.35];
-/// Share of slices with target that are called empty.
+/// Share of clips with damaged masks. Chosen; with more, qualities are too low for masks in use.
+const DAMAGED_CLIPS: f64 = 0.4;
+/// Share of the masks in these clips that are damaged. Chosen.
+const DAMAGED_MASKS: f64 = 0.35;
+/// Share of slices with target that are taken for empty. Chosen.
 const WRONG: f64 = 0.08;
 
 /// Loss of a batch of at least three slices, with the head's graph; qualities and true IoUs `[B, T - 2]`.
@@ -46,78 +48,127 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     (loss, quality.detach(), truths)
 }
 
-/// What the head sees of the same slice of every clip.
+/// Inputs of the head for the same slice of every clip.
 struct Propagated {
     features: ImageFeatures,
     segmented: Segmented,
     context: SliceContext,
 }
 
-/// All slices but the first two.
+/// All slices but the first two, in order.
 fn propagate(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> Vec<Propagated> {
-    let (b, t) = (batch.clips(), batch.length());
-    let all = trainee.encode_image(&batch.images.flatten(0, 1));
-    let first = batch.mask(0);
-    let start = of_slice(&all, 0, b, t);
-    let annotated = twice_annotated(batch, random);
-    let mut before = carried_masks(batch, &annotated, random);
-    let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED[0])).collect();
-    let mut before_slices = of_slice(&all, 1, b, t);
-    let mut memories = by_clip(trainee.memorize(&start, &first));
-    let ahead = Ahead::choose(trainee, batch, &of_slice(&all, t - 1, b, t), 0.0, random);
-    let carried = trainee.memorize(&before_slices, &before);
-    memories.iter_mut().zip(carried).for_each(|(memories, carried)| memories.push(carried));
-    let numbers: Vec<usize> = annotated.iter().map(|&twice| 1 + usize::from(twice)).collect();
-    let starts = Starts {
-        slices: [middle(&start), middle(&before_slices)],
-        masks: [first, before.shallow_clone()],
-        twice: Tensor::from_slice(&annotated).view([-1, 1]).to_device(before.device()),
-    };
-    let recognised: Vec<bool> = (0..b).map(|_| chance(random, 0.5)).collect();
-    let mut propagated = vec![];
-    for i in 2..t {
-        let features = of_slice(&all, i, b, t);
-        let context = ahead.slice_context(&ahead.largest(starts.of(batch, i), batch, i), &before, &before_slices, i);
-        let memory = ahead.join(read_from(&memories, &numbers, true, random), i);
-        let (_, segmented) = trainee.segment(&features, &memory, &context);
-        let own = &segmented.probability;
-        let masks: Vec<Tensor> = (0..b)
-            .map(|n| {
-                let own = own.narrow(0, n, 1);
-                if whole[n as usize] || !chance(random, DAMAGED[1]) {
-                    return own;
-                }
-                // As soft at its border as the networks' own masks, or softness would give it away.
-                let softness = uniform(random, 0.6, 2.0);
-                let base = if chance(random, 0.5) { batch.mask(i).narrow(0, n, 1) } else { own };
-                damaged(random, &base, softness)
-            })
-            .collect();
-        let probability = Tensor::cat(&masks, 0);
-        // What the engine makes of it: an empty slice, which nothing is remembered of, where it sees that the target is gone, and
-        // sometimes where it is wrong.
-        let truth = batch.mask(i);
-        let gone = |n: i64| match truth.get(n).max().double_value(&[]) < 0.5 {
-            true => recognised[n as usize],
-            false => chance(random, WRONG) && !ahead.leads(n as usize, i),
-        };
-        let empty: Vec<bool> = (0..b).map(gone).collect();
-        let choose = |kept: &Tensor, new: &Tensor| {
-            let part = |n: i64| if empty[n as usize] { kept } else { new }.narrow(0, n, 1);
-            Tensor::cat(&(0..b).map(part).collect::<Vec<_>>(), 0)
-        };
-        let new = trainee.memorize(&features, &probability);
-        for ((memories, new), _) in memories.iter_mut().zip(new).zip(&empty).filter(|(_, empty)| !**empty) {
-            memories.push(new);
-        }
-        before = choose(&before, &probability);
-        before_slices.slices = choose(&before_slices.slices, &features.slices);
-        propagated.push(Propagated { features, segmented: Segmented { probability, ..segmented }, context });
-    }
-    propagated
+    let mut chains = Chains::start(trainee, batch, random);
+    (2..batch.length()).map(|i| chains.step(i, random)).collect()
 }
 
-/// Clips whose second slice, elsewhere than the first, is annotated, too.
+/// Propagation through the clips of a batch.
+struct Chains<'a> {
+    trainee: &'a dyn Trainee,
+    batch: &'a Batch,
+    /// Features of all slices of all clips.
+    features: ImageFeatures,
+    ahead: Ahead,
+    starts: Starts,
+    /// Memories of each clip, and how many of these are of annotated slices.
+    memories: Vec<Vec<Memory>>,
+    annotated: Vec<usize>,
+    /// Masks `[B, 1, H, W]` of the last slices that hold the target, and the slices.
+    before: Tensor,
+    before_slices: ImageFeatures,
+    /// Whether no mask of a clip is damaged.
+    whole: Vec<bool>,
+    /// Whether the end of the target is recognised in a clip.
+    recognised: Vec<bool>,
+}
+
+impl<'a> Chains<'a> {
+    /// Memorizes the first two slices.
+    fn start(trainee: &'a dyn Trainee, batch: &'a Batch, random: &Random) -> Chains<'a> {
+        let (b, t) = (batch.clips(), batch.length());
+        let features = trainee.encode_image(&batch.images.flatten(0, 1));
+        let first = batch.mask(0);
+        let start = of_slice(&features, 0, b, t);
+        let twice = twice_annotated(batch, random);
+        let before = carried_masks(batch, &twice, random);
+        let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED_CLIPS)).collect();
+        let before_slices = of_slice(&features, 1, b, t);
+        let mut memories = by_clip(trainee.memorize(&start, &first));
+        let ahead = Ahead::choose(trainee, batch, &of_slice(&features, t - 1, b, t), 0.0, random);
+        let carried = trainee.memorize(&before_slices, &before);
+        memories.iter_mut().zip(carried).for_each(|(memories, carried)| memories.push(carried));
+        let starts = Starts {
+            slices: [middle(&start), middle(&before_slices)],
+            masks: [first, before.shallow_clone()],
+            twice: Tensor::from_slice(&twice).view([-1, 1]).to_device(before.device()),
+        };
+        let annotated = twice.iter().map(|&twice| 1 + usize::from(twice)).collect();
+        let recognised = (0..b).map(|_| chance(random, 0.5)).collect();
+        Chains {
+            trainee,
+            batch,
+            features,
+            ahead,
+            starts,
+            memories,
+            annotated,
+            before,
+            before_slices,
+            whole,
+            recognised,
+        }
+    }
+
+    /// Predicts slice `i`, and memorizes it where the engine would.
+    fn step(&mut self, i: i64, random: &Random) -> Propagated {
+        let features = of_slice(&self.features, i, self.batch.clips(), self.batch.length());
+        let start = self.ahead.largest(self.starts.of(self.batch, i), self.batch, i);
+        let context = self.ahead.slice_context(&start, &self.before, &self.before_slices, i);
+        let memory = self.ahead.join(read_from(&self.memories, &self.annotated, true, random), i);
+        let (_, segmented) = self.trainee.segment(&features, &memory, &context);
+        let probability = self.some_damaged(&segmented.probability, i, random);
+        let empty = self.empty(i, random);
+        let new = self.trainee.memorize(&features, &probability);
+        for ((memories, new), _) in self.memories.iter_mut().zip(new).zip(&empty).filter(|(_, empty)| !**empty) {
+            memories.push(new);
+        }
+        // An empty slice is not the last one that holds the target.
+        let choose = |kept: &Tensor, new: &Tensor| {
+            let part = |(n, &empty): (usize, &bool)| if empty { kept } else { new }.narrow(0, n as i64, 1);
+            Tensor::cat(&empty.iter().enumerate().map(part).collect::<Vec<_>>(), 0)
+        };
+        self.before = choose(&self.before, &probability);
+        self.before_slices.slices = choose(&self.before_slices.slices, &features.slices);
+        Propagated { features, segmented: Segmented { probability, ..segmented }, context }
+    }
+
+    /// The predicted masks `[B, 1, H, W]` of slice `i`, some of them damaged.
+    fn some_damaged(&self, predicted: &Tensor, i: i64, random: &Random) -> Tensor {
+        let mask = |(n, &whole): (usize, &bool)| {
+            let own = predicted.narrow(0, n as i64, 1);
+            if whole || !chance(random, DAMAGED_MASKS) {
+                return own;
+            }
+            // As soft at its border as predicted masks, or softness would give it away.
+            let softness = uniform(random, 0.6, 2.0);
+            let base = if chance(random, 0.5) { self.batch.mask(i).narrow(0, n as i64, 1) } else { own };
+            damaged(random, &base, softness)
+        };
+        Tensor::cat(&self.whole.iter().enumerate().map(mask).collect::<Vec<_>>(), 0)
+    }
+
+    /// Clips whose slice `i` is empty for the engine, which does not memorize it: where it recognises that the target
+    /// has ended, and sometimes where it is wrong.
+    fn empty(&self, i: i64, random: &Random) -> Vec<bool> {
+        let truth = self.batch.mask(i);
+        let empty = |(n, &recognised): (usize, &bool)| match truth.get(n as i64).max().double_value(&[]) < 0.5 {
+            true => recognised,
+            false => chance(random, WRONG) && !self.ahead.leads(n, i),
+        };
+        self.recognised.iter().enumerate().map(empty).collect()
+    }
+}
+
+/// Clips whose second slice is annotated too and not the first once more.
 fn twice_annotated(batch: &Batch, random: &Random) -> Vec<bool> {
     let elsewhere = |n: i64| batch.steps.double_value(&[n, 1]) > 0.0;
     (0..batch.clips()).map(|n| chance(random, 0.5) && elsewhere(n)).collect()
@@ -134,7 +185,7 @@ struct Starts {
 }
 
 impl Starts {
-    /// Where masks of slice `i` were carried from: the nearer annotated slice.
+    /// Where the chain of slice `i` starts: the nearer annotated slice.
     fn of(&self, batch: &Batch, i: i64) -> Start {
         let second = |second: &Tensor, first: &Tensor| {
             let twice = if first.dim() == 4 { self.twice.view([-1, 1, 1, 1]) } else { self.twice.shallow_clone() };

@@ -1,4 +1,4 @@
-//! A training: stages in order, each a loop of batch, loss, step; checkpoints and log on the way.
+//! A training: stages in order, each a loop of batch, loss and step, with checkpoints and log.
 
 use super::checkpoint::{Checkpoint, Description, StageState};
 use super::data::batch::Batch;
@@ -11,6 +11,7 @@ use super::memory_net::{self, ClipScore};
 use super::networks::{Design, Trainee};
 use super::optimiser::Optimiser;
 use super::options::{Length, TrainOptions};
+use super::running::{Means, Running, Status};
 use super::stage::Stage;
 use super::{interaction_net, quality_head};
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// See [`CHECKPOINT`].
 pub const LOG: &str = "log.csv";
 
-/// What decides the speed of a training, not its numbers.
+/// Options that do not change the numbers of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunOptions {
     /// Folder of checkpoint and log.
@@ -46,25 +47,8 @@ pub struct RunOptions {
     pub log_every: Duration,
     /// Time between scores on held-out clips.
     pub score_every: Duration,
-    /// Held-out clips of each sort.
+    /// Held-out clips of each kind.
     pub held_out: usize,
-}
-
-/// Told after every step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Status {
-    /// Stage.
-    pub stage: Stage,
-    /// Steps of the stage.
-    pub step: u64,
-    /// 0..1 of the stage.
-    pub progress: f64,
-    /// Running mean of the loss.
-    pub loss: f64,
-    /// Steps a second, lately.
-    pub steps_per_second: f64,
-    /// Last score on held-out synthetic clips.
-    pub dice: Option<f64>,
 }
 
 /// A training in progress.
@@ -84,7 +68,7 @@ pub struct Training {
 pub enum Ended {
     /// Every stage is finished.
     Finished,
-    /// The time limit came, or a stop was asked for; it can be resumed.
+    /// The time limit is reached or a stop is requested; the training can be resumed.
     Stopped,
 }
 
@@ -102,7 +86,7 @@ impl Training {
         Ok(Training { options, run, trainee, stages, interrupted: None, cases, started: Instant::now() })
     }
 
-    /// Goes on from the checkpoint in the run's folder; `change` may lengthen stages.
+    /// Continues from the checkpoint in the run's folder; `change` may lengthen stages.
     ///
     /// # Errors
     /// As [`Checkpoint::read`] and [`Training::new`].
@@ -136,7 +120,7 @@ impl Training {
         &*self.trainee
     }
 
-    /// How far each stage has come.
+    /// Progress of each stage.
     pub fn stages(&self) -> &BTreeMap<Stage, StageState> {
         &self.stages
     }
@@ -144,7 +128,8 @@ impl Training {
     /// Trains until every stage is finished, the time limit comes or `stop` is set.
     ///
     /// # Errors
-    /// [`Error::Io`] when checkpoint or log cannot be written, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails.
+    /// [`Error::Io`] when checkpoint or log cannot be written, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch
+    /// fails.
     pub fn train(&mut self, stop: &AtomicBool, on_step: &mut dyn FnMut(&Status)) -> Result<Ended> {
         std::fs::create_dir_all(&self.run.folder).map_err(|e| Error::io(&self.run.folder, e))?;
         let states = self.stages.clone();
@@ -165,6 +150,7 @@ impl Training {
         self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit)
     }
 
+    /// Trains one stage to its end, the time limit or `stop`.
     fn stage(
         &mut self,
         stage: Stage,
@@ -173,91 +159,96 @@ impl Training {
         stop: &AtomicBool,
         on_step: &mut dyn FnMut(&Status),
     ) -> Result<Ended> {
-        let optimiser_options = self.options.optimiser(stage);
-        let mut optimiser = Optimiser::new(&*self.trainee, stage, optimiser_options);
-        let mut state = self.stages[&stage];
-        if let Some((of, tensors)) = self.interrupted.take()
-            && of == stage
-        {
-            optimiser.restore(&tensors, state.optimiser_steps)?;
-        }
-        let seed = self.options.seed.wrapping_mul(1_000_003).wrapping_add(stage as u64);
-        let mut feed = Feed::start(self.feed(stage, length, seed), self.run.workers, state.steps);
+        let mut running = self.begin(stage, length)?;
+        let feed = self.feed(stage, length, running.seed);
+        let mut feed = Feed::start(feed, self.run.workers, running.state.steps);
         let held_out = self.held_out(stage);
-        let before = state.seconds;
-        let begun = Instant::now();
-        let mut marks = Marks::new();
-        let mut means = Means::default();
-        let (mut last_dice, mut smooth) = (None, None);
         let ended = loop {
-            let progress = length.progress(state.steps, state.seconds);
+            let progress = running.progress();
             if progress >= 1.0 {
                 break Ended::Finished;
             }
             if stop.load(Ordering::Relaxed) || self.out_of_time() {
                 break Ended::Stopped;
             }
-            feed.set_difficulty(difficulty(progress));
-            let waited = Instant::now();
-            let clips = feed.next_batch();
-            means.waiting += waited.elapsed().as_secs_f64();
-            let rate = optimiser_options.rate(progress);
-            let r = random(seed, Purpose::Step, state.steps);
-            let body = || {
-                optimiser.zero_gradients();
-                let batch = self.batch(&clips);
-                let (loss, score) = self.loss(stage, &batch, &clips, &r);
-                loss.backward();
-                let norm = optimiser.step(rate);
-                (loss.double_value(&[]), norm, score)
-            };
-            let (loss, norm, score) = crate::torch::run_with_gradients(body)?;
-            state.steps += 1;
-            state.optimiser_steps = optimiser.steps();
-            state.seconds = before + begun.elapsed().as_secs_f64();
-            means.add(loss, norm, score);
-            let s: &mut f64 = smooth.get_or_insert(loss);
-            *s += (loss - *s) * 0.02f64.max(1.0 / (1.0 + means.steps));
-            self.stages.insert(stage, state);
-            on_step(&Status {
-                stage,
-                step: state.steps,
-                progress: length.progress(state.steps, state.seconds),
-                loss: *s,
-                steps_per_second: means.steps / means.since.elapsed().as_secs_f64().max(1e-6),
-                dice: last_dice,
-            });
-            if means.since.elapsed() >= self.run.log_every {
-                let mut line = means.line(stage, &state, rate);
-                if marks.scored.elapsed() >= self.run.score_every {
-                    last_dice = self.score(&mut line, &held_out, &mut optimiser)?;
-                    marks.scored = Instant::now();
-                }
-                log.append(&line)?;
-                means = Means::default();
-            }
-            if marks.saved.elapsed() >= self.run.checkpoint_every {
-                self.checkpoint(Some((stage, &optimiser)))?;
-                marks.saved = Instant::now();
-            }
+            let rate = self.step(&mut running, &mut feed, progress)?;
+            self.stages.insert(stage, running.state);
+            on_step(&running.status());
+            self.log_and_save(&mut running, rate, log, &held_out)?;
         };
-        if means.steps > 0.0 {
-            let mut line =
-                means.line(stage, &state, optimiser_options.rate(length.progress(state.steps, state.seconds)));
+        self.finish(running, ended, log, &held_out)?;
+        Ok(ended)
+    }
+
+    /// Sets up the optimiser, with its state where the stage was interrupted.
+    fn begin(&mut self, stage: Stage, length: Length) -> Result<Running> {
+        let rates = self.options.optimiser(stage);
+        let mut optimiser = Optimiser::new(&*self.trainee, stage, rates);
+        let state = self.stages[&stage];
+        if let Some((of, tensors)) = self.interrupted.take()
+            && of == stage
+        {
+            optimiser.restore(&tensors, state.optimiser_steps)?;
+        }
+        let seed = self.options.seed.wrapping_mul(1_000_003).wrapping_add(stage as u64);
+        Ok(Running::new(stage, length, seed, state, optimiser, rates))
+    }
+
+    /// One batch, its loss and a step of the optimiser; returns the learning rate.
+    fn step(&self, running: &mut Running, feed: &mut Feed, progress: f64) -> Result<f64> {
+        feed.set_difficulty(difficulty(progress));
+        let waited = Instant::now();
+        let clips = feed.next_batch();
+        running.means.waiting += waited.elapsed().as_secs_f64();
+        let rate = running.rate(progress);
+        let r = random(running.seed, Purpose::Step, running.state.steps);
+        let (stage, optimiser) = (running.stage, &mut running.optimiser);
+        let counted = crate::torch::run_with_gradients(|| {
+            optimiser.zero_gradients();
+            let batch = self.batch(&clips);
+            let (loss, score) = self.loss(stage, &batch, &clips, &r);
+            loss.backward();
+            let norm = optimiser.step(rate);
+            (loss.double_value(&[]), norm, score)
+        })?;
+        running.count_step(counted);
+        Ok(rate)
+    }
+
+    /// Writes log, score and checkpoint that are due.
+    fn log_and_save(&self, running: &mut Running, rate: f64, log: &Log, held_out: &[Vec<Batch>; 2]) -> Result<()> {
+        if running.log_is_due(self.run.log_every) {
+            let mut line = running.line(rate);
+            if running.score_is_due(self.run.score_every) {
+                running.dice = self.score(&mut line, held_out, &mut running.optimiser)?;
+                running.mark_scored();
+            }
+            log.append(&line)?;
+            running.means = Means::default();
+        }
+        if running.checkpoint_is_due(self.run.checkpoint_every) {
+            self.checkpoint(Some((running.stage, &running.optimiser)))?;
+            running.mark_saved();
+        }
+        Ok(())
+    }
+
+    /// Writes the last line and the checkpoint of a stage.
+    fn finish(&mut self, mut running: Running, ended: Ended, log: &Log, held_out: &[Vec<Batch>; 2]) -> Result<()> {
+        if running.means.steps > 0.0 {
+            let mut line = running.line(running.rate(running.progress()));
             if ended == Ended::Finished {
-                self.score(&mut line, &held_out, &mut optimiser)?;
+                self.score(&mut line, held_out, &mut running.optimiser)?;
             }
             log.append(&line)?;
         }
-        if ended == Ended::Finished {
-            // Later stages build on the averaged weights.
-            optimiser.keep_averages();
-            self.stages.get_mut(&stage).expect("listed").done = true;
-            self.checkpoint(None)?;
-        } else {
-            self.checkpoint(Some((stage, &optimiser)))?;
+        if ended == Ended::Stopped {
+            return self.checkpoint(Some((running.stage, &running.optimiser)));
         }
-        Ok(ended)
+        // Later stages build on the averaged weights.
+        running.optimiser.keep_averages();
+        self.stages.get_mut(&running.stage).expect("listed").done = true;
+        self.checkpoint(None)
     }
 
     fn feed(&self, stage: Stage, length: Length, seed: u64) -> FeedOptions {
@@ -357,100 +348,49 @@ impl Training {
     }
 }
 
+/// What the header of an exported model file has, and its number format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportOptions {
+    /// Name of the model.
+    pub name: String,
+    /// What it was trained on.
+    pub provenance: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Side of the networks' input, pixels; the training's own by default.
+    pub network_size: Option<i64>,
+    /// Number format of the weights.
+    pub format: DiskFormat,
+}
+
 /// Writes the averaged weights of a checkpoint as a model file; returns its SHA-256.
 ///
 /// # Errors
 /// As [`Checkpoint::read`] and [`weights::write`].
-pub fn export(
-    checkpoint: &Path,
-    model: &Path,
-    name: &str,
-    provenance: &str,
-    licence: &str,
-    network_size: Option<i64>,
-    format: DiskFormat,
-) -> Result<String> {
+pub fn export(checkpoint: &Path, model: &Path, options: &ExportOptions) -> Result<String> {
+    let ExportOptions { name, provenance, licence, network_size, format } = options;
     let checkpoint = Checkpoint::read(checkpoint)?;
     let mut tensors = checkpoint.part("weight");
     tensors.extend(checkpoint.part("average"));
     let mut design = checkpoint.description.design;
-    if let (Some(size), Design::Compact(config)) = (network_size, &mut design) {
+    if let (Some(size), Design::Compact(config)) = (*network_size, &mut design) {
         config.network_size = size;
         config.check()?;
     }
     let mut header = design.header(name, provenance, licence)?;
-    if let (Some(size), Design::Paper(_)) = (network_size, &design) {
+    if let (Some(size), Design::Paper(_)) = (*network_size, &design) {
         header.info.network_size = size;
     }
-    // Loading it once more finds what does not fit before anybody else does.
+    // Building the networks from the tensors finds those that do not fit.
     design.build(
         0,
         Some(tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect()),
         Target { inference: false, ..Target::default() },
     )?;
-    weights::write(model, &header, &tensors, format)
+    weights::write(model, &header, &tensors, *format)
 }
 
 /// Thick slices and large steps come in the first half of a stage.
 fn difficulty(progress: f64) -> f32 {
     (2.0 * progress).min(1.0) as f32
-}
-
-struct Marks {
-    saved: Instant,
-    scored: Instant,
-}
-
-impl Marks {
-    fn new() -> Marks {
-        Marks { saved: Instant::now(), scored: Instant::now() }
-    }
-}
-
-/// Sums since the last line of the log.
-struct Means {
-    since: Instant,
-    steps: f64,
-    loss: f64,
-    gradient: f64,
-    waiting: f64,
-    score: f64,
-    scores: f64,
-}
-
-impl Default for Means {
-    fn default() -> Self {
-        Means { since: Instant::now(), steps: 0.0, loss: 0.0, gradient: 0.0, waiting: 0.0, score: 0.0, scores: 0.0 }
-    }
-}
-
-impl Means {
-    fn add(&mut self, loss: f64, gradient: f64, score: Option<f64>) {
-        self.steps += 1.0;
-        self.loss += loss;
-        self.gradient += gradient;
-        if let Some(score) = score {
-            self.score += score;
-            self.scores += 1.0;
-        }
-    }
-
-    fn line(&self, stage: Stage, state: &StageState, rate: f64) -> Line {
-        let seconds = self.since.elapsed().as_secs_f64().max(1e-6);
-        Line {
-            stage,
-            step: state.steps,
-            seconds: state.seconds,
-            loss: self.loss / self.steps,
-            gradient: self.gradient / self.steps,
-            rate,
-            steps_per_second: self.steps / seconds,
-            waiting: self.waiting / seconds,
-            score: (self.scores > 0.0).then(|| self.score / self.scores),
-            synthetic_dice: None,
-            synthetic_false: None,
-            real_dice: None,
-            real_false: None,
-        }
-    }
 }

@@ -18,7 +18,7 @@ impl Stage {
     /// In order of training.
     pub const ALL: [Stage; 3] = [Stage::Memory, Stage::Interaction, Stage::Quality];
 
-    /// As on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Stage::Memory => "memory",
@@ -27,7 +27,7 @@ impl Stage {
         }
     }
 
-    /// Share of the time when several stages share it.
+    /// Share of the stage in the time of a training. Chosen.
     pub fn share(self) -> f64 {
         match self {
             Stage::Memory => 0.6,

@@ -77,7 +77,7 @@ fn published_checkpoints_become_a_model_that_segments() {
     let report = json(&f.path("report.json"));
     let loaded = |i: usize| report["checkpoints"][i]["tensors_loaded"].as_u64().unwrap();
     let left = |i: usize| report["checkpoints"][i]["not_loaded"].as_array().unwrap().len() as u64;
-    // Kinds come first. Every published parameter is loaded, or it is said why not.
+    // Kinds come first. Every published parameter is loaded, or has a reason why not.
     assert_eq!(loaded(0) + left(0), parameters("iog").len() as u64);
     assert_eq!(loaded(1) + left(1), parameters("stm").len() as u64);
     assert!(loaded(0) > 300 && loaded(1) > 300 && report["filled"].as_array().unwrap().is_empty(), "{report}");

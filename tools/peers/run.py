@@ -1,11 +1,11 @@
-"""Answers recorded rounds with classical tools: Grow from seeds, random walker, interpolation between slices.
+"""Segments recorded rounds with classical tools: Grow from seeds, random walker, interpolation between slices.
 
     mem3d evaluate DATA --out out/eval --record out/rounds
     python tools/peers/run.py out/rounds
     mem3d evaluate --score out/rounds --out out/eval
 
 Every tool gets what mem3d had after each round: the image and the masks of the annotated slices, in the target's box
-and a margin of a quarter of it on every side (mem3d itself is not told that box). Rules: docs/evaluation.md.
+and a margin of a quarter of it on every side (mem3d does not receive that box). Rules: docs/evaluation.md.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def random_walker(image, seeds, spacing, axis, max_voxels, **_):
     """Random walker (Grady 2006), in-plane and through-plane steps weighed by spacing."""
     from skimage.segmentation import random_walker as walk
 
-    # The linear system has one unknown a voxel: large regions are taken at every n-th voxel in the plane of the slices.
+    # The linear system has one unknown a voxel: large regions are sampled at every n-th voxel in the plane of the slices.
     step = np.ones(3, int)
     in_plane = [k for k in range(3) if k != axis]
     while np.prod([-(-n // s) for n, s in zip(image.shape, step, strict=True)]) > max_voxels:
@@ -87,7 +87,7 @@ TOOLS = {f.__name__: f for f in (grow_from_seeds, random_walker, interpolation)}
 
 
 def answer(folder, name, max_voxels):
-    """Runs one tool on every round of one folder. Returns what failed, if anything."""
+    """Runs one tool on every round of one folder. Returns the error, if any."""
     done = folder / f"{name}.json"
     if done.exists():
         return None
@@ -105,7 +105,7 @@ def answer(folder, name, max_voxels):
                 image, seeds=seeds, spacing=run["spacing_mm"], axis=axis, slices=this["slices"], masks=masks,
                 max_voxels=max_voxels,
             )
-            # What the user accepted stays, as it does in mem3d.
+            # Annotated slices stay, as in mem3d.
             found = np.array(found, np.uint8)
             along = np.moveaxis(found, axis, 0)
             for k, mask in zip(this["slices"], masks, strict=True):

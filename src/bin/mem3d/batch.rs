@@ -1,4 +1,4 @@
-//! `mem3d batch`: many volumes with one model, started again as often as needed.
+//! `mem3d batch`: many volumes with one model. Started again, it does only what is not done.
 
 mod list;
 mod results;
@@ -13,7 +13,7 @@ use results::{Results, Row, Status};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Segments many volumes. Goes on after a case that fails; when started again, does only what is not done.
+/// Segments many volumes. Continues after a case that fails; started again, does only what is not done.
 ///
 /// Exit status 1 when a case failed or the batch was stopped.
 #[derive(Debug, clap::Args)]
@@ -66,27 +66,43 @@ impl OutputFormat {
 /// [`Error::BadFile`] for a list that cannot be used, as loading the model, [`Error::InvalidState`] when a case failed,
 /// [`Error::Cancelled`] when stopped.
 pub fn run(args: &Args) -> Result<()> {
-    let entries = if args.cases.is_dir() {
-        let default = || args.cases.join("segmentations");
-        list::of_folder(&args.cases, &args.out.clone().unwrap_or_else(default), args.format.ending())?
-    } else if args.out.is_some() {
-        return Err(Error::argument("--out is for a folder of cases; a CSV names each output"));
-    } else {
-        list::of_csv(&args.cases)?
-    };
+    let entries = entries(args)?;
     for folder in entries.iter().filter_map(|e| e.output.parent()).filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     }
-    let results_path = args.results.clone().unwrap_or_else(|| {
-        if args.cases.is_dir() {
-            entries[0].output.with_file_name("results.csv")
-        } else {
-            args.cases.with_extension("results.csv")
-        }
+    let results_path = args.results.clone().unwrap_or_else(|| match args.cases.is_dir() {
+        true => entries[0].output.with_file_name("results.csv"),
+        false => args.cases.with_extension("results.csv"),
     });
     crate::common::output::check(&results_path, true, &[&args.cases])?;
     let mut results = Results::read(&results_path);
     console::stop_cleanly();
+    let failed = run_cases(args, &entries, &mut results, &results_path)?;
+    println!("{}", results_path.display());
+    match failed {
+        0 => Ok(()),
+        n => Err(Error::InvalidState(format!(
+            "{n} of {} cases failed; {} has the reasons. Started again, the same command does only these",
+            entries.len(),
+            results_path.display()
+        ))),
+    }
+}
+
+/// The cases of a CSV or of a folder.
+fn entries(args: &Args) -> Result<Vec<Entry>> {
+    if args.cases.is_dir() {
+        let out = args.out.clone().unwrap_or_else(|| args.cases.join("segmentations"));
+        return list::of_folder(&args.cases, &out, args.format.ending());
+    }
+    if args.out.is_some() {
+        return Err(Error::argument("--out is for a folder of cases; a CSV names each output"));
+    }
+    list::of_csv(&args.cases)
+}
+
+/// Segments the cases that are not done and writes the results after each; returns how many failed.
+fn run_cases(args: &Args, entries: &[Entry], results: &mut Results, results_path: &Path) -> Result<usize> {
     // Loaded for the first case that needs it: a batch that is done stays quick.
     let mut loaded: Option<Model> = None;
     let mut failed = 0;
@@ -95,9 +111,9 @@ pub fn run(args: &Args) -> Result<()> {
         console::check_interrupt().map_err(|_| stopped(i, count))?;
         let what = format!("case {} of {count}", i + 1);
         if !args.force && is_complete(&entry.output) {
-            println!("{what}: {} is there already", entry.output.display());
+            println!("{what}: {} exists already", entry.output.display());
             results.keep_or_skip(entry);
-            results.write(&results_path)?;
+            results.write(results_path)?;
             continue;
         }
         let model = match &loaded {
@@ -117,20 +133,13 @@ pub fn run(args: &Args) -> Result<()> {
         };
         println!("{what}: {} {}", entry.output.display(), row.status.word());
         results.set(row);
-        results.write(&results_path)?;
+        results.write(results_path)?;
     }
-    println!("{}", results_path.display());
-    match failed {
-        0 => Ok(()),
-        n => Err(Error::InvalidState(format!(
-            "{n} of {count} cases failed; {} says why. Started again, the same command does only these",
-            results_path.display()
-        ))),
-    }
+    Ok(failed)
 }
 
 fn stopped(done: usize, count: usize) -> Error {
-    log::warn!("stopped after {done} of {count} cases; the same command goes on there");
+    log::warn!("stopped after {done} of {count} cases; started again, the same command does the others");
     Error::Cancelled
 }
 
@@ -151,7 +160,7 @@ fn segment(entry: &Entry, model: &Model, args: &Args, what: &str) -> Result<Row>
     })
 }
 
-/// Whether an output is there and whole. What mem3d writes appears whole or not at all; a copy of it may be cut off.
+/// Whether an output exists and is complete. mem3d writes files whole or not at all; a copy of one may be cut off.
 fn is_complete(path: &Path) -> bool {
     if !path.exists() {
         return false;

@@ -1,4 +1,4 @@
-//! `mem3d bench`: where the time goes, on a synthetic volume, beside what the machine could do.
+//! `mem3d bench`: times on a synthetic volume, compared with the speed of the machine.
 
 mod agreement;
 mod parts;
@@ -19,7 +19,7 @@ use tch::Device;
 /// Times the networks and whole rounds on a synthetic volume.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Model file of the compact preset; random weights without it, which are as fast.
+    /// Model file of the compact preset; by default random weights, which are as fast.
     #[arg(long)]
     model: Option<PathBuf>,
     /// Presets to time.
@@ -43,18 +43,18 @@ pub struct Args {
     /// Threads of libtorch; all cores by default.
     #[arg(long)]
     threads: Option<i32>,
-    /// Draws how a round of the compact preset scales into this folder, instead of the tables: scaling_volume.png,
+    /// Draws the scaling of a round of the compact preset into this folder, instead of the tables: scaling_volume.png,
     /// scaling_segments.png and, on a CPU, scaling_threads.png.
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
-    /// Says how well masks agree with those of the plain float32 computation on the cases of this folder (as `mem3d evaluate`
-    /// takes it), instead of the tables.
+    /// Prints the agreement of masks with those of the plain float32 computation on the cases of this folder (as for
+    /// `mem3d evaluate`), instead of the tables.
     #[arg(long, value_name = "DATA")]
     agreement: Option<PathBuf>,
-    /// Lowest DSC of an agreement; below it the command fails.
+    /// Least DSC of an agreement; below it the command fails.
     #[arg(long, default_value_t = 0.995)]
     least: f64,
-    /// Writes everything as JSON, too.
+    /// Also writes everything as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -64,7 +64,7 @@ struct Report {
     libtorch: String,
     device: String,
     threads: i32,
-    /// Multiply-accumulates a second of a large convolution: what the machine can do.
+    /// Multiply-accumulates a second of a large convolution: speed of the machine.
     peak_gmac_per_s: f64,
     presets: Vec<PresetReport>,
 }
@@ -155,7 +155,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
     );
     let mut rounds = Vec::new();
     let before_mb = round::memory_mb("VmRSS:");
-    // Segments are what compact shares its work between; the paper's networks see one.
+    // The compact preset shares work between segments; the paper's networks segment one.
     let segments: &[u32] = if whole { &[1] } else { &args.segments };
     for (&depth, &segments) in args.slices.iter().flat_map(|d| segments.iter().map(move |s| (d, s))) {
         let case = Case { depth, size: args.size, segments, only: whole.then_some(args.paper_slices) };

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 /// them.
 ///
 /// Known are the space-time-memory network, with or without the quality head, and the coarse-to-fine interaction
-/// network; which one a checkpoint holds is told by the names in it.
+/// network; the names in a checkpoint decide which one it is.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Checkpoints. An interaction network named here answers every kind that no other is for.
+    /// Checkpoints. An interaction network named here serves every kind without a network of its own.
     checkpoints: Vec<PathBuf>,
     /// An interaction network for some kinds (scribble, box, extreme_points, click), e.g. --for click,box=iog.pth.
     #[arg(long = "for", value_name = "KINDS=FILE", value_parser = parse_for)]
@@ -34,13 +34,13 @@ pub struct Args {
     /// Name of the model [default: that of the file].
     #[arg(long)]
     name: Option<String>,
-    /// Where the weights come from [default: names and checksums of the checkpoints].
+    /// Origin of the weights [default: names and checksums of the checkpoints].
     #[arg(long)]
     provenance: Option<String>,
     /// Licence of the weights, as SPDX identifier or a sentence.
     #[arg(long, default_value = "unknown; ask those who published the checkpoints")]
     licence: String,
-    /// Writes what was and was not loaded as JSON, too.
+    /// Also writes what is and is not loaded as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Replace the model file if it exists.
@@ -109,7 +109,7 @@ struct NotLoaded {
     reason: String,
 }
 
-/// Runs the subcommand; prints what was and was not loaded, and the path of the model.
+/// Runs the subcommand; prints what is and is not loaded, and the path of the model.
 ///
 /// # Errors
 /// As reading the checkpoints, [`Importer`] and writing the model.
@@ -166,7 +166,7 @@ fn sources(args: &Args) -> Result<Vec<ForKinds>> {
     let mut sources = args.for_kinds.clone();
     let taken: Vec<InteractionKind> = sources.iter().flat_map(|s| s.kinds.iter().copied()).collect();
     let left: Vec<InteractionKind> = KINDS.iter().map(|(_, k)| *k).filter(|k| !taken.contains(k)).collect();
-    // An importer takes no kinds as all of them.
+    // An importer without kinds serves all of them.
     let kinds = if taken.is_empty() { Vec::new() } else { left };
     let named = |path: &PathBuf| args.for_kinds.iter().any(|s| s.path == *path);
     sources.extend(
@@ -216,7 +216,7 @@ fn print(report: &Report) {
             c.numbers_loaded as f64 / 1e6,
             c.not_loaded.len()
         );
-        // Names are many and reasons few.
+        // There are many names and few reasons.
         let mut reasons: Vec<&str> = c.not_loaded.iter().map(|n| n.reason.as_str()).collect();
         reasons.sort_unstable();
         reasons.dedup();

@@ -18,7 +18,7 @@ use serde::Serialize;
 use settings::Settings;
 use std::path::{Path, PathBuf};
 
-/// Measures a model: a simulated user draws, corrects and is measured against the labels.
+/// Measures a model: a simulated user draws and corrects; masks are compared with the labels.
 ///
 /// Definitions of every rule and figure: docs/evaluation.md.
 #[derive(Debug, clap::Args)]
@@ -36,10 +36,10 @@ pub struct Args {
     rules: Rules,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Cases to take, by name [default: all].
+    /// Cases to use, by name [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     cases: Vec<String>,
-    /// Labels to take [default: all].
+    /// Labels to use [default: all].
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     labels: Vec<u32>,
     /// Targets have at least this many voxels.
@@ -48,22 +48,22 @@ pub struct Args {
     /// Targets reach over at least this many slices.
     #[arg(long, value_name = "N", default_value_t = 8)]
     min_slices: usize,
-    /// Targets worked on at the same time; the threads of the CPU are shared.
+    /// Targets computed at the same time; they share the threads of the CPU.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Writes the figures as JSON, too.
+    /// Also writes the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Goes on where an earlier run into the same folder stopped; targets that are done are kept.
+    /// Continues an earlier run into the same folder; targets that are done are kept.
     #[arg(long)]
     resume: bool,
-    /// Writes the rounds of the first selection for other tools to answer (tools/peers).
+    /// Writes the rounds of the first selection as input of other tools (tools/peers).
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Measures what other tools answered in DIR and adds it to the report in --out; runs nothing else.
+    /// Measures the masks of other tools in DIR and adds them to the report in --out; runs nothing else.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["record", "resume"])]
     score: Option<PathBuf>,
-    /// Prints how two masks (0 outside, else inside) agree, as JSON; runs nothing else.
+    /// Prints the agreement of two masks (0 outside, else inside) as JSON; runs nothing else.
     #[arg(long, num_args = 2, value_names = ["MASK", "REFERENCE"], conflicts_with_all = ["score", "record", "resume"])]
     compare: Option<Vec<PathBuf>>,
 }
@@ -71,10 +71,10 @@ pub struct Args {
 /// Rules of the experiment.
 #[derive(Debug, Clone, clap::Args)]
 struct Rules {
-    /// What is drawn: scribble, box, extreme_points, click, mask (by hand, exactly).
+    /// Drawings: scribble, box, extreme_points, click, mask (by hand, exactly).
     #[arg(long, value_name = "LIST", default_value = "scribble,box,extreme_points")]
     interactions: String,
-    /// How the slice to correct is chosen: quality, lowest_quality, random, oracle, oracle_gain, uncertainty.
+    /// Selections of the slice to correct: quality, lowest_quality, random, oracle, oracle_gain, uncertainty.
     #[arg(long, value_name = "LIST", default_value = "quality,random,oracle")]
     select: String,
     /// Rounds, the first included.
@@ -83,10 +83,10 @@ struct Rules {
     /// Runs with random selection.
     #[arg(long, value_name = "N", default_value_t = 5)]
     random_runs: usize,
-    /// Seed of everything drawn by chance.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A steady hand: exact boxes and extreme points, scribbles along the middle.
+    /// Exact boxes and extreme points, scribbles along the middle.
     #[arg(long)]
     no_jitter: bool,
     /// Corrections are the whole true mask of the slice, made by hand.
@@ -118,28 +118,28 @@ struct EngineArgs {
     /// Work on whole slices instead of a region of interest.
     #[arg(long)]
     whole_slice: bool,
-    /// Every how many slices one stays in memory; 0: none [default: 5].
+    /// Interval of the slices that stay in memory; 0: none stays [default: 5].
     #[arg(long, value_name = "N")]
     memorize_every: Option<usize>,
     /// Most slices in memory besides the annotated and the previous one [default: 4].
     #[arg(long, value_name = "N")]
     max_memory_slices: Option<usize>,
-    /// The slice just segmented is not in memory.
+    /// The previous slice is not in memory.
     #[arg(long)]
     no_previous_in_memory: bool,
-    /// Of the annotated slices only the one where a chain starts is in memory.
+    /// Only the annotated slice where a chain starts is in memory.
     #[arg(long)]
     one_annotated_in_memory: bool,
     /// Slices without target after which a propagation ends; 0: never [default: 3].
     #[arg(long, value_name = "N")]
     stop_after_empty: Option<usize>,
-    /// A slice that holds the target with a lower probability than this counts as empty; 0: no such test [default: 0.8].
+    /// A slice whose presence is lower is empty; 0: no such test [default: 0.8].
     #[arg(long, value_name = "PROBABILITY")]
     least_presence: Option<f64>,
-    /// Carried masks stay as the networks give them.
-    #[arg(long)]
-    no_regularisation: bool,
-    /// Side of the region of interest over that of the target [default: 1.6].
+    /// No 3D refinement: propagated masks stay as the networks predict them.
+    #[arg(long, alias = "no-regularisation")]
+    no_refinement: bool,
+    /// Side of the region of interest as a multiple of the target's [default: 1.6].
     #[arg(long, value_name = "SCALE")]
     roi_scale: Option<f64>,
 }
@@ -177,7 +177,7 @@ impl EngineArgs {
             memorize_annotated: !self.one_annotated_in_memory,
             stop_after_empty: self.stop_after_empty.unwrap_or(d.stop_after_empty),
             least_presence: self.least_presence.unwrap_or(d.least_presence),
-            regularise: !self.no_regularisation,
+            regularise: !self.no_refinement,
             roi_scale: self.roi_scale.unwrap_or(d.roi_scale),
             ..d
         };
@@ -234,7 +234,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     console::stop_cleanly();
     let outcome = work.all(&cases);
-    // What is done is reported, whatever happened after it.
+    // Finished targets are reported even after a failure.
     let failed = outcome.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
     write_report(out, &settings, failed, args.json.as_deref())?;
     match outcome {
@@ -245,7 +245,7 @@ pub fn run(args: &Args) -> Result<()> {
             failed.join("\n")
         ))),
         Err(Error::Cancelled) => {
-            log::warn!("stopped; --resume goes on with the next target");
+            log::warn!("stopped; --resume continues with the next target");
             Err(Error::Cancelled)
         }
         Err(e) => Err(e),
@@ -261,7 +261,7 @@ fn select_cases(mut cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Makes the folder for results, or checks that the one that is there belongs to the same evaluation.
+/// Makes the folder for results, or checks that an existing one belongs to the same evaluation.
 fn prepare(out: &Path, settings: &Settings, resume: bool) -> Result<()> {
     let targets = out.join("targets");
     std::fs::create_dir_all(&targets).map_err(|e| Error::io(&targets, e))?;
@@ -274,7 +274,7 @@ fn prepare(out: &Path, settings: &Settings, resume: bool) -> Result<()> {
             )));
         }
         let before = read_settings(out)?;
-        // Another machine may go on; seconds are then of both.
+        // Another machine may continue; seconds are then of both.
         let same = Settings { device: before.device.clone(), threads: before.threads, ..settings.clone() };
         if before != same {
             return Err(Error::argument(format!(
@@ -343,7 +343,7 @@ fn write_report(out: &Path, settings: &Settings, failed: Vec<String>, json: Opti
     Ok(())
 }
 
-/// Adds other tools' answers to a report.
+/// Adds the results of other tools to a report.
 fn score(root: &Path, out: &Path, json: Option<&Path>) -> Result<()> {
     let settings = read_settings(out)?;
     let peers = out.join("peers");
@@ -354,7 +354,7 @@ fn score(root: &Path, out: &Path, json: Option<&Path>) -> Result<()> {
     write_report(out, &settings, Vec::new(), json)
 }
 
-/// How two masks agree.
+/// Agreement of two masks.
 #[derive(Debug, Serialize)]
 struct Comparison {
     dice: f64,

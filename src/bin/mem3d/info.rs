@@ -1,4 +1,4 @@
-//! `mem3d info`: what this machine and build have, and what a model says of itself.
+//! `mem3d info`: libtorch, devices and models of this machine.
 
 use crate::common::model::{Choice, device_name};
 use crate::common::output;
@@ -9,12 +9,12 @@ use mem3d::torch::{device, torch_ext};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Says which libtorch, devices and models there are.
+/// Lists libtorch, devices and models.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Model files to describe [default: the one that would be used].
     models: Vec<PathBuf>,
-    /// Writes everything as JSON, too.
+    /// Also writes everything as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -25,12 +25,12 @@ struct Report {
     libtorch: String,
     threads: i32,
     devices: Vec<device::DeviceInfo>,
-    /// The device that `auto` means.
+    /// The device of `auto`.
     auto_device: String,
-    /// Why CUDA cannot be used; null when it can.
+    /// Reason why CUDA cannot be used; null when it can.
     why_no_cuda: Option<String>,
     models: Vec<ModelReport>,
-    /// Why there is no default model; null when there is, or when models were named.
+    /// Reason why there is no default model; null when there is, or when models are named.
     why_no_model: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Loads the whole model, so that what is described can be used.
+/// Loads the whole model, so that only usable models are described.
 fn describe(file: PathBuf) -> Result<ModelReport> {
     let model = Model::load(&file, "cpu", Precision::F32)?;
     let size_mb = std::fs::metadata(&file).map_or(0.0, |m| m.len() as f64 / 1e6);

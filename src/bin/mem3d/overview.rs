@@ -1,10 +1,10 @@
-//! `mem3d overview`: a picture of a segmentation for a person to look at.
+//! `mem3d overview`: a picture of a segmentation.
 
 pub mod canvas;
 mod picture;
 mod plane;
 
-use mem3d::volume::{SliceAxis, Volume};
+use mem3d::volume::{SliceAxis, Volume, Voxel};
 use mem3d::{Error, Result, with_voxels};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub struct Args {
     title: Option<String>,
 }
 
-/// What the session said of each slice.
+/// Qualities and slices of a session.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 struct Qualities {
@@ -52,7 +52,7 @@ struct Qualities {
     quality: Vec<f32>,
     annotated: Vec<usize>,
     suggested: Vec<usize>,
-    /// The same for each of several segments; the one that is shown counts.
+    /// The same for each segment; the shown one is used.
     segments: Vec<OfSegment>,
 }
 
@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Which voxels of the label volume at `path` are `segment`.
+/// Voxels with the label `segment` in the label volume at `path`.
 fn read_segment(path: &Path, segment: u32, volume: &Volume) -> Result<Vec<bool>> {
     let labels = mem3d::io::read_volume(path)?;
     if labels.shape() != volume.shape() {
@@ -106,9 +106,8 @@ fn read_segment(path: &Path, segment: u32, volume: &Volume) -> Result<Vec<bool>>
             ),
         ));
     }
-    Ok(
-        with_voxels!(labels.data(), v => v.iter().map(|x| mem3d::volume::Voxel::to_f64(*x) == f64::from(segment)).collect()),
-    )
+    let is_segment = |value: f64| value == f64::from(segment);
+    Ok(with_voxels!(labels.data(), v => v.iter().map(|x| is_segment(Voxel::to_f64(*x))).collect()))
 }
 
 fn read_qualities(path: &Path, segment: u32) -> Result<Qualities> {

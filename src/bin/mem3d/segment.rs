@@ -1,4 +1,4 @@
-//! `mem3d segment`: one volume and what was drawn on it, to its segmentation.
+//! `mem3d segment`: segments one volume by recorded interactions.
 
 use crate::common::case::{self, Case, Summary};
 use crate::common::{console, model, output};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Volume: NIfTI, NRRD, or the folder of a DICOM series.
     volume: PathBuf,
-    /// What was drawn: interactions files (.json, see docs/interactions.md) and markups of 3D Slicer (.mrk.json).
+    /// Interactions: files of mem3d (.json, see docs/interactions.md) and markups of 3D Slicer (.mrk.json).
     #[arg(required_unless_present = "resume")]
     interactions: Vec<PathBuf>,
     /// Segmentation to write: .seg.nrrd (with names and colours), .nii.gz, .nii or .nrrd. May be given several times.
@@ -24,7 +24,7 @@ pub struct Args {
     /// File to save the session to, for --resume.
     #[arg(long, value_name = "FILE")]
     save_session: Option<PathBuf>,
-    /// Go on from a session that was saved with this volume and model; the interactions are further rounds.
+    /// Continue a session saved with this volume and model; the interactions are further rounds.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "whole_slice"])]
     resume: Option<PathBuf>,
     /// Replace files that exist. Inputs are never replaced.
@@ -74,7 +74,7 @@ fn check_files(args: &Args) -> Result<()> {
     for path in &args.out {
         case::check_segmentation(path, args.force, &inputs)?;
     }
-    // A session is saved over the one it was resumed from: it holds that one.
+    // A session may replace the one that it continues.
     let others: Vec<&Path> = inputs.iter().copied().filter(|p| Some(*p) != args.resume.as_deref()).collect();
     for path in args.quality.iter().chain(&args.save_session) {
         let resumed = args.resume.as_ref() == Some(path);
@@ -88,7 +88,7 @@ fn check_files(args: &Args) -> Result<()> {
     }
 }
 
-/// What is printed of a segment.
+/// The printed line of a segment.
 fn line(s: &Summary) -> String {
     let found = match s.mean_quality {
         None => "nothing was segmented".to_string(),
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_all_of_a_segment() {
+    fn a_line_describes_a_segment() {
         let mut s = Summary {
             number: 2,
             name: "liver".into(),
@@ -120,7 +120,8 @@ mod tests {
             annotated: vec![1],
             suggested: vec![0],
         };
-        let expected = "segment 2 \"liver\": 3 slices along axis 0, 1.23 ml, mean quality 0.500; correct slice 0 next (quality 0.250)";
+        let expected = "segment 2 \"liver\": 3 slices along axis 0, 1.23 ml, mean quality 0.500; \
+                        correct slice 0 next (quality 0.250)";
         assert_eq!(line(&s), expected);
         (s.mean_quality, s.suggested) = (None, vec![]);
         assert_eq!(line(&s), "segment 2 \"liver\": nothing was segmented; no slice left to correct");

@@ -1,4 +1,4 @@
-//! `mem3d train`: trains the networks of a preset, in pieces if need be, and exports them as a model.
+//! `mem3d train`: trains the networks of a preset, in pieces if necessary, and exports them as a model.
 
 mod plot;
 mod sheet;
@@ -19,19 +19,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind};
 
-/// How often `log.png` is drawn.
+/// Time between drawings of `log.png`. Chosen.
 const DRAW_EVERY: Duration = Duration::from_secs(60);
 
-/// Trains networks on synthetic volumes and on volumes of yours, and exports them as a model.
+/// Trains networks on synthetic volumes and on your volumes, and exports them as a model.
 ///
-/// A run is a folder with a checkpoint and a log. A training may be cut into pieces: --time-limit or Ctrl-C ends a piece,
-/// --resume goes on exactly where it ended. docs/training.md tells what each option is for.
+/// A run is a folder with a checkpoint and a log. A training may be cut into pieces: --time-limit or Ctrl-C ends a
+/// piece, --resume continues it exactly. docs/training.md describes the options.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the run: checkpoint, log, plot.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Goes on from the run's checkpoint, with its options; lengths may be given anew.
+    /// Continues from the run's checkpoint with its options; new lengths may be given.
     #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "data", "size", "batch", "clip"])]
     resume: bool,
     /// Networks.
@@ -43,19 +43,19 @@ pub struct Args {
     /// JSON file with hyper-parameters of the preset that differ from its defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Model file whose weights to start from, or with :STAGE[+STAGE] those of its networks that these stages train. Several may
-    /// be given; what none gives starts at random.
+    /// Model file whose weights to start from, or with :STAGE[+STAGE] those of its networks that these stages train.
+    /// Several may be given; the other networks start at random.
     #[arg(long, value_name = "MODEL")]
     init: Vec<String>,
     /// Stages to train, in this order: memory, interaction, quality, or all.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
     stages: Vec<StageArg>,
-    /// Steps of every stage, or of each: memory=20000,interaction=6000,quality=2000. Learning rate and curriculum follow
-    /// the steps [default: see --plan].
+    /// Steps of every stage, or of each: memory=20000,interaction=6000,quality=2000. Learning rate and curriculum
+    /// follow the steps [default: see --plan].
     #[arg(long, value_name = "N", conflicts_with = "plan")]
     steps: Option<String>,
-    /// Time that all stages take together, over all pieces (90s, 50m, 3h); learning rate and curriculum follow the clock
-    /// [default: the time limit].
+    /// Time that all stages take together, over all pieces (90s, 50m, 3h); learning rate and curriculum follow the
+    /// clock [default: the time limit].
     #[arg(long, value_name = "TIME", value_parser = duration)]
     plan: Option<Duration>,
     /// Ends this piece cleanly after this time.
@@ -66,7 +66,7 @@ pub struct Args {
     /// Learning rate instead of the recipe's.
     #[arg(long)]
     learning_rate: Option<f64>,
-    /// Of all random numbers.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// auto (CUDA if there is one), cpu or cuda:N.
@@ -87,7 +87,7 @@ pub struct Args {
     /// Time between scores on held-out clips.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
     score_every: Duration,
-    /// Held-out clips of each sort to score.
+    /// Held-out clips of each kind to score.
     #[arg(long, default_value_t = 32)]
     held_out: usize,
     /// Draws this many clips into FOLDER/clips.png, then ends.
@@ -100,7 +100,7 @@ pub struct Args {
     model: ModelText,
 }
 
-/// What clips are made of.
+/// Sources of clips.
 #[derive(Debug, clap::Args)]
 struct Clips {
     /// Folder of images with labels; may be given several times.
@@ -121,7 +121,7 @@ struct Clips {
     /// Of these, the share whose targets are supervoxels instead of labels.
     #[arg(long, default_value_t = 0.3)]
     supervoxel_share: f64,
-    /// Every how many cases with labels one is kept out of training and scored in the log; 0: none.
+    /// One of this many cases with labels is held out and scored in the log; 0: none.
     #[arg(long, default_value_t = 10)]
     hold_out_every: usize,
     /// Side of the networks' input, pixels.
@@ -144,13 +144,13 @@ struct Clips {
     renew: u64,
 }
 
-/// What an exported model says of itself.
+/// Header of an exported model.
 #[derive(Debug, clap::Args)]
 struct ModelText {
     /// Name of the exported model [default: that of the file].
     #[arg(long)]
     name: Option<String>,
-    /// Where the exported weights come from.
+    /// Origin of the exported weights.
     #[arg(long, default_value = "trained with mem3d train")]
     provenance: String,
     /// Licence of the exported weights.
@@ -222,7 +222,7 @@ fn duration(text: &str) -> std::result::Result<Duration, String> {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// As the training itself, and for options that do not go together.
+/// As the training itself, and for options that exclude each other.
 pub fn run(args: &Args) -> Result<()> {
     if let Some(model) = &args.export {
         return run_export(args, model);
@@ -265,7 +265,7 @@ fn initial_weights(init: &[String], design: &Design) -> Result<Option<TensorMap>
     Ok((!init.is_empty()).then_some(all))
 }
 
-/// `MODEL`, which gives all stages, or `MODEL:STAGE+STAGE`. A colon that no stage follows belongs to the path.
+/// `MODEL`, which gives all stages, or `MODEL:STAGE+STAGE`. A colon without a stage after it belongs to the path.
 fn model_and_stages(text: &str) -> (&Path, Vec<Stage>) {
     let stage = |name: &str| Stage::ALL.into_iter().find(|s| s.name() == name);
     if let Some((path, names)) = text.rsplit_once(':')
@@ -300,7 +300,7 @@ fn options(args: &Args) -> Result<TrainOptions> {
     let lengths = match lengths(args, &stages)? {
         Some(lengths) => lengths,
         None if args.show.is_some() => stages.iter().map(|&s| (s, Length::Steps(1))).collect(),
-        None => return Err(Error::argument("say how long to train: --steps, --plan or --time-limit")),
+        None => return Err(Error::argument("give the length of the training: --steps, --plan or --time-limit")),
     };
     Ok(TrainOptions {
         design,
@@ -334,7 +334,7 @@ fn stages(args: &Args) -> Vec<Stage> {
     args.stages.iter().flat_map(stage).collect()
 }
 
-/// How long each stage is; none when nothing was said about it.
+/// Length of each stage; none without such options.
 fn lengths(args: &Args, stages: &[Stage]) -> Result<Option<BTreeMap<Stage, Length>>> {
     let wrong = |text: &str| {
         Error::argument(format!("--steps {text}: give a number, or for instance memory=20000,quality=2000"))
@@ -350,7 +350,7 @@ fn lengths(args: &Args, stages: &[Stage]) -> Result<Option<BTreeMap<Stage, Lengt
             lengths.insert(stage, Length::Steps(n.parse().map_err(|_| wrong(text))?));
         }
         if let Some(stage) = stages.iter().find(|s| !lengths.contains_key(s)) {
-            return Err(Error::argument(format!("--steps {text} says nothing of the stage {}", stage.name())));
+            return Err(Error::argument(format!("--steps {text} has no length for the stage {}", stage.name())));
         }
         return Ok(Some(lengths));
     }
@@ -368,7 +368,7 @@ fn run_options(args: &Args) -> Result<RunOptions> {
         device,
         kind: if device == Device::Cpu { Kind::Float } else { Kind::BFloat16 },
         workers: args.workers.map_or(default, usize::from),
-        // Lengths by the clock may be shorter than the limit by what starting takes; the limit only cuts.
+        // The start takes time from the limit, so lengths by the clock may not be reached.
         time_limit: args.time_limit,
         checkpoint_every: args.checkpoint_every,
         log_every: args.log_every,
@@ -387,7 +387,7 @@ fn train(args: &Args, mut training: Training) -> Result<()> {
     console::stop_cleanly();
     let stop = AtomicBool::new(false);
     let mut bar: Option<(Stage, indicatif::ProgressBar)> = None;
-    let (mut told, mut drawn) = (Instant::now(), Instant::now());
+    let (mut reported, mut drawn) = (Instant::now(), Instant::now());
     let ended = training.train(&stop, &mut |status| {
         if console::interrupted() {
             stop.store(true, Ordering::Relaxed);
@@ -397,15 +397,15 @@ fn train(args: &Args, mut training: Training) -> Result<()> {
         }
         if let Some((_, bar)) = &bar {
             bar.set_position((status.progress * 10_000.0) as u64);
-            bar.set_message(tell(status));
-            if bar.is_hidden() && told.elapsed() >= Duration::from_secs(30) {
-                told = Instant::now();
-                log::info!("{} ({:.1} %)", tell(status), 100.0 * status.progress);
+            bar.set_message(describe(status));
+            if bar.is_hidden() && reported.elapsed() >= Duration::from_secs(30) {
+                reported = Instant::now();
+                log::info!("{} ({:.1} %)", describe(status), 100.0 * status.progress);
             }
         }
         if drawn.elapsed() >= DRAW_EVERY {
             drawn = Instant::now();
-            // A picture is no reason to end a training.
+            // A picture that cannot be written does not end a training.
             if let Err(e) = plot::write(&args.out) {
                 log::warn!("{}", console::chain(&e));
             }
@@ -430,7 +430,7 @@ fn style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-fn tell(status: &Status) -> String {
+fn describe(status: &Status) -> String {
     let dice = status.dice.map_or(String::new(), |d| format!(", held-out Dice {d:.3}"));
     format!(
         "{} step {}, loss {:.4}, {:.2} steps/s{dice}",
@@ -449,9 +449,14 @@ fn run_export(args: &Args, model: &Path) -> Result<()> {
         FormatArg::F16 => weights::DiskFormat::F16,
         FormatArg::Bf16 => weights::DiskFormat::Bf16,
     };
-    let name = text.name.clone().unwrap_or_else(stem);
-    let checkpoint = args.out.join(CHECKPOINT);
-    let hash = export(&checkpoint, model, &name, &text.provenance, &text.licence, text.network_size, format)?;
+    let options = ExportOptions {
+        name: text.name.clone().unwrap_or_else(stem),
+        provenance: text.provenance.clone(),
+        licence: text.licence.clone(),
+        network_size: text.network_size,
+        format,
+    };
+    let hash = export(&args.out.join(CHECKPOINT), model, &options)?;
     println!("{} {hash}", model.display());
     Ok(())
 }

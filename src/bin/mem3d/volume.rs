@@ -7,13 +7,13 @@ use std::path::PathBuf;
 /// Converts a volume or label volume between NIfTI, NRRD and Slicer's segmentation, by the names of the files.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to read: .nii, .nii.gz, .nrrd, .nhdr, .seg.nrrd, or the folder of a DICOM series.
+    /// File to read: .nii, .nii.gz, .nrrd, .nhdr, .seg.nrrd, or the folder of a DICOM series.
     input: PathBuf,
     /// File to write: .nii, .nii.gz, .nrrd or .seg.nrrd (one segment a label). An existing one is replaced.
     output: PathBuf,
 }
 
-/// Runs the subcommand; prints the path of what was written.
+/// Runs the subcommand; prints the path of the written file.
 pub fn run(args: &Args) -> Result<()> {
     output::check(&args.output, true, &[&args.input])?;
     let volume = console::busy(format!("reading {}", args.input.display()), || io::read_volume(&args.input))?;

@@ -1,4 +1,4 @@
-//! Values of the pixels of a DICOM series: stored bits, rescaled as each image's header says.
+//! Values of the pixels of a DICOM series: stored bits, rescaled by each image's header.
 
 use crate::error::{Error, Result};
 use crate::volume::VoxelData;
@@ -58,7 +58,7 @@ fn image(file: &Path, pixels: usize) -> Result<Image> {
     let bytes = bytes(&object).map_err(bad)?;
     if bytes.len() < pixels * allocated / 8 {
         return Err(bad(format!(
-            "it is cut off: {} bytes of pixels where its header says {}; copy it once more",
+            "it is cut off: {} bytes of pixels where its header announces {}; copy it once more",
             bytes.len(),
             pixels * allocated / 8
         )));
@@ -84,7 +84,7 @@ fn image(file: &Path, pixels: usize) -> Result<Image> {
     })
 }
 
-/// The pixels' bytes, little-endian; else why they cannot be had.
+/// The pixels' bytes, little-endian; else the reason why they cannot be read.
 fn bytes(object: &DefaultDicomObject) -> std::result::Result<Vec<u8>, String> {
     let name = object.meta().transfer_syntax();
     let syntax = TransferSyntaxRegistry.get(name).ok_or_else(|| format!("its transfer syntax {name} is not known"))?;
@@ -99,13 +99,14 @@ fn bytes(object: &DefaultDicomObject) -> std::result::Result<Vec<u8>, String> {
             Ok(bytes)
         }
         Codec::EncapsulatedPixelData(None, _) => Err(format!(
-            "its pixels are compressed as {}, which is not read; decompress the series first (gdcmconv --raw, dcmdjpls) or convert it (dcm2niix)",
+            "its pixels are compressed as {}, which is not supported; decompress the series first (gdcmconv --raw, \
+             dcmdjpls) or convert it (dcm2niix)",
             syntax.name()
         )),
     }
 }
 
-/// An error with what led to it.
+/// An error with its causes.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -12,11 +12,11 @@ pub struct Batch {
     pub masks: Tensor,
     /// Slices from the first to each `[B, T]`, f32.
     pub steps: Tensor,
-    /// Distance of neighbouring slices over the side of the region `[B, 1]`, f32.
+    /// Distance of neighbouring slices divided by the side of the region `[B, 1]`, f32.
     pub step: Tensor,
-    /// Clips whose second slice is one that a mask was carried to.
+    /// Whether the second slice of each clip has a propagated mask.
     pub carried: Vec<bool>,
-    /// Clips whose last slice lies farther on, annotated, and the others on the way there.
+    /// Whether the last slice of each clip is annotated, with the others before it.
     pub ahead: Vec<bool>,
 }
 
@@ -50,7 +50,7 @@ impl Batch {
         self.images.size()[1]
     }
 
-    /// Slices from the first to slice `t`, and their distance over the side of the region, each `[B, 1]`.
+    /// Slices from the first to slice `t`, and their distance divided by the side of the region, each `[B, 1]`.
     pub fn steps_to(&self, t: i64) -> [Tensor; 2] {
         let steps = self.steps.narrow(1, t, 1);
         let distance = &steps * &self.step;

@@ -1,4 +1,4 @@
-//! A block of native pixels cut out of a scene, made to look scanned: what clips see through their region of interest.
+//! A block of native pixels sampled from a scene and degraded like a scan; clips are cropped from it.
 
 use super::frame::Frame;
 use super::intensities::{Appearance, vary};
@@ -37,70 +37,106 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// Samples `planes` of the scene, `m` native pixels a side, with the target's mask; `inside`: instances of the
+    /// target.
     pub fn sample(scene: &Scene, inside: &[bool], frame: &Frame, planes: &[i32], m: usize, random: &Random) -> Block {
         let warp = Warp::new(random, m, scene.image.is_some());
         let edge = Edge::new(random, m, scene.mirrored);
-        let place = |plane: f32, r: usize, c: usize| {
-            let (row, col) = (r as f32 + 0.5 - m as f32 / 2.0, c as f32 + 0.5 - m as f32 / 2.0);
-            let (dr, dc) = warp.shift(plane, row, col);
-            frame.at(plane, row + dr, col + dc)
-        };
-        let mut masks = vec![vec![0f32; m * m]; planes.len()];
-        let mut images = vec![vec![0f32; m * m]; planes.len()];
-        if let Some(image) = &scene.image {
-            for (k, &plane) in planes.iter().enumerate() {
-                for r in 0..m {
-                    for c in 0..m {
-                        let mut p = place(plane as f32, r, c);
-                        // Beyond the volume the context repeats the last slice.
-                        let along = (0..3).find(|&i| frame.plane[i] != 0.0).expect("a direction");
-                        p[along] = p[along].clamp(0.0, scene.shape[along] as f32 - 1.0);
-                        images[k][r * m + c] = interpolate(scene, image, p);
-                        masks[k][r * m + c] = vote(scene, inside, p);
-                    }
-                }
-            }
-            vary(random, &mut images, m);
-            return Block { images, masks };
+        let sampler = Sampler { scene, inside, frame, planes, m, warp, edge };
+        match &scene.image {
+            Some(image) => sampler.real(image, random),
+            None => sampler.synthetic(random),
         }
-        let thickness = (0..3).map(|i| (frame.plane[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
-        let pixel = (0..3).map(|i| (frame.row[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
-        // A thick slice is the mean over its thickness, unless there are gaps.
-        let layers =
-            if thickness > 1.4 && chance(random, 0.7) { (thickness / 1.2).ceil().min(4.0) as usize } else { 1 };
-        let ids =
-            |plane: f32| -> Vec<Option<u16>> {
-                (0..m * m)
-                    .map(|i| {
-                        if edge.beyond(i / m, i % m) { None } else { fine_id(scene, place(plane, i / m, i % m), pixel) }
-                    })
-                    .collect()
-            };
-        let centres: Vec<Vec<Option<u16>>> = planes.iter().map(|&p| ids(p as f32)).collect();
-        let neighbours = edges(&centres, inside, m);
-        let appearance = Appearance::new(random, scene, inside, &neighbours, pixel);
-        for (k, &plane) in planes.iter().enumerate() {
-            for (mask, id) in masks[k].iter_mut().zip(&centres[k]) {
-                *mask = f32::from(id.is_some_and(|id| inside[id as usize]));
-            }
-            for layer in 0..layers {
-                let at = plane as f32 + (layer as f32 + 0.5) / layers as f32 - 0.5;
-                let own = (layers > 1).then(|| ids(at));
-                let ids = own.as_ref().unwrap_or(&centres[k]);
-                for (i, id) in ids.iter().enumerate() {
-                    images[k][i] += appearance.grey(*id, place(at, i / m, i % m)) / layers as f32;
-                }
-            }
-        }
-        appearance.scan(random, &mut images, m);
-        for image in &mut images {
-            (0..m * m).filter(|i| edge.beyond(i / m, i % m)).for_each(|i| image[i] = 0.0);
-        }
-        Block { images, masks }
     }
 }
 
-/// Instances beside the target, once for every border pixel up to a number: those with more border are drawn more often.
+/// What the pixels of a block are computed from.
+struct Sampler<'a> {
+    scene: &'a Scene,
+    /// Whether each instance belongs to the target.
+    inside: &'a [bool],
+    frame: &'a Frame,
+    planes: &'a [i32],
+    /// Native pixels a side.
+    m: usize,
+    warp: Warp,
+    edge: Edge,
+}
+
+impl Sampler<'_> {
+    fn empty(&self) -> Block {
+        let planes = vec![vec![0f32; self.m * self.m]; self.planes.len()];
+        Block { images: planes.clone(), masks: planes }
+    }
+
+    /// Place of a pixel in the scene, voxels.
+    fn place(&self, plane: f32, r: usize, c: usize) -> [f32; 3] {
+        let half = self.m as f32 / 2.0;
+        let (row, col) = (r as f32 + 0.5 - half, c as f32 + 0.5 - half);
+        let (dr, dc) = self.warp.shift(plane, row, col);
+        self.frame.at(plane, row + dr, col + dc)
+    }
+
+    /// Instances of a plane's pixels; none beyond the border.
+    fn ids(&self, plane: f32, pixel: f32) -> Vec<Option<u16>> {
+        let m = self.m;
+        let id = |i: usize| fine_id(self.scene, self.place(plane, i / m, i % m), pixel);
+        (0..m * m).map(|i| if self.edge.beyond(i / m, i % m) { None } else { id(i) }).collect()
+    }
+
+    /// Planes of a real image.
+    fn real(&self, image: &[u16], random: &Random) -> Block {
+        let mut block = self.empty();
+        let m = self.m;
+        // Beyond the volume the context repeats the last slice.
+        let along = (0..3).find(|&i| self.frame.plane[i] != 0.0).expect("a direction");
+        let last = self.scene.shape[along] as f32 - 1.0;
+        for (k, &plane) in self.planes.iter().enumerate() {
+            for i in 0..m * m {
+                let mut p = self.place(plane as f32, i / m, i % m);
+                p[along] = p[along].clamp(0.0, last);
+                block.images[k][i] = interpolate(self.scene, image, p);
+                block.masks[k][i] = vote(self.scene, self.inside, p);
+            }
+        }
+        vary(random, &mut block.images, m);
+        block
+    }
+
+    /// Planes of a synthetic scene, with intensities drawn for this block.
+    fn synthetic(&self, random: &Random) -> Block {
+        let (scene, m) = (self.scene, self.m);
+        let mut block = self.empty();
+        let [thickness, pixel] = [self.frame.plane, self.frame.row].map(|d| scene.length_mm(d));
+        // A thick slice is the mean over its thickness, unless there are gaps.
+        let layers =
+            if thickness > 1.4 && chance(random, 0.7) { (thickness / 1.2).ceil().min(4.0) as usize } else { 1 };
+        let centres: Vec<Vec<Option<u16>>> = self.planes.iter().map(|&p| self.ids(p as f32, pixel)).collect();
+        let neighbours = edges(&centres, self.inside, m);
+        let appearance = Appearance::new(random, scene, self.inside, &neighbours, pixel);
+        for (k, &plane) in self.planes.iter().enumerate() {
+            for (mask, id) in block.masks[k].iter_mut().zip(&centres[k]) {
+                *mask = f32::from(id.is_some_and(|id| self.inside[id as usize]));
+            }
+            for layer in 0..layers {
+                let at = plane as f32 + (layer as f32 + 0.5) / layers as f32 - 0.5;
+                let own = (layers > 1).then(|| self.ids(at, pixel));
+                let ids = own.as_ref().unwrap_or(&centres[k]);
+                for (i, id) in ids.iter().enumerate() {
+                    block.images[k][i] += appearance.grey(*id, self.place(at, i / m, i % m)) / layers as f32;
+                }
+            }
+        }
+        appearance.scan(random, &mut block.images, m);
+        for image in &mut block.images {
+            (0..m * m).filter(|i| self.edge.beyond(i / m, i % m)).for_each(|i| image[i] = 0.0);
+        }
+        block
+    }
+}
+
+/// Instances beside the target, once for each border pixel up to a number: an instance with a longer border is drawn
+/// more often.
 fn edges(planes: &[Vec<Option<u16>>], inside: &[bool], m: usize) -> Vec<u16> {
     let is_inside = |id: Option<u16>| id.is_some_and(|id| inside[id as usize]);
     let mut beside = vec![];
@@ -117,8 +153,8 @@ fn edges(planes: &[Vec<Option<u16>>], inside: &[bool], m: usize) -> Vec<u16> {
     beside
 }
 
-/// The instance at `p`: the nearest voxel's, or, where pixels are finer than voxels, that with most weight among the eight
-/// around, which rounds off the steps.
+/// The instance at `p`: the nearest voxel's, or, where pixels are finer than voxels, that with most weight among the
+/// eight around, which rounds off the steps.
 fn fine_id(scene: &Scene, p: [f32; 3], pixel: f32) -> Option<u16> {
     if pixel > 0.75 {
         return id_at(scene, p);

@@ -1,17 +1,18 @@
-//! Clips: a few slices along a plane of a scene, with the target's mask, as the engine would show them to the networks.
+//! Clips: a few slices along a plane of a scene, with the target's mask, as the networks receive them from the engine.
 //!
-//! A block of native pixels is sampled from the scene (any plane of a synthetic one, along an axis of a real one), made to
-//! look scanned, and seen slice by slice through a region of interest brought to the networks' size. Walks are of three kinds:
-//! inside the target, past its end, and back into it from beyond its end.
+//! A block of native pixels is sampled from the scene (any plane of a synthetic one, along an axis of a real one),
+//! degraded like a scan, and cropped slice by slice to a region of interest of the networks' size. Slices lie inside
+//! the target, run past its end, or lead back into it from beyond its end.
 
 use super::block::{Block, id_at};
 use super::frame::Frame;
 use super::random::{Random, chance, integer, log_uniform, pick, rotation, uniform, weighted};
 use super::resample::{blur, crop_resize};
 use super::scene::Scene;
-use std::collections::BTreeMap;
+use crate::slice::region::Roi;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What clips are to be like.
+/// Options of a clip.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClipOptions {
     /// Side of the networks' input, pixels.
@@ -20,12 +21,13 @@ pub struct ClipOptions {
     pub context: usize,
     /// T: slices of a clip.
     pub length: usize,
-    /// Share of clips whose slices after the first lie together anywhere from there to beyond the target's end, the second with
-    /// target; the others follow the first. None of clips of two slices: a mask carried to the second leaves none to segment.
+    /// Share of clips whose slices after the first lie together anywhere from there to beyond the target's end, the
+    /// second with the target; in the other clips they follow the first. Not in clips of two slices: with a propagated
+    /// mask on the second, none is left to segment.
     pub apart: f64,
-    /// Whether the second slice is one that a mask was carried to in the others, too: the first once more.
+    /// Whether the other clips have a propagated mask on the second slice too, which is the first slice once more.
     pub carried: bool,
-    /// 0..1: how far the curriculum has come; thick slices and large steps come with it.
+    /// 0..1: position in the curriculum; slices become thicker and steps larger.
     pub difficulty: f32,
 }
 
@@ -38,11 +40,11 @@ pub struct Clip {
     pub masks: Vec<f32>,
     /// Slices from the first to each, `[T]`.
     pub steps: Vec<f32>,
-    /// Distance of neighbouring slices over the side of the region.
+    /// Distance of neighbouring slices divided by the side of the region.
     pub step: f32,
-    /// Whether the second slice is one that a mask was carried to.
+    /// Whether the second slice has a propagated mask.
     pub carried: bool,
-    /// Whether the last slice lies farther on, annotated, and the others on the way there.
+    /// Whether the last slice is annotated, with the others before it.
     pub ahead: bool,
     /// Native pixels a side of the first slice's region.
     pub pixels: usize,
@@ -50,17 +52,22 @@ pub struct Clip {
     pub scene: String,
 }
 
-/// Least mask of the first slice, network pixels.
+/// Least area of the mask of the first slice, network pixels. Chosen.
 const LEAST_AREA: f32 = 24.0;
-/// Largest region of interest, native pixels.
+/// Largest share of the region that the mask of the first slice covers. Chosen.
+const MOST_SHARE: f32 = 0.8;
+/// Largest region of interest, native pixels. Chosen.
 const MOST_PIXELS: f32 = 224.0;
-/// Least difference between the target and what is around it, for instance not both beyond the window.
+/// Least difference of mean intensity (0..1) between the target and its surroundings. Chosen: below it both lie beyond
+/// the intensity window.
 const LEAST_CONTRAST: f32 = 0.006;
-/// Outlines this many times as long as a circle's about the same area belong to nets and splinters: nine of ten are left out.
+/// Outlines this many times as long as that of a disc with the same area belong to nets and splinters. Chosen.
 const RAGGED: f32 = 3.5;
-/// Draws until one gives a clip.
+/// Share of the clips with such outlines that are kept. Chosen.
+const RAGGED_SHARE: f64 = 0.1;
+/// Draws until one gives a clip. Chosen.
 const TRIES: usize = 16;
-/// Share of clips whose slices lie apart from the first that are on the way to another annotated slice.
+/// Of the clips whose slices lie apart from the first: share with a second annotated slice. Chosen.
 const BETWEEN: f64 = 0.4;
 
 /// A clip of `scene`; none when no draw gave one (for instance because every target is tiny).
@@ -77,7 +84,8 @@ pub fn clip(scene: &Scene, options: &ClipOptions, random: &Random) -> Option<Cli
     })
 }
 
-/// The instances that make up the target: one, its parts, sometimes a neighbour or a look-alike with it.
+/// The instances that make up the target: one, its parts, sometimes a neighbour or an instance of the same class with
+/// it.
 fn target(scene: &Scene, first: u16, random: &Random) -> Vec<bool> {
     let mut inside = vec![false; scene.instances.len()];
     inside[first as usize] = true;
@@ -107,6 +115,7 @@ fn target(scene: &Scene, first: u16, random: &Random) -> Vec<bool> {
     inside
 }
 
+/// Draws a clip of the target; none where its first slice does not show enough of it.
 fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Random) -> Option<Clip> {
     let points: Vec<[f32; 3]> = scene
         .instances
@@ -119,25 +128,43 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         return None;
     }
     let mut frame = frame(scene, &points, options, random);
-    let spread = |axis: usize, frame: &Frame| {
-        let along = points.iter().map(|&p| frame.coordinates(p, scene.spacing)[axis]);
-        along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
-    };
-    let (low, high) = spread(0, &frame);
-    let Walk { start, offsets, carried, ahead } = walk(low, high, options, random);
+    let (low, high) = spread(&points, scene, &frame, 0);
+    let walk = walk(low, high, options, random);
     for i in 0..3 {
-        frame.origin[i] += start * frame.plane[i];
+        frame.origin[i] += walk.start * frame.plane[i];
     }
-    // The target's box on the first slice, from a coarse look at its whole extent.
-    let (rows, cols) = (spread(1, &frame), spread(2, &frame));
-    let target_box = coarse_box(scene, inside, &frame, rows, cols)?;
+    let n = place_region(scene, inside, &points, &mut frame, random)?;
+    // One pixel of margin on every side, and an even number of pixels.
+    let m = 2 * (n / 2 + 1);
+    let planes = planes(&walk.offsets, options.context);
+    let block = Block::sample(scene, inside, &frame, &planes, m, random);
+    let clip = cut(scene, &frame, &block, &planes, walk, &Cut { n, m, options });
+    shows_target(&clip, options, random).then_some(clip)
+}
+
+/// Range of the target's voxels along direction `axis` of `frame`: 0 plane, 1 row, 2 column.
+fn spread(points: &[[f32; 3]], scene: &Scene, frame: &Frame, axis: usize) -> (f32, f32) {
+    let along = points.iter().map(|&p| frame.coordinates(p, scene.spacing)[axis]);
+    along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
+}
+
+/// Moves the origin of `frame` to the centre of a region of interest around the target on the first slice; returns the
+/// region's side, native pixels.
+fn place_region(
+    scene: &Scene,
+    inside: &[bool],
+    points: &[[f32; 3]],
+    frame: &mut Frame,
+    random: &Random,
+) -> Option<usize> {
+    let (rows, cols) = (spread(points, scene, frame, 1), spread(points, scene, frame, 2));
+    let target_box = coarse_box(scene, inside, frame, rows, cols)?;
     let (height, width) = (target_box[1] - target_box[0], target_box[3] - target_box[2]);
     let side = height.max(width);
     let wanted = (side * log_uniform(random, 1.2, 3.0)).max(side + 32.0 * uniform(random, 0.4, 1.2));
-    let length = |d: [f32; 3]| (0..3).map(|i| (d[i] * scene.spacing[i]).powi(2)).sum::<f32>().sqrt();
-    let pixel = length(frame.row);
-    // No farther than the scene reaches, or it would be mirrored over and over.
-    let reach = (0..3).map(|i| scene.shape[i] as f32 * scene.spacing[i]).fold(0.0, f32::max) * 1.1 / pixel;
+    // No larger than the scene, or it would be mirrored over and over.
+    let extent = (0..3).map(|i| scene.shape[i] as f32 * scene.spacing[i]).fold(0.0, f32::max);
+    let reach = extent * 1.1 / scene.length_mm(frame.row);
     let n = wanted.min(reach).clamp(12.0, MOST_PIXELS).round() as usize;
     let free = |length: f32| ((n as f32 - length) / 2.0).max(0.0) * 0.8;
     let centre = [
@@ -145,49 +172,73 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
         (target_box[2] + target_box[3]) / 2.0 + uniform(random, -1.0, 1.0) * free(width),
     ];
     frame.origin = frame.at(0.0, centre[0], centre[1]);
-    let m = 2 * (n as i32 / 2 + 1);
-    let half = options.context as i32 / 2;
-    let wanted_planes: std::collections::BTreeSet<i32> =
-        offsets.iter().flat_map(|&o| (-half..=half).map(move |d| o + d)).collect();
-    let planes: Vec<i32> = wanted_planes.into_iter().collect();
-    let block = Block::sample(scene, inside, &frame, &planes, m as usize, random);
+    Some(n)
+}
 
-    let area = options.size * options.size;
+/// Planes of the slices at `offsets` and of their context, in order.
+fn planes(offsets: &[i32], context: usize) -> Vec<i32> {
+    let half = context as i32 / 2;
+    let planes: BTreeSet<i32> = offsets.iter().flat_map(|&o| (-half..=half).map(move |d| o + d)).collect();
+    planes.into_iter().collect()
+}
+
+/// Sizes of a clip.
+struct Cut<'a> {
+    /// Native pixels a side of the region.
+    n: usize,
+    /// The same of the block around it.
+    m: usize,
+    options: &'a ClipOptions,
+}
+
+/// Cuts a clip's slices out of a block and brings them to the networks' size.
+fn cut(scene: &Scene, frame: &Frame, block: &Block, planes: &[i32], walk: Walk, sizes: &Cut) -> Clip {
+    let Cut { n, m, options } = *sizes;
+    let (area, half) = (options.size * options.size, options.context as i32 / 2);
+    let Walk { offsets, carried, ahead, .. } = walk;
     let mut clip = Clip {
         images: vec![0.0; offsets.len() * options.context * area],
         masks: vec![0.0; offsets.len() * area],
         steps: offsets.iter().map(|&o| o as f32).collect(),
-        step: length(frame.plane) / (n as f32 * pixel),
+        step: scene.length_mm(frame.plane) / (n as f32 * scene.length_mm(frame.row)),
         carried,
         ahead,
         pixels: n,
         scene: scene.name.clone(),
     };
     let number: BTreeMap<i32, usize> = planes.iter().enumerate().map(|(i, &p)| (p, i)).collect();
-    // One region for all: masks and slices before are seen through the region of the slice asked for, as in the engine.
-    let corner = (m - n as i32) / 2;
+    // One region for all slices: earlier masks and slices are resampled to the region of the query slice, as in the
+    // engine.
+    let corner = (m - n) as i32 / 2;
+    let roi = Roi { top: corner, left: corner, rows: n as i32, cols: n as i32 };
+    let cut = |plane: &[f32], out: &mut [f32]| {
+        crop_resize(plane, m, roi, options.size, out);
+        // Weights of a resampling sum to 1 but for their last bits.
+        out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+    };
     for (t, &offset) in offsets.iter().enumerate() {
-        let cut = |plane: &[f32], out: &mut [f32]| {
-            crop_resize(plane, m as usize, corner, corner, n, options.size, out);
-            // Weights of a resampling sum to 1 but for their last bits.
-            out.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        };
         for (c, d) in (-half..=half).enumerate() {
             let at = (t * options.context + c) * area;
             cut(&block.images[number[&(offset + d)]], &mut clip.images[at..at + area]);
         }
         cut(&block.masks[number[&offset]], &mut clip.masks[t * area..(t + 1) * area]);
     }
-    let first: f32 = clip.masks[..area].iter().sum();
-    let middle = options.context / 2 * area;
-    let seen = first >= LEAST_AREA
-        && first < 0.8 * area as f32
-        && contrast(&clip.images[middle..middle + area], &clip.masks[..area], options.size) > LEAST_CONTRAST
-        && (ragged(&clip.masks[..area], options.size) < RAGGED || chance(random, 0.1));
-    seen.then_some(clip)
+    clip
 }
 
-/// Length of the mask's outline over that of a circle about the same area.
+/// Whether the first slice shows enough of the target, at enough contrast, and not all over the region.
+fn shows_target(clip: &Clip, options: &ClipOptions, random: &Random) -> bool {
+    let area = options.size * options.size;
+    let middle = options.context / 2 * area;
+    let (image, mask) = (&clip.images[middle..middle + area], &clip.masks[..area]);
+    let pixels: f32 = mask.iter().sum();
+    pixels >= LEAST_AREA
+        && pixels < MOST_SHARE * area as f32
+        && contrast(image, mask, options.size) > LEAST_CONTRAST
+        && (ragged(mask, options.size) < RAGGED || chance(random, RAGGED_SHARE))
+}
+
+/// Ratio of the length of the mask's outline to that of a disc with the same area.
 fn ragged(mask: &[f32], side: usize) -> f32 {
     let inside = |i: usize| mask[i] > 0.5;
     let area = (0..mask.len()).filter(|&i| inside(i)).count() as f32;
@@ -197,7 +248,7 @@ fn ragged(mask: &[f32], side: usize) -> f32 {
     (right + below) as f32 * std::f32::consts::FRAC_PI_4 / (2.0 * (std::f32::consts::PI * area.max(1.0)).sqrt())
 }
 
-/// Difference of the means inside the mask and just outside it.
+/// Difference of mean intensity inside the mask and just outside it.
 fn contrast(image: &[f32], mask: &[f32], side: usize) -> f32 {
     let mut near = mask.to_vec();
     blur(&mut near, side, side as f32 / 32.0);
@@ -215,8 +266,8 @@ fn frame(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random: &Ran
     frame
 }
 
-/// One of the target's voxels: any, so that large slices are starts more often than small ones, or, in half of the clips, one of a slice
-/// that is as likely as any other, so that targets grow as often as they shrink.
+/// One of the target's voxels. In half of the clips all voxels are equally likely, which favours large slices; in the
+/// others all slices, so that targets grow as often as they shrink.
 fn origin(scene: &Scene, points: &[[f32; 3]], frame: &Frame, random: &Random) -> [f32; 3] {
     if chance(random, 0.5) {
         return *pick(random, points);
@@ -251,7 +302,7 @@ fn directions(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random:
         }
         return frame;
     }
-    // A real image is cut along one of its axes, most often the one with the thickest slices, as users do.
+    // A real image is cut along one of its axes, most often that of the thickest slices, as users do.
     let thickest = (0..3).fold(0, |a, b| if scene.spacing[b] > 1.2 * scene.spacing[a] { b } else { a });
     let axis = if chance(random, 0.5) { thickest } else { integer(random, 0, 2) };
     let (r, c) = [(1, 2), (0, 2), (0, 1)][axis];
@@ -275,7 +326,7 @@ fn directions(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random:
     Frame { origin, row, col, plane }
 }
 
-/// A rotation that keeps to the array's axes but for a turn in the plane.
+/// A rotation to one of the array's axes with a turn in the plane.
 fn along_axes(random: &Random) -> [[f32; 3]; 3] {
     let axis = integer(random, 0, 2);
     let (r, c) = [(1, 2), (0, 2), (0, 1)][axis];
@@ -290,10 +341,10 @@ fn along_axes(random: &Random) -> [[f32; 3]; 3] {
     turn
 }
 
-/// The slices of a clip.
+/// Positions of a clip's slices.
 #[derive(Debug, PartialEq)]
 struct Walk {
-    /// Where it starts, planes from the origin.
+    /// Plane of the first slice, from the origin.
     start: f32,
     /// Each slice's plane from the start.
     offsets: Vec<i32>,
@@ -301,7 +352,7 @@ struct Walk {
     ahead: bool,
 }
 
-/// A walk through a target that spans `low..high`.
+/// Draws positions in a target that spans `low..high`.
 fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> Walk {
     let n = options.length as i32;
     let origin = 0f32.clamp(low, high.max(low)).round();
@@ -334,7 +385,8 @@ fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> Walk {
     Walk { start, offsets, carried: false, ahead: false }
 }
 
-/// Planes from the first slice's, `start`: the others begin there or somewhere on, and 60 % run past the end.
+/// Planes counted from that of the first slice, `start`: the others begin there or farther on, and 60 % run past the
+/// end.
 fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     let last = (high - start).floor().max(0.0) as i32;
     let second = match chance(random, 0.6) {
@@ -346,8 +398,8 @@ fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect()
 }
 
-/// Planes from the first slice's, `start`: the last is annotated, too, as often near the end as anywhere, and the others lie together on the
-/// way there; none where the target is too short.
+/// Planes counted from that of the first slice, `start`: the last is annotated too, in half of the cases near the end;
+/// the others lie together before it. None where the target is too short.
 fn between(start: f32, high: f32, n: i32, random: &Random) -> Option<Vec<i32>> {
     let last = (high - start).floor() as i32;
     if last < n - 1 {
@@ -361,6 +413,7 @@ fn between(start: f32, high: f32, n: i32, random: &Random) -> Option<Vec<i32>> {
 
 /// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
 fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), cols: (f32, f32)) -> Option<[f32; 4]> {
+    // Intervals a side of the grid of points that are tested. Chosen.
     const N: usize = 56;
     let grow = |(a, b): (f32, f32)| (a - 0.1 * (b - a) - 1.0, b + 0.1 * (b - a) + 1.0);
     let (rows, cols) = (grow(rows), grow(cols));
@@ -429,7 +482,8 @@ mod tests {
             past += usize::from(offsets[4] > 8);
             from_start += usize::from(offsets[1] == 0);
         }
-        // Half go on from the first slice; three of five of the others are meant to run past the end, some of these end with the target.
+        // Half continue from the first slice; three of five of the others may run past the end, some of these end with
+        // the target.
         assert!((15..50).contains(&past), "{past}");
         assert!((80..135).contains(&from_start), "{from_start}");
         // Two of five of those that lie apart.

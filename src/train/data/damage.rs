@@ -1,5 +1,7 @@
-//! Damaged masks: what users and networks get wrong. A border drawn too far in or out, a lost part, a leak, a shift, noise
+//! Damaged masks: errors of users and networks. A border drawn too far in or out, a lost part, a leak, a shift, noise
 //! along the border, a mask that is missing altogether.
+//!
+//! All distributions are chosen.
 
 use super::noise::Noise;
 use super::random::{Random, chance, integer, log_uniform, normal, pick, uniform};
@@ -17,7 +19,7 @@ pub fn slight(random: &Random, mask: &[f32], side: usize) -> Vec<f32> {
     }
 }
 
-/// What a mask is like after many slices: its border drawn in or out by up to a fifth of its radius, unevenly.
+/// A mask after propagation over many slices: its border moved by up to a fifth of its radius, unevenly.
 pub fn drifted(random: &Random, mask: &[f32], side: usize) -> Vec<f32> {
     let radius = (mask.iter().filter(|&&v| v > 0.5).count() as f32 / std::f32::consts::PI).sqrt();
     border(random, mask, side, radius * uniform(random, -0.2, 0.2))

@@ -1,7 +1,7 @@
 //! Batches of clips made by worker threads, delivered in order.
 //!
-//! Clip number i depends on the seed and on i alone. Synthetic scenes are dear, so a window of them slides along with the
-//! clips: clip i comes from one of the scenes `i / renew .. i / renew + scenes`.
+//! Clip number i depends on the seed and on i alone. Synthetic scenes are expensive, so each serves several clips: clip
+//! i is cut from one of the scenes `i / renew .. i / renew + scenes`.
 
 use super::clips::{Clip, ClipOptions, clip};
 use super::random::{Purpose, Random, chance, integer, random, weighted};
@@ -13,14 +13,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
-/// Where clips come from.
+/// Options of a feed.
 #[derive(Debug, Clone)]
 pub struct FeedOptions {
-    /// Of everything.
+    /// Seed of scenes and clips.
     pub seed: u64,
     /// Clips of a batch.
     pub batch: usize,
-    /// Of each clip; its difficulty is replaced by that of the clip's number.
+    /// Options of a clip; its difficulty follows the number of the batch.
     pub clip: ClipOptions,
     /// Voxels a side of a synthetic scene.
     pub side: usize,
@@ -32,7 +32,7 @@ pub struct FeedOptions {
     pub real_share: f64,
     /// Scenes made of volumes on disk, with the weight at which each is drawn.
     pub real: Arc<Vec<(f32, Arc<Scene>)>>,
-    /// Batches over which the curriculum goes from easy to hard; none: told by [`Feed::set_difficulty`].
+    /// Batches over which the curriculum goes from easy to hard; none: set by [`Feed::set_difficulty`].
     pub curriculum: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Scenes {
     fn get(&self, index: u64, oldest: u64) -> Arc<Scene> {
         let slot = {
             let mut made = self.made.lock().expect("no panic while it is held");
-            // Workers are at most a few batches apart.
+            // Workers are at most a few batches apart; older scenes are dropped.
             made.retain(|&i, _| i + 8 >= oldest);
             made.entry(index).or_default().clone()
         };
@@ -55,7 +55,7 @@ impl Scenes {
     }
 }
 
-/// What all workers share.
+/// State shared by all workers.
 struct Shared {
     options: FeedOptions,
     scenes: Scenes,
@@ -98,7 +98,7 @@ impl Shared {
     }
 }
 
-/// Worker threads and what they made.
+/// Worker threads and their finished batches.
 pub struct Feed {
     shared: Arc<Shared>,
     receiver: Option<Receiver<(u64, Vec<Clip>)>>,
@@ -168,14 +168,14 @@ impl Drop for Feed {
     }
 }
 
-/// `count` clips that no training sees: of synthetic scenes of their own and, if `real` is not empty, of these.
+/// `count` clips that occur in no training: of separate synthetic scenes and, if `real` is not empty, of these.
 pub fn held_out(seed: u64, count: usize, options: &ClipOptions, side: usize, real: &[Arc<Scene>]) -> Vec<Clip> {
     let mut clips = vec![];
     let mut index = 0;
     while clips.len() < count && index < 20 * count as u64 {
         let r = random(seed, Purpose::HeldOut, index);
         let scene = match real.is_empty() {
-            // Numbers that no training reaches; two clips a scene.
+            // Scene numbers beyond those of any training; two clips a scene.
             true => Arc::new(synthetic::scene(seed, (1 << 40) + index / 2, side)),
             false => real[index as usize % real.len()].clone(),
         };

@@ -1,6 +1,6 @@
 //! Where the slices of a clip lie in a scene.
 
-/// Where slices lie in a scene, voxels.
+/// Position of slices in a scene, voxels.
 pub(crate) struct Frame {
     /// Centre of the block on plane 0.
     pub origin: [f32; 3],
@@ -15,7 +15,8 @@ impl Frame {
         std::array::from_fn(|i| self.origin[i] + plane * self.plane[i] + row * self.row[i] + col * self.col[i])
     }
 
-    /// Coordinates of `p` along (plane, row, column); the three directions are perpendicular in space, not always in voxels.
+    /// Coordinates of `p` along (plane, row, column); the three directions are perpendicular in space, not always in
+    /// voxels.
     pub fn coordinates(&self, p: [f32; 3], spacing: [f32; 3]) -> [f32; 3] {
         let along = |d: [f32; 3]| {
             let (mut dot, mut length) = (0.0, 0.0);

@@ -1,28 +1,30 @@
-//! How a block of slices looks: intensities drawn anew for each clip, and the faults of real scanners.
+//! Intensities of a block of slices, drawn for each clip, and the artefacts of scanners.
 //!
-//! A synthetic block gets one of three appearances: a free mixture (any instance class, any grey), CT-like (Hounsfield units by
-//! tissue, through the engine's CT window), MR-like (any grey, air and cortical bone dark). In 30 % of the clips the target
-//! differs from a neighbour by 0.3 to 1.5 standard deviations only. Bias field, blur, noise, gamma and window follow;
-//! real images get the same, weaker.
+//! A synthetic block gets one of three appearances: a free mixture (any instance class, any grey), CT-like (Hounsfield
+//! units by tissue, through the engine's CT window), MR-like (any grey, air and cortical bone dark). In 30 % of the
+//! clips the target differs from a neighbour by 0.3 to 1.5 standard deviations only. Bias field, blur, noise, gamma and
+//! window follow; real images get the same, weaker.
+//!
+//! All distributions are chosen.
 
 use super::noise::Noise;
 use super::random::{Random, chance, integer, log_uniform, normal, uniform, weighted};
 use super::resample::blur;
 use super::scene::{Scene, Tissue};
 
-/// Texture fields per clip.
+/// Texture fields of a clip. Chosen.
 const FIELDS: usize = 3;
 
 /// Grey value of one class.
 #[derive(Debug, Clone, Copy, Default)]
 struct ClassIntensity {
     mean: f32,
-    /// Of the texture.
+    /// Standard deviation of the texture.
     amplitude: f32,
     field: usize,
 }
 
-/// What a synthetic clip looks like.
+/// Intensities of a synthetic clip.
 pub(crate) struct Appearance {
     /// By instance.
     intensities: Vec<ClassIntensity>,
@@ -50,8 +52,8 @@ fn hounsfield(tissue: Tissue) -> ([f32; 2], f32) {
 }
 
 impl Appearance {
-    /// Draws the intensities of every class. `neighbours` are instances at the target's edge; `pixel` is the size of a pixel,
-    /// voxels.
+    /// Draws the intensities of every class. `neighbours` are instances at the target's edge; `pixel` is the size of a
+    /// pixel, voxels.
     pub fn new(random: &Random, scene: &Scene, inside: &[bool], neighbours: &[u16], pixel: f32) -> Appearance {
         let style = weighted(random, &[0.35, 0.4, 0.25]);
         let ct = style == 1;
@@ -131,7 +133,7 @@ impl Appearance {
             + if intensity.amplitude > 0.004 { intensity.amplitude * self.fields[intensity.field].at(p) } else { 0.0 }
     }
 
-    /// Makes the block's planes `[side, side]` look scanned: blur, bias, noise, gamma, window.
+    /// Applies blur, bias field, noise, gamma and window to the planes `[side, side]` of a block.
     pub fn scan(&self, random: &Random, planes: &mut [Vec<f32>], side: usize) {
         let sigma = if self.ct { uniform(random, 0.3, 0.9) } else { uniform(random, 0.2, 1.1) };
         planes.iter_mut().for_each(|p| blur(p, side, sigma));
@@ -208,7 +210,7 @@ fn bias(random: &Random, planes: &mut [Vec<f32>], side: usize, strength: f32) {
     let size = side as f32 * uniform(random, 0.6, 2.0);
     let field = Noise::new(random, [planes.len() as f32 * 2.0 + 2.0, size, size]);
     for (k, plane) in planes.iter_mut().enumerate() {
-        // Smooth enough to be looked up once every four pixels.
+        // Smooth enough to be evaluated at every fourth pixel.
         for (r, row) in plane.chunks_exact_mut(side).enumerate() {
             for (c, part) in row.chunks_mut(4).enumerate() {
                 let factor = (strength * field.at([k as f32, r as f32, 4.0 * c as f32])).exp();
@@ -218,7 +220,8 @@ fn bias(random: &Random, planes: &mut [Vec<f32>], side: usize, strength: f32) {
     }
 }
 
-/// Planes become brighter or darker one after the other, by up to a third from the first to the last: a coil that is left behind.
+/// Planes become brighter or darker one after the other, by up to a third from the first to the last: as with distance
+/// from a coil.
 fn ramp(random: &Random, planes: &mut [Vec<f32>]) {
     let (strength, last) = (uniform(random, -0.3, 0.3), planes.len().max(2) as f32 - 1.0);
     for (k, plane) in planes.iter_mut().enumerate() {
@@ -231,7 +234,7 @@ fn gamma(planes: &mut [Vec<f32>], exponent: f32) {
     planes.iter_mut().flatten().for_each(|v| *v = v.clamp(0.0, 1.0).powf(exponent));
 }
 
-/// `low` becomes 0 and `high` 1; what lies beyond is cut off.
+/// `low` becomes 0 and `high` 1; values beyond are clamped.
 fn window(planes: &mut [Vec<f32>], [low, high]: [f32; 2]) {
     let scale = 1.0 / (high - low);
     planes.iter_mut().flatten().for_each(|v| *v = ((*v - low) * scale).clamp(0.0, 1.0));

@@ -1,4 +1,4 @@
-//! Which files of a folder belong together.
+//! Layouts of folders: pairs of image and label files.
 //!
 //! | layout | image | label |
 //! |---|---|---|
@@ -28,8 +28,8 @@ pub struct Pair {
 /// Images with labels in `folder`.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder cannot be read; [`Error::BadFile`] when it holds no pair of any layout, or a label without
-/// its image.
+/// [`Error::Io`] when the folder cannot be read; [`Error::BadFile`] when it holds no pair of any layout, or a label
+/// without its image.
 pub fn pairs(folder: &Path) -> Result<Vec<Pair>> {
     let content = list(folder)?;
     let sub = |name: &str| content.iter().find(|p| p.is_dir() && file_name(p) == name).cloned();
@@ -86,7 +86,7 @@ pub fn singles(folder: &Path, labels: bool) -> Result<Vec<Pair>> {
             files.push((stem(&path), path));
         }
     }
-    // Beside an image there may be its labels; they are not wanted here, nor the other way round.
+    // Labels beside images are left out, and images beside label maps.
     let is_label = |f: &Path| {
         let name = stem(f);
         ["label", "segmentation", "seg"].iter().any(|s| name.ends_with(s))

@@ -1,12 +1,12 @@
-//! Smooth noise in space: one periodic block of it, made once, looked up at any scale and place. Textures, deformations and
-//! whole label volumes are made of it.
+//! Smooth noise in space: periodic blocks, computed once and sampled at any scale and place. Textures, deformations and
+//! label volumes are made of it.
 
 use super::random::{Purpose, Random, normal, random, uniform};
 use std::sync::OnceLock;
 
-/// Side of the block; a power of two.
+/// Side of a block; a power of two. Chosen: 4 MiB for all blocks.
 const SIDE: usize = 64;
-/// Independent blocks.
+/// Number of independent blocks. Chosen.
 const BLOCKS: usize = 4;
 
 /// Periodic noise with mean 0 and variance 1; features are about 3 units wide.
@@ -67,7 +67,7 @@ impl Noise {
         }
     }
 
-    /// The same along all axes.
+    /// A field whose features are about `size` wide along all axes.
     pub fn even(random: &Random, size: f32) -> Noise {
         Noise::new(random, [size; 3])
     }
@@ -110,7 +110,7 @@ mod tests {
             (0..20_000).map(|i| noise.at([i as f32 * 1.7, (i % 131) as f32, 0.3 * i as f32])).collect();
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / values.len() as f32;
-        // Interpolation between grid points takes some of the variance away.
+        // Interpolation between grid points reduces the variance.
         assert!(mean.abs() < 0.1 && (0.6..1.1).contains(&variance), "{mean} {variance}");
         let step = |d: f32| {
             (0..1000).map(|i| (noise.at([i as f32, 0.0, 0.0]) - noise.at([i as f32 + d, 0.0, 0.0])).abs()).sum::<f32>()

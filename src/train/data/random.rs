@@ -1,12 +1,12 @@
-//! Random numbers that depend on a seed, a purpose and an index alone: the same clip comes out whatever the number of
-//! threads, and a resumed training draws what an uninterrupted one would have drawn.
+//! Random numbers that depend on a seed, a purpose and an index alone: clips are independent of the number of threads,
+//! and a resumed training draws the numbers of an uninterrupted one.
 
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use std::cell::RefCell;
 
-/// The generator used throughout; shared by reference, so that draws can be arguments of what draws itself.
+/// The generator; behind a shared reference, so that arguments of a function that draws can be drawn themselves.
 #[derive(Debug)]
 pub struct Random(RefCell<ChaCha8Rng>);
 
@@ -17,7 +17,7 @@ impl Random {
     }
 }
 
-/// What random numbers are for; each purpose has a sequence of its own.
+/// Purpose of random numbers; each has a sequence of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A synthetic scene.

@@ -1,5 +1,5 @@
-//! Scenes from volumes on disk: images with labels, images alone (their targets are supervoxels), label maps alone (their
-//! images are drawn for each clip).
+//! Scenes from volumes on disk: images with labels, images alone (their targets are supervoxels), label maps alone
+//! (their images are drawn for each clip).
 
 use super::layouts::{self, Pair};
 use super::random::{Purpose, random};
@@ -15,22 +15,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Labels of fewer voxels are no targets.
+/// Labels of fewer voxels are no targets. Chosen.
 const LEAST_VOXELS: usize = 100;
-/// Largest weight of a data set; it is the square root of the number of its targets.
+/// Largest weight of a data set; the weight is the square root of its number of targets. Chosen.
 const MOST_WEIGHT: f32 = 6.0;
 
 /// Scenes of a training.
 #[derive(Debug, Default)]
 pub struct Cases {
-    /// With the weight at which each is drawn.
+    /// Scenes for training with their weights.
     pub training: Arc<Vec<(f32, Arc<Scene>)>>,
-    /// Kept out, for the log.
+    /// Held-out scenes, scored in the log.
     pub held_out: Vec<Arc<Scene>>,
 }
 
 impl Cases {
-    /// Reads everything that `options` names.
+    /// Reads all volumes of `options`.
     ///
     /// # Errors
     /// As [`layouts::pairs`] and [`scene`].
@@ -87,19 +87,19 @@ impl Cases {
         }
         if training.is_empty() && !pairs.is_empty() {
             return Err(Error::argument(format!(
-                "none of the volumes given has a label of at least {LEAST_VOXELS} voxels; give others, or train on synthetic ones alone"
+                "no given volume has a label of at least {LEAST_VOXELS} voxels; give others, or train on synthetic ones"
             )));
         }
         Ok(Cases { training: Arc::new(training), held_out })
     }
 }
 
-/// Weight of each case of a data set of so many cases and targets: those with many do not drown those with few.
+/// Weight of each case in a data set of `cases` cases and `targets` targets.
 fn weight([cases, targets]: [f32; 2]) -> f32 {
     targets.max(cases).sqrt().min(MOST_WEIGHT) / cases
 }
 
-/// The data set that a case belongs to, by its name: what comes before the last number.
+/// The data set of a case: its name up to the last number.
 fn group(name: &str) -> String {
     name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-']).to_string()
 }
@@ -174,7 +174,7 @@ fn same_grid(image: &Volume, label: &Volume, path: &Path) -> Result<()> {
         return Err(Error::bad_file(
             path,
             format!(
-                "the label has {:?} voxels [depth, height, width], its image {:?}; resample the label to the image's grid",
+                "the label has {:?} voxels [depth, height, width], its image {:?}; resample the label to its image",
                 label.shape(),
                 image.shape()
             ),
@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_data_set_weighs_as_much_as_the_root_of_its_targets() {
-        // 25 cases of a target each weigh 5 together, one case of 9 weighs 3, one of 100 no more than 6, and supervoxels as cases.
+        // 25 cases of a target each weigh 5 together, one case of 9 weighs 3, one of 100 no more than 6, and
+        // supervoxels as cases.
         assert_eq!([[25.0, 25.0], [1.0, 9.0], [1.0, 100.0], [4.0, 0.0]].map(weight), [0.2, 3.0, 6.0, 0.5]);
         assert_eq!((group("sts_mr_012"), group("msd-7")), ("sts_mr".into(), "msd".into()));
     }

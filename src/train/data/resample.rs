@@ -1,13 +1,15 @@
-//! Crop and resize of arrays in worker threads: the same numbers as the engine's [`crate::slice::region`], without libtorch,
-//! whose own threads the workers would fight for the cores.
+//! Crop, resize and blur of planes in worker threads, without libtorch, whose own threads would compete for the cores.
+//! Cropping and resizing give the same numbers as [`crate::slice::resample`].
 
-/// Weights with which the pixels from `first` on make up one output pixel.
+use crate::slice::region::Roi;
+
+/// Weights of the pixels from `first` on in one output pixel.
 struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
-/// Triangle filter from `n` pixels to `size`, widened where it makes smaller.
+/// Triangle filter from `n` pixels to `size`, widened by the factor of a reduction.
 fn taps(n: usize, size: usize) -> Vec<Taps> {
     let scale = n as f32 / size as f32;
     let support = scale.max(1.0);
@@ -25,23 +27,16 @@ fn taps(n: usize, size: usize) -> Vec<Taps> {
         .collect()
 }
 
-/// The part of a plane `[side, side]` from (`top`, `left`) on, `n` pixels a side, brought to `size` pixels a side; 0 beyond
-/// the plane.
-pub fn crop_resize(plane: &[f32], side: usize, top: i32, left: i32, n: usize, size: usize, out: &mut [f32]) {
+/// The square region `roi` of a plane `[side, side]`, resampled to `size` pixels a side; 0 beyond the plane.
+pub fn crop_resize(plane: &[f32], side: usize, roi: Roi, size: usize, out: &mut [f32]) {
+    let n = roi.rows as usize;
     let taps = taps(n, size);
-    let pixel = |r: i32, c: i32| {
-        if r < 0 || c < 0 || r >= side as i32 || c >= side as i32 { 0.0 } else { plane[r as usize * side + c as usize] }
-    };
-    // Columns first, row by row of the part.
+    let part = roi.pixels(plane, side, side, |v| v);
+    // Columns first, row by row of the region.
     let mut narrow = vec![0f32; n * size];
-    for r in 0..n {
-        let row = top + r as i32;
-        if row < 0 || row >= side as i32 {
-            continue;
-        }
-        for (c, tap) in taps.iter().enumerate() {
-            let sum = tap.weights.iter().enumerate().map(|(k, w)| w * pixel(row, left + (tap.first + k) as i32));
-            narrow[r * size + c] = sum.sum();
+    for (row, narrow) in part.chunks_exact(n).zip(narrow.chunks_exact_mut(size)) {
+        for (tap, v) in taps.iter().zip(narrow) {
+            *v = tap.weights.iter().zip(&row[tap.first..]).map(|(w, p)| w * p).sum();
         }
     }
     for (r, tap) in taps.iter().enumerate() {
@@ -86,7 +81,6 @@ pub fn blur(plane: &mut [f32], side: usize, sigma: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slice::region::Roi;
     use crate::slice::resample::resize;
 
     #[test]
@@ -96,8 +90,8 @@ mod tests {
         for (top, left, n, size) in [(3, 5, 20, 32), (0, 0, 30, 30), (-4, 6, 25, 16), (2, -3, 29, 20), (10, 12, 11, 48)]
         {
             let mut ours = vec![9f32; size * size];
-            crop_resize(&plane, side, top, left, n, size, &mut ours);
-            let roi = Roi { top, left, rows: n as i32, cols: n as i32 };
+            let roi = Roi { top, left, rows: n, cols: n };
+            crop_resize(&plane, side, roi, size, &mut ours);
             let theirs = resize(&roi.crop(&plane, side, side, |v| v), size as i64, size as i64);
             let theirs: Vec<f32> = Vec::try_from(theirs.contiguous().view([-1])).unwrap();
             let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

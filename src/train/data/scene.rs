@@ -1,10 +1,10 @@
-//! A scene: a volume whose every voxel belongs to an instance (an organ, a lesion, a region of a real label map), with or
-//! without an image. Clips are cut from scenes.
+//! A scene: a volume in which every voxel belongs to an instance (an organ, a lesion, a region of a real label map),
+//! with or without an image. Clips are cut from scenes.
 
 use super::random::{Random, chance, integer};
 use std::sync::Arc;
 
-/// What an instance is made of; decides its intensity where a scene is rendered like CT.
+/// Tissue of an instance; gives its intensity in CT-like images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the variants are their names")]
 pub enum Tissue {
@@ -22,7 +22,7 @@ pub enum Tissue {
 }
 
 impl Tissue {
-    /// Those that a shape without meaning may be made of.
+    /// Tissues of shapes without anatomy.
     pub const ANY: [Tissue; 9] = [
         Tissue::Fat,
         Tissue::Fluid,
@@ -36,16 +36,16 @@ impl Tissue {
     ];
 }
 
-/// What an instance is.
+/// Class and tissue of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// Instances of one class look alike.
+    /// Number of the class; instances of one class have similar intensities.
     pub class: u16,
-    /// Of the class.
+    /// Tissue of the class.
     pub tissue: Tissue,
-    /// Whether it may be what the user segments.
+    /// Whether it may be a target.
     pub target: bool,
-    /// The instance that this one is a part of, though it looks different: segmented together.
+    /// The instance that this one is a part of; a target includes its parts.
     pub part_of: Option<u16>,
 }
 
@@ -56,7 +56,7 @@ impl Kind {
     }
 }
 
-/// Voxels of an instance that are remembered by place.
+/// Size of the random sample of an instance's voxels. Chosen.
 const REMEMBERED: usize = 512;
 
 /// One instance.
@@ -64,7 +64,7 @@ const REMEMBERED: usize = 512;
 pub struct Instance {
     /// What it is.
     pub kind: Kind,
-    /// Voxels.
+    /// Number of voxels.
     pub voxels: usize,
     /// A random sample of its voxels, flat indices.
     pub sample: Vec<u32>,
@@ -72,12 +72,12 @@ pub struct Instance {
     pub bounds: [[usize; 2]; 3],
 }
 
-/// How many neighbours join a target.
+/// Distribution of the number of neighbours that join a target.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Merges {
-    /// Probability that any does.
+    /// Probability of at least one.
     pub probability: f64,
-    /// Most that do.
+    /// Largest number.
     pub most: usize,
 }
 
@@ -99,18 +99,18 @@ pub struct Scene {
     pub ids: Vec<u16>,
     /// By id.
     pub instances: Vec<Instance>,
-    /// Of neighbouring instances to one target. Default: 12 %, up to two.
+    /// Neighbours that join a target. Default: 12 %, up to two. Chosen.
     pub merges: Merges,
-    /// Whether what lies beyond the border mirrors the inside; else there is nothing.
+    /// Whether the scene is mirrored at its border; else there is nothing beyond.
     pub mirrored: bool,
-    /// Image, windowed to 0..1 as the engine does it, in 1/65535; none: intensities are drawn for each clip.
+    /// Image after the engine's intensity window, in 1/65535; none: intensities are drawn for each clip.
     pub image: Option<Arc<Vec<u16>>>,
-    /// Where it comes from, for messages.
+    /// Name for messages.
     pub name: String,
 }
 
 impl Scene {
-    /// A scene of `ids`; `kinds` says what each id is. Instances of fewer than `least` voxels are no targets.
+    /// A scene of `ids`; `kinds`: class and tissue of each id. Instances of fewer than `least` voxels are no targets.
     pub fn new(
         shape: [usize; 3],
         spacing: [f32; 3],
@@ -144,7 +144,7 @@ impl Scene {
             }
         }
         for instance in &mut instances {
-            // What takes a third of the volume is a ground, not a target.
+            // An instance larger than a third of the volume is background.
             instance.kind.target &= instance.voxels >= least && 3 * instance.voxels <= ids.len();
         }
         Scene {
@@ -168,6 +168,11 @@ impl Scene {
     pub fn place(&self, i: u32) -> [f32; 3] {
         let (i, [_, h, w]) = (i as usize, self.shape);
         [(i / (h * w)) as f32, (i / w % h) as f32, (i % w) as f32]
+    }
+
+    /// Length of a direction in voxels, mm.
+    pub fn length_mm(&self, direction: [f32; 3]) -> f32 {
+        (0..3).map(|i| (direction[i] * self.spacing[i]).powi(2)).sum::<f32>().sqrt()
     }
 
     /// Instances that touch those of `inside`, with more than a few voxels in common.
@@ -250,7 +255,7 @@ pub fn components(shape: [usize; 3], classes: &[u16], least: usize) -> (Vec<u16>
         of_class.push(class);
         sizes.push(size);
     }
-    // Large components get numbers of their own, the crumbs of each class one together.
+    // Each large component gets a number; the small ones of a class share one.
     let mut names = vec![0u16; of_class.len()];
     let mut classes_of_names: Vec<u16> = vec![];
     let mut crumbs = std::collections::BTreeMap::new();

@@ -4,7 +4,7 @@ use super::noise::Noise;
 use super::random::{Random, chance, log_uniform, normal, rotation, uniform};
 use super::scene::{Kind, Tissue};
 
-/// A scene under construction: the instance of every voxel, and what each instance is.
+/// A scene under construction: the instance of every voxel, and the kind of each instance.
 pub(crate) struct Painting {
     pub shape: [usize; 3],
     pub ids: Vec<u16>,
@@ -13,7 +13,7 @@ pub(crate) struct Painting {
     classes: u16,
 }
 
-/// An ellipsoid whose surface is pushed in and out by noise.
+/// An ellipsoid with a surface deformed by noise.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Blob {
     pub centre: [f32; 3],
@@ -70,13 +70,13 @@ impl Painting {
         Painting { shape, ids: vec![0; shape.iter().product()], kinds: vec![Kind::new(0, tissue, false)], classes: 1 }
     }
 
-    /// From instances already there.
+    /// From existing instances.
     pub fn from_ids(shape: [usize; 3], ids: Vec<u16>, kinds: Vec<Kind>) -> Painting {
         let classes = kinds.iter().map(|k| k.class).max().unwrap_or(0) + 1;
         Painting { shape, ids, kinds, classes }
     }
 
-    /// A new class: instances of it will look alike.
+    /// A new class.
     pub fn class(&mut self) -> u16 {
         self.classes += 1;
         self.classes - 1
@@ -105,7 +105,7 @@ impl Painting {
         self.ids[(i[0] * self.shape[1] + i[1]) * self.shape[2] + i[2]]
     }
 
-    /// Replaces voxels within `reach` of `centre`: `new` is told the place and the present instance.
+    /// Replaces voxels within `reach` of `centre`: `new` receives the place and the present instance.
     pub fn paint(&mut self, centre: [f32; 3], reach: f32, mut new: impl FnMut([f32; 3], u16) -> Option<u16>) {
         let range = |k: usize| {
             let n = self.shape[k] as f32;
@@ -184,7 +184,7 @@ pub(crate) fn winding(
     let mut line = vec![];
     for _ in 0..(length / step) as usize {
         line.push((p, radius * (1.0 + amount * swell.at(p)).max(0.4)));
-        // The turning itself turns slowly, which gives arcs instead of a trembling line.
+        // The axis of rotation changes slowly, which gives arcs instead of jitter.
         turn = std::array::from_fn(|i| 0.9 * turn[i] + 0.45 * normal(random));
         direction = unit(std::array::from_fn(|i| direction[i] + bend * turn[i]));
         p = std::array::from_fn(|i| p[i] + step * direction[i]);

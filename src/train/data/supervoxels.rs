@@ -1,19 +1,19 @@
-//! Supervoxels: parts of an image that are even in themselves, as targets where there are no labels.
+//! Supervoxels: homogeneous parts of an image, targets where there are no labels.
 //!
-//! Simple linear iterative clustering (Achanta et al., TPAMI 2012) in three dimensions, on a smoothed image, with distances in
-//! millimetres; the parts are then made connected.
+//! Simple linear iterative clustering (Achanta et al., TPAMI 2012) in three dimensions, on a smoothed image, with
+//! distances in millimetres. Each connected component of a cluster becomes a part.
 
 use super::scene::{Kind, Tissue, components};
 
-/// Supervoxels wanted.
+/// Number of clusters. Chosen.
 const COUNT: f32 = 700.0;
-/// Rounds of assignment and update.
+/// Rounds of assignment and update. Chosen; Achanta et al. use 10.
 const ROUNDS: usize = 4;
-/// Grey difference (of 0..1) that weighs as much as one grid step.
+/// Grey difference (of 0..1) that counts as much as one grid step. Chosen.
 const GREY: f32 = 0.06;
-/// Darker parts are air.
+/// Darker parts are air and no targets. Chosen.
 const DARK: f32 = 0.03;
-/// Parts of fewer voxels are none.
+/// Parts of fewer voxels belong to no instance. Chosen, as in the synthetic scenes.
 const LEAST: usize = 60;
 
 /// One cluster: place in voxels and grey.
@@ -29,13 +29,14 @@ pub fn supervoxels(shape: [usize; 3], spacing: [f32; 3], image: &[u16]) -> (Vec<
     let volume: f32 = (0..3).map(|i| shape[i] as f32 * spacing[i]).product();
     let step_mm = (volume / COUNT).cbrt();
     let step: [f32; 3] = std::array::from_fn(|i| (step_mm / spacing[i]).max(1.0));
-    let mut centres = grid(shape, step, &smooth);
+    let grid = Grid { shape, spacing, step, step_mm };
+    let mut centres = grid.centres(&smooth);
     let mut best = vec![0u32; image.len()];
     for _ in 0..ROUNDS {
-        assign(shape, spacing, step, step_mm, &smooth, &centres, &mut best);
+        grid.assign(&smooth, &centres, &mut best);
         update(shape, &smooth, &best, &mut centres);
     }
-    // Numbers of clusters may exceed 16 bits; components do not mind which class they are of.
+    // Clusters whose numbers differ by a multiple of 65536 share a class; they are far apart.
     let classes: Vec<u16> = best.iter().map(|&b| b as u16).collect();
     let (ids, of_class) = components(shape, &classes, LEAST);
     let mut sums = vec![(0f32, 0f32); of_class.len()];
@@ -43,7 +44,6 @@ pub fn supervoxels(shape: [usize; 3], spacing: [f32; 3], image: &[u16]) -> (Vec<
         let sum = &mut sums[id as usize];
         *sum = (sum.0 + grey, sum.1 + 1.0);
     }
-    // Crumbs of one cluster share a number, so that they must not be targets: they are few voxels here and there.
     let kinds = sums.iter().zip(&of_class).map(|(s, &c)| Kind::new(c, Tissue::Organ, s.0 / s.1.max(1.0) > DARK));
     (ids, kinds.collect())
 }
@@ -68,49 +68,58 @@ fn smooth(shape: [usize; 3], image: &[u16]) -> Vec<f32> {
     grey
 }
 
-fn grid(shape: [usize; 3], step: [f32; 3], smooth: &[f32]) -> Vec<Centre> {
-    let counts: [usize; 3] = std::array::from_fn(|i| ((shape[i] as f32 / step[i]).round() as usize).max(1));
-    let mut centres = vec![];
-    for z in 0..counts[0] {
-        for y in 0..counts[1] {
-            for x in 0..counts[2] {
-                let index = [z, y, x];
-                let place: [f32; 3] =
-                    std::array::from_fn(|i| (index[i] as f32 + 0.5) * shape[i] as f32 / counts[i] as f32 - 0.5);
-                let p: [usize; 3] = std::array::from_fn(|i| (place[i] as usize).min(shape[i] - 1));
-                centres.push(Centre { place, grey: smooth[(p[0] * shape[1] + p[1]) * shape[2] + p[2]] });
-            }
-        }
-    }
-    centres
+/// The voxels, and the initial grid of clusters on them.
+struct Grid {
+    shape: [usize; 3],
+    /// Size of a voxel, mm.
+    spacing: [f32; 3],
+    /// Distance of neighbouring clusters, voxels.
+    step: [f32; 3],
+    /// The same in mm.
+    step_mm: f32,
 }
 
-fn assign(
-    shape: [usize; 3],
-    spacing: [f32; 3],
-    step: [f32; 3],
-    step_mm: f32,
-    smooth: &[f32],
-    centres: &[Centre],
-    best: &mut [u32],
-) {
-    let mut nearest = vec![f32::MAX; best.len()];
-    for (number, centre) in centres.iter().enumerate() {
-        let range = |i: usize| {
-            let low = (centre.place[i] - 1.5 * step[i]).ceil().max(0.0) as usize;
-            low..((centre.place[i] + 1.5 * step[i]).floor() as usize + 1).min(shape[i])
-        };
-        for z in range(0) {
-            let dz = ((z as f32 - centre.place[0]) * spacing[0]).powi(2);
-            for y in range(1) {
-                let dy = dz + ((y as f32 - centre.place[1]) * spacing[1]).powi(2);
-                for x in range(2) {
-                    let i = (z * shape[1] + y) * shape[2] + x;
-                    let far = (dy + ((x as f32 - centre.place[2]) * spacing[2]).powi(2)) / (step_mm * step_mm);
-                    let distance = far + ((smooth[i] - centre.grey) / GREY).powi(2);
-                    if distance < nearest[i] {
-                        nearest[i] = distance;
-                        best[i] = number as u32;
+impl Grid {
+    /// Clusters evenly spread over the volume.
+    fn centres(&self, smooth: &[f32]) -> Vec<Centre> {
+        let (shape, step) = (self.shape, self.step);
+        let counts: [usize; 3] = std::array::from_fn(|i| ((shape[i] as f32 / step[i]).round() as usize).max(1));
+        let mut centres = vec![];
+        for z in 0..counts[0] {
+            for y in 0..counts[1] {
+                for x in 0..counts[2] {
+                    let index = [z, y, x];
+                    let place: [f32; 3] =
+                        std::array::from_fn(|i| (index[i] as f32 + 0.5) * shape[i] as f32 / counts[i] as f32 - 0.5);
+                    let p: [usize; 3] = std::array::from_fn(|i| (place[i] as usize).min(shape[i] - 1));
+                    centres.push(Centre { place, grey: smooth[(p[0] * shape[1] + p[1]) * shape[2] + p[2]] });
+                }
+            }
+        }
+        centres
+    }
+
+    /// Writes the nearest cluster of each voxel into `best`, by place and grey value.
+    fn assign(&self, smooth: &[f32], centres: &[Centre], best: &mut [u32]) {
+        let Grid { shape, spacing, step, step_mm } = *self;
+        let mut nearest = vec![f32::MAX; best.len()];
+        for (number, centre) in centres.iter().enumerate() {
+            let range = |i: usize| {
+                let low = (centre.place[i] - 1.5 * step[i]).ceil().max(0.0) as usize;
+                low..((centre.place[i] + 1.5 * step[i]).floor() as usize + 1).min(shape[i])
+            };
+            for z in range(0) {
+                let dz = ((z as f32 - centre.place[0]) * spacing[0]).powi(2);
+                for y in range(1) {
+                    let dy = dz + ((y as f32 - centre.place[1]) * spacing[1]).powi(2);
+                    for x in range(2) {
+                        let i = (z * shape[1] + y) * shape[2] + x;
+                        let far = (dy + ((x as f32 - centre.place[2]) * spacing[2]).powi(2)) / (step_mm * step_mm);
+                        let distance = far + ((smooth[i] - centre.grey) / GREY).powi(2);
+                        if distance < nearest[i] {
+                            nearest[i] = distance;
+                            best[i] = number as u32;
+                        }
                     }
                 }
             }
@@ -118,6 +127,7 @@ fn assign(
     }
 }
 
+/// Moves each cluster to the mean place and grey value of its voxels.
 fn update(shape: [usize; 3], smooth: &[f32], best: &[u32], centres: &mut [Centre]) {
     let mut sums = vec![(Centre::default(), 0f32); centres.len()];
     for (i, &b) in best.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Synthetic scenes: label volumes without anatomy, with some of its looks.
+//! Synthetic scenes: label volumes with shapes like those of anatomy.
 //!
 //! | share | kind | made of |
 //! |---|---|---|
@@ -8,15 +8,15 @@
 //! | 12 % | `limb` | skin, fat, muscle compartments, bones, vessels, a large tumour |
 //! | 6 % | `head` | skull, folded cortex, ventricles, nuclei, lesions |
 //!
-//! A tenth of the scenes has instances split along a wavy plane. Scenes hold no intensities: `appearance` draws
-//! them for each clip.
+//! A tenth of the scenes has instances split along a wavy plane. Scenes hold no intensities: `intensities` draws them
+//! for each clip. All distributions are chosen.
 
 use super::noise::Noise;
 use super::random::{Purpose, Random, chance, integer, log_uniform, normal, pick, random, uniform, weighted};
 use super::scene::{Kind, Scene, Tissue, components};
 use super::shapes::{Blob, Painting, winding};
 
-/// Instances of fewer voxels are no targets.
+/// Instances of fewer voxels are no targets. Chosen.
 const LEAST_VOXELS: usize = 60;
 
 /// Scene number `index` of `seed`, `side` voxels a side.
@@ -36,7 +36,7 @@ pub fn scene(seed: u64, index: u64, side: usize) -> Scene {
         split(random, &mut painting);
     }
     let mut scene = Scene::new(shape, [1.0; 3], painting.ids, &painting.kinds, LEAST_VOXELS, random);
-    // What has a body ends at the border, as in a real volume.
+    // Scenes with a body end at the border, like a real volume.
     scene.mirrored = kind < 2;
     scene.name = format!("{} {index}", ["regions", "composite", "trunk", "limb", "head"][kind]);
     scene
@@ -88,7 +88,7 @@ fn composite(random: &Random, shape: [usize; 3]) -> Painting {
     painting.kinds.iter_mut().for_each(|k| k.target = chance(random, 0.1));
     let side = shape[0] as f32;
     if chance(random, 0.65) {
-        // A body: everything outside it is one thing.
+        // A body: everything outside is one instance.
         let radii = std::array::from_fn(|_| side * uniform(random, 0.4, 0.62));
         let body = Blob::upright(random, [side / 2.0; 3], radii, 0.08, side * 0.4);
         let (outside, rim) = (painting.single(Tissue::Air), painting.single(any_tissue(random)));
@@ -99,7 +99,7 @@ fn composite(random: &Random, shape: [usize; 3]) -> Painting {
             (depth > 1.0 - thickness).then_some(if depth > 1.0 { outside } else { rim })
         });
     }
-    // A few classes, so that look-alikes occur.
+    // Few classes, so that several instances have similar intensities.
     let classes: Vec<(u16, Tissue)> =
         (0..integer(random, 4, 14)).map(|_| (painting.class(), any_tissue(random))).collect();
     for _ in 0..integer(random, 15, 50) {
@@ -162,7 +162,7 @@ fn rotation_axis(random: &Random) -> [f32; 3] {
     super::random::rotation(random)[0]
 }
 
-/// The same answer for the same place.
+/// True with probability about `p`, the same for the same place.
 fn chance_of(place: [f32; 3], p: f32) -> bool {
     (place[0] * 12.9 + place[1] * 78.2 + place[2] * 37.7).sin().abs() < p
 }
@@ -197,36 +197,73 @@ fn hull(random: &Random, painting: &mut Painting, radii: [f32; 2], inside: Tissu
     (body, cavity)
 }
 
-/// A trunk: spine, ribs, lungs, organs, bowel, vessels, lesions.
+/// The body of a trunk: where its parts are painted.
+struct Body {
+    blob: Blob,
+    /// Half of its depth and width, voxels.
+    radii: [f32; 2],
+    /// Instance of the cavity inside the wall.
+    cavity: u16,
+    /// Depth of the inner side of the wall of muscle, as [`Blob::depth`].
+    inner: f32,
+}
+
+/// A trunk: wall, ribs, spine, lungs, organs, bowel, vessels, lesions.
 fn trunk(random: &Random, shape: [usize; 3]) -> Painting {
-    let side = shape[0] as f32;
     let mut painting = Painting::new(shape, Tissue::Air);
+    let body = trunk_body(random, &mut painting);
+    ribs(random, &mut painting, &body);
+    let front_of_spine = spine(random, &mut painting, &body);
+    // Vessels may cross everything that is painted from here on.
+    let inside = painting.kinds.len() as u16;
+    if chance(random, 0.5) {
+        lungs(random, &mut painting, &body);
+    }
+    let organs = organs(random, &mut painting, body.cavity);
+    bowel(random, &mut painting, body.cavity);
+    vessels(random, &mut painting, front_of_spine, |old| old == body.cavity || old >= inside);
+    lesions(random, &mut painting, &organs);
+    painting
+}
+
+/// Skin, fat and a wall of muscle around a cavity.
+fn trunk_body(random: &Random, painting: &mut Painting) -> Body {
+    let side = painting.shape[0] as f32;
     let radii = [side * uniform(random, 0.33, 0.42), side * uniform(random, 0.42, 0.48)];
-    let (body, cavity) = hull(random, &mut painting, radii, Tissue::Fat);
-    let thin = radii[0];
-    // Muscle of the wall, with ribs in it.
+    let (blob, cavity) = hull(random, painting, radii, Tissue::Fat);
     let wall = painting.single(Tissue::Muscle);
-    let inner = 1.0 - uniform(random, 14.0, 20.0) / thin;
+    let inner = 1.0 - uniform(random, 14.0, 20.0) / radii[0];
     let fibres = Noise::new(random, [side * 0.5, side * 0.08, side * 0.08]);
     painting.paint([side / 2.0; 3], side, |p, old| {
-        (old == cavity && body.depth(p) > inner && fibres.at(p) < 0.9).then_some(wall)
+        (old == cavity && blob.depth(p) > inner && fibres.at(p) < 0.9).then_some(wall)
     });
+    Body { blob, radii, cavity, inner }
+}
+
+/// Slanting ribs within the wall, in seven of ten trunks.
+fn ribs(random: &Random, painting: &mut Painting, body: &Body) {
+    let side = painting.shape[0] as f32;
+    let thin = body.radii[0];
     let bone = painting.class();
     let (period, slope) = (side * uniform(random, 0.14, 0.22), uniform(random, 0.0, 0.5));
-    let rib_ids: Vec<u16> = (0..24).map(|_| painting.instance(bone, Tissue::CorticalBone, true)).collect();
-    let rib_depth = inner + 4.0 / thin;
+    let ids: Vec<u16> = (0..24).map(|_| painting.instance(bone, Tissue::CorticalBone, true)).collect();
+    let depth = body.inner + 4.0 / thin;
     if chance(random, 0.7) {
         painting.paint([side / 2.0; 3], side, |p, old| {
-            let d = body.depth(p);
-            let t = (p[0] + slope * (p[1] - body.centre[1])) / period + 6.0;
+            let d = body.blob.depth(p);
+            let t = (p[0] + slope * (p[1] - body.blob.centre[1])) / period + 6.0;
             let near = (t.fract() - 0.5).abs() * period;
-            let left = usize::from(p[2] > body.centre[2]);
-            (old != 0 && near < 3.0 && (d - rib_depth).abs() * thin < 2.2)
-                .then(|| rib_ids[(2 * t as usize + left).min(23)])
+            let left = usize::from(p[2] > body.blob.centre[2]);
+            (old != 0 && near < 3.0 && (d - depth).abs() * thin < 2.2).then(|| ids[(2 * t as usize + left).min(23)])
         });
     }
-    // Spine: vertebrae with discs between, a canal behind.
-    let back = [0.0, body.centre[1] + thin * uniform(random, 0.5, 0.62), body.centre[2]];
+}
+
+/// Vertebrae with discs between and a canal behind; returns the place in front of it where vessels run.
+fn spine(random: &Random, painting: &mut Painting, body: &Body) -> [f32; 3] {
+    let side = painting.shape[0] as f32;
+    let centre = body.blob.centre;
+    let back = [0.0, centre[1] + body.radii[0] * uniform(random, 0.5, 0.62), centre[2]];
     let radius = side * uniform(random, 0.075, 0.1);
     let height = side * uniform(random, 0.14, 0.22);
     let (shell, marrow, disc) = (painting.class(), painting.class(), painting.single(Tissue::Organ));
@@ -265,32 +302,41 @@ fn trunk(random: &Random, shape: [usize; 3]) -> Painting {
             None
         }
     });
-    // What the cavity holds.
-    let inside = painting.kinds.len() as u16;
-    let may = |old: u16| old == cavity || old >= inside;
-    let free = |painting: &Painting, random: &Random| {
-        (0..40).map(|_| painting.place(random, 0.1)).find(|&p| painting.at(p) == cavity)
-    };
-    if chance(random, 0.5) {
-        let (class, inner_class) = (painting.class(), painting.class());
-        for x in [-1.0, 1.0] {
-            let centre = [side * uniform(random, 0.5, 0.9), body.centre[1] - 2.0, body.centre[2] + x * radii[1] * 0.4];
-            let radii = [side * uniform(random, 0.3, 0.6), thin * 0.6, radii[1] * 0.33];
-            let lung = Blob::upright(random, centre, radii, 0.06, side * 0.3);
-            let id = painting.instance(class, Tissue::Lung, true);
-            painting.blob(&lung, id, |old| old == cavity);
-            for _ in 0..integer(random, 3, 10) {
-                let vessel = painting.instance(inner_class, Tissue::Muscle, false);
-                let heading = rotation_axis(random);
-                let width = uniform(random, 0.8, 2.0);
-                let line = winding(random, centre, heading, side * 0.4, width, 0.15);
-                painting.tube(&line, vessel, None, |old| old == id);
-            }
+    [0.0, back[1] - radius * 1.5, back[2] + 4.0]
+}
+
+/// Two lungs with vessels in them.
+fn lungs(random: &Random, painting: &mut Painting, body: &Body) {
+    let side = painting.shape[0] as f32;
+    let middle = body.blob.centre;
+    let (class, inner_class) = (painting.class(), painting.class());
+    for x in [-1.0, 1.0] {
+        let centre = [side * uniform(random, 0.5, 0.9), middle[1] - 2.0, middle[2] + x * body.radii[1] * 0.4];
+        let radii = [side * uniform(random, 0.3, 0.6), body.radii[0] * 0.6, body.radii[1] * 0.33];
+        let lung = Blob::upright(random, centre, radii, 0.06, side * 0.3);
+        let id = painting.instance(class, Tissue::Lung, true);
+        painting.blob(&lung, id, |old| old == body.cavity);
+        for _ in 0..integer(random, 3, 10) {
+            let vessel = painting.instance(inner_class, Tissue::Muscle, false);
+            let heading = rotation_axis(random);
+            let width = uniform(random, 0.8, 2.0);
+            let line = winding(random, centre, heading, side * 0.4, width, 0.15);
+            painting.tube(&line, vessel, None, |old| old == id);
         }
     }
+}
+
+/// A place in the cavity that holds nothing yet; none where it is full.
+fn free_place(random: &Random, painting: &Painting, cavity: u16) -> Option<[f32; 3]> {
+    (0..40).map(|_| painting.place(random, 0.1)).find(|&p| painting.at(p) == cavity)
+}
+
+/// Solid organs, a quarter of them with a core.
+fn organs(random: &Random, painting: &mut Painting, cavity: u16) -> Vec<(u16, Blob)> {
+    let side = painting.shape[0] as f32;
     let mut organs = vec![];
     for _ in 0..integer(random, 8, 20) {
-        let Some(centre) = free(&painting, random) else { break };
+        let Some(centre) = free_place(random, painting, cavity) else { break };
         let tissue = *pick(random, &[Tissue::Organ, Tissue::Organ, Tissue::Organ, Tissue::Fluid, Tissue::Muscle]);
         let blob = Blob::new(random, centre, log_uniform(random, side * 0.06, side * 0.2));
         let id = painting.single(tissue);
@@ -302,17 +348,20 @@ fn trunk(random: &Random, shape: [usize; 3]) -> Painting {
         }
         organs.push((id, blob));
     }
+    organs
+}
+
+/// One to three winding tubes with a wall.
+fn bowel(random: &Random, painting: &mut Painting, cavity: u16) {
+    let side = painting.shape[0] as f32;
     for _ in 0..integer(random, 1, 3) {
-        let Some(start) = free(&painting, random) else { break };
+        let Some(start) = free_place(random, painting, cavity) else { break };
         let (content, wall) = (painting.single(Tissue::Content), painting.single(Tissue::Muscle));
         let heading = rotation_axis(random);
         let width = uniform(random, 2.5, 6.0);
         let line = winding(random, start, heading, side * uniform(random, 1.0, 3.0), width, 0.3);
         painting.tube(&line, content, Some((wall, uniform(random, 1.0, 2.0))), |old| old == cavity);
     }
-    vessels(random, &mut painting, [0.0, back[1] - radius * 1.5, back[2] + 4.0], may);
-    lesions(random, &mut painting, &organs);
-    painting
 }
 
 /// A great vessel along the first axis, with branches.
@@ -335,7 +384,7 @@ fn vessels(random: &Random, painting: &mut Painting, start: [f32; 3], may: impl 
     }
 }
 
-/// Lesions in and on the organs, some like the organ, some with a rim or a core.
+/// Lesions in and on the organs, some with a rim or a core.
 fn lesions(random: &Random, painting: &mut Painting, organs: &[(u16, Blob)]) {
     if organs.is_empty() {
         return;
@@ -370,7 +419,24 @@ fn limb(random: &Random, shape: [usize; 3]) -> Painting {
         muscles.push(cavity);
     }
     let ground = *muscles.last().expect("one was made");
-    // Compartments: regions stretched along the limb, with seams of fat where two are equally strong.
+    compartments(random, &mut painting, ground);
+    for _ in 0..integer(random, 1, 2) {
+        let start = [-2.0, side * uniform(random, 0.35, 0.65), side * uniform(random, 0.35, 0.65)];
+        let (marrow, cortex) = (painting.single(Tissue::SpongyBone), painting.single(Tissue::CorticalBone));
+        let radius = side * uniform(random, 0.04, 0.1);
+        let line = winding(random, start, [1.0, 0.0, 0.0], side * uniform(random, 0.6, 1.3), radius, 0.012);
+        painting.tube(&line, marrow, Some((cortex, uniform(random, 1.5, 4.0))), |old| old != 0);
+    }
+    let middle = [0.0, side * uniform(random, 0.3, 0.7), side * uniform(random, 0.3, 0.7)];
+    vessels(random, &mut painting, middle, |old| old >= ground);
+    let tumours = tumours(random, &mut painting, ground);
+    lesions(random, &mut painting, &tumours);
+    painting
+}
+
+/// Compartments of muscle: regions stretched along the limb, with seams of fat where two are equally strong.
+fn compartments(random: &Random, painting: &mut Painting, ground: u16) {
+    let side = painting.shape[0] as f32;
     let n = integer(random, 4, 10);
     let class = painting.class();
     let fields: Vec<(Noise, u16)> = (0..n)
@@ -398,16 +464,12 @@ fn limb(random: &Random, shape: [usize; 3]) -> Painting {
         }
         Some(if first - second < width { seam } else { best })
     });
-    for _ in 0..integer(random, 1, 2) {
-        let start = [-2.0, side * uniform(random, 0.35, 0.65), side * uniform(random, 0.35, 0.65)];
-        let (marrow, cortex) = (painting.single(Tissue::SpongyBone), painting.single(Tissue::CorticalBone));
-        let radius = side * uniform(random, 0.04, 0.1);
-        let line = winding(random, start, [1.0, 0.0, 0.0], side * uniform(random, 0.6, 1.3), radius, 0.012);
-        painting.tube(&line, marrow, Some((cortex, uniform(random, 1.5, 4.0))), |old| old != 0);
-    }
-    let middle = [0.0, side * uniform(random, 0.3, 0.7), side * uniform(random, 0.3, 0.7)];
-    vessels(random, &mut painting, middle, |old| old >= ground);
-    let mut hosts = vec![];
+}
+
+/// One or two large tumours, half of them with cores that belong to the tumour.
+fn tumours(random: &Random, painting: &mut Painting, ground: u16) -> Vec<(u16, Blob)> {
+    let side = painting.shape[0] as f32;
+    let mut tumours = vec![];
     for _ in 0..integer(random, 1, 2) {
         let centre = std::array::from_fn(|_| side * uniform(random, 0.3, 0.7));
         let blob = Blob::new(random, centre, side * log_uniform(random, 0.06, 0.24));
@@ -421,10 +483,9 @@ fn limb(random: &Random, shape: [usize; 3]) -> Painting {
             painting.kinds[part as usize] = Kind { target: false, part_of: Some(id), ..painting.kinds[part as usize] };
             painting.blob(&core, part, |old| old == id);
         }
-        hosts.push((id, blob));
+        tumours.push((id, blob));
     }
-    lesions(random, &mut painting, &hosts);
-    painting
+    tumours
 }
 
 /// A head: scalp, skull, fluid, folded cortex around white matter, ventricles, nuclei, lesions.
@@ -465,8 +526,16 @@ fn head(random: &Random, shape: [usize; 3]) -> Painting {
     });
     painting.kinds[ids[0] as usize].target = false;
     let white = ids[4];
+    let white_matter = Blob::upright(random, centre, [thin * 0.7; 3], 0.1, side * 0.3);
+    ventricles_and_nuclei(random, &mut painting, centre, white);
+    lesions(random, &mut painting, &[(white, white_matter)]);
+    painting
+}
+
+/// A ventricle with two to four nuclei beside it in each half of the white matter.
+fn ventricles_and_nuclei(random: &Random, painting: &mut Painting, centre: [f32; 3], white: u16) {
+    let side = painting.shape[0] as f32;
     let (fluid, grey) = (painting.class(), painting.class());
-    let mut hosts = vec![(white, Blob::upright(random, centre, [thin * 0.7; 3], 0.1, side * 0.3))];
     for x in [-1.0f32, 1.0] {
         let at = [centre[0], centre[1], centre[2] + x * side * 0.07];
         let radii = [side * uniform(random, 0.04, 0.09), side * uniform(random, 0.12, 0.2), side * 0.035];
@@ -482,14 +551,11 @@ fn head(random: &Random, shape: [usize; 3]) -> Painting {
             let nucleus = Blob::new(random, place, side * uniform(random, 0.03, 0.07));
             let id = painting.instance(grey, Tissue::Organ, true);
             painting.blob(&nucleus, id, |old| old == white);
-            hosts.push((id, nucleus));
         }
     }
-    lesions(random, &mut painting, &hosts[..1]);
-    painting
 }
 
-/// Splits a few large instances along a wavy plane; the parts look different.
+/// Splits a few large instances along a wavy plane; the parts get classes of their own.
 fn split(random: &Random, painting: &mut Painting) {
     let mut sizes = vec![0usize; painting.kinds.len()];
     painting.ids.iter().for_each(|&id| sizes[id as usize] += 1);

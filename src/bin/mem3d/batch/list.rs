@@ -1,4 +1,4 @@
-//! The cases of a batch: from a CSV, or what lies in a folder.
+//! The cases of a batch: from a CSV or a folder.
 
 use mem3d::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 pub struct Entry {
     /// Volume to segment.
     pub volume: PathBuf,
-    /// What was drawn on it.
+    /// Its interactions.
     pub interactions: Vec<PathBuf>,
     /// Segmentation to write.
     pub output: PathBuf,
 }
 
-/// The cases in a CSV with the columns volume, prompts and output; others are of no account.
+/// The cases in a CSV with the columns volume, prompts and output; others are ignored.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when a column or value is missing, two cases have one
@@ -51,7 +51,7 @@ pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
     check(entries, path)
 }
 
-/// The volumes of a folder that have interactions beside them, by name.
+/// The volumes of a folder with interactions beside them, by name.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when there is none, or two volumes have one name.
@@ -147,12 +147,12 @@ mod tests {
 
     #[test]
     fn lists_that_cannot_be_used() {
-        let told = |text: &str| csv(text).unwrap_err().to_string();
-        assert!(told("volume,output\na,b\n").contains("no column \"prompts\""));
-        assert!(told("volume,prompts,output\na,,c\n").contains("line 2 has no prompts"));
-        assert!(told("volume,prompts,output\na,b\n").contains("record"));
-        assert!(told("volume,prompts,output\n").contains("no case"));
-        assert!(told("volume,prompts,output\na,b,c\nd,e,c\n").contains("two cases"));
+        let message = |text: &str| csv(text).unwrap_err().to_string();
+        assert!(message("volume,output\na,b\n").contains("no column \"prompts\""));
+        assert!(message("volume,prompts,output\na,,c\n").contains("line 2 has no prompts"));
+        assert!(message("volume,prompts,output\na,b\n").contains("record"));
+        assert!(message("volume,prompts,output\n").contains("no case"));
+        assert!(message("volume,prompts,output\na,b,c\nd,e,c\n").contains("two cases"));
     }
 
     #[test]

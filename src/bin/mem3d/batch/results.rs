@@ -6,20 +6,20 @@ use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What became of a case.
+/// State of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Segmented and written.
     Done,
-    /// Its output was there, and no earlier result.
+    /// Its output exists, without an earlier result.
     Skipped,
-    /// See its error.
+    /// Failed; the row has the error.
     Failed,
 }
 
 impl Status {
-    /// As it stands in the CSV.
+    /// Name in the CSV.
     pub fn word(self) -> &'static str {
         match self {
             Status::Done => "done",
@@ -36,7 +36,7 @@ pub struct Row {
     pub volume: PathBuf,
     /// Its output.
     pub output: PathBuf,
-    /// What became of it.
+    /// State.
     pub status: Status,
     /// Seconds it took, with reading and writing.
     pub seconds: Option<f64>,
@@ -71,13 +71,13 @@ impl Row {
 pub struct Results(Vec<Row>);
 
 impl Results {
-    /// The results of an earlier run; none when there are none that can be read.
+    /// The results of an earlier run; empty when none can be read.
     pub fn read(path: &Path) -> Results {
         let rows = csv::Reader::from_path(path).map(|mut r| r.deserialize().filter_map(|row| row.ok()).collect());
         Results(rows.unwrap_or_default())
     }
 
-    /// Puts a row in the place of the case's earlier one.
+    /// Replaces the earlier row of the case.
     pub fn set(&mut self, row: Row) {
         match self.0.iter_mut().find(|r| r.output == row.output) {
             Some(earlier) => *earlier = row,
@@ -85,7 +85,7 @@ impl Results {
         }
     }
 
-    /// The output is there: the row of the run that made it stays.
+    /// For an existing output: keeps the row of the run that made it.
     pub fn keep_or_skip(&mut self, entry: &Entry) {
         if !self.0.iter().any(|r| r.output == entry.output && r.status != Status::Failed) {
             self.set(Row::new(entry, Status::Skipped));

@@ -1,5 +1,5 @@
-//! Whether what makes rounds fast changes masks: the targets of some cases, segmented as sessions do it and once more plainly
-//! (one slice at a time, float32 throughout, no work shared), from the same annotated slices.
+//! Agreement of masks with those of a plain computation: the targets of some cases are segmented in a session, and one
+//! slice at a time in float32 without shared work, from the same annotated slices.
 
 use crate::common::model::Choice;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
@@ -13,9 +13,9 @@ use mem3d::{Error, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Targets that are looked at: smaller ones than `mem3d evaluate` takes, too.
+/// Least size of targets: smaller than for `mem3d evaluate`. Chosen.
 const WANTED: Wanted = Wanted { labels: Vec::new(), min_voxels: 100, min_slices: 5 };
-/// Rounds: the largest slice, then one at each quarter of the target.
+/// Number of rounds: the largest slice, then one at each quarter of the target. Chosen.
 const ROUNDS: usize = 3;
 
 /// One target.
@@ -27,11 +27,12 @@ pub struct Agreement {
     dice: Vec<f64>,
 }
 
-/// Prints and returns the agreement of every target of the cases in `data`. Targets of one case are segments of one session, so
-/// that they share what they can.
+/// Prints and returns the agreement of every target of the cases in `data`. Targets of one case are segments of one
+/// session, so that they share work.
 ///
 /// # Errors
-/// As reading the cases and the model, and as sessions; [`Error::InvalidState`] when two masks agree to less than `least`.
+/// As reading the cases and the model, and as sessions; [`Error::InvalidState`] when two masks agree to less than
+/// `least`.
 pub fn run(data: &Path, model: Option<&Path>, device: &str, least: f64) -> Result<Vec<Agreement>> {
     let choice = Choice::find(model.map(PathBuf::from).as_ref())?;
     let load = |precision| match &choice {

@@ -1,4 +1,4 @@
-//! The parts of the networks, one slice each, and what the machine could do.
+//! The parts of the networks, one slice each, and the speed of the machine.
 
 use mem3d::nn::model::Model;
 use mem3d::nn::{self, InteractionInput, InteractionKind};
@@ -15,7 +15,7 @@ pub struct Line {
     pub gmac: f64,
 }
 
-/// Seconds of the fastest of some runs, after one to warm up.
+/// Seconds of the fastest of several runs, after one for warm-up.
 fn fastest(device: Device, runs: usize, mut body: impl FnMut()) -> f64 {
     let sync = || {
         if let Device::Cuda(index) = device {
@@ -34,7 +34,7 @@ fn fastest(device: Device, runs: usize, mut body: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// Multiply-accumulates a second of a large convolution, in thousand millions: what the machine can do.
+/// Multiply-accumulates a second of a large convolution, in thousand millions: the speed of the machine.
 pub fn peak_gmac_per_s(device: Device) -> f64 {
     let x = nn::params::channels_last(&Tensor::randn([1, 256, 128, 128], (Kind::Float, device)));
     let w = nn::params::channels_last(&Tensor::randn([256, 256, 3, 3], (Kind::Float, device)));

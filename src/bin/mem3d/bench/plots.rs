@@ -1,4 +1,4 @@
-//! How a round grows with slices, segments, pixels of a slice and threads.
+//! Time of a round against slices, segments, pixels of a slice and threads.
 
 use super::round::{self, Case, Round};
 use crate::common::chart::{self, COLORS, Chart, Series};
@@ -9,12 +9,12 @@ use mem3d::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What every sweep starts from.
+/// Start of every sweep. Chosen.
 const BASE: Case = Case { depth: 60, size: 512, segments: 1, only: None };
 
 /// One round at each of these.
 struct Sweep {
-    /// Picture that it is drawn in.
+    /// File name of the picture.
     file: &'static str,
     title: &'static str,
     x_label: &'static str,
@@ -25,8 +25,9 @@ struct Sweep {
     seconds: fn(&Round) -> [f64; 2],
 }
 
-/// Times the sweeps and draws `scaling_volume.png` (slices, pixels), `scaling_segments.png` and `scaling_threads.png` into `folder`. On the CPU all but the sweep of threads show processor time on one
-/// thread, which other programs hardly change.
+/// Times the sweeps and draws `scaling_volume.png` (slices, pixels), `scaling_segments.png` and `scaling_threads.png`
+/// into `folder`. On the CPU all but the sweep of threads show processor time on one thread, which hardly depends on
+/// other programs.
 ///
 /// # Errors
 /// As the model and the session, and [`Error::Io`].

@@ -18,7 +18,7 @@ pub struct Case {
     pub size: usize,
     /// Neighbouring segments.
     pub segments: u32,
-    /// Whole slices, and only this many of them; none for regions of interest on every slice.
+    /// Number of whole slices to time; none: regions of interest on every slice.
     pub only: Option<usize>,
 }
 
@@ -32,9 +32,9 @@ pub struct Round {
     pub first_round_s: f64,
     pub first_round_slices: usize,
     pub refinement_s: f64,
-    /// Processor time of the first round on all threads: what a busy machine does not change.
+    /// Processor time of the first round on all threads; independent of other load on the machine.
     pub first_round_cpu_s: f64,
-    /// The same of the refinement.
+    /// Processor time of the refinement.
     pub refinement_cpu_s: f64,
     pub refinement_slices: usize,
     pub gmac_first_round: f64,
@@ -44,103 +44,92 @@ pub struct Round {
     pub scaled: bool,
 }
 
-/// Radius of the target, pixels.
-fn target_radius(size: usize) -> f64 {
-    60.0 * size as f64 / 512.0
+/// A bright, slowly moving disc over four fifths of the slices, with a diameter of 120 of 512 pixels.
+struct Target {
+    depth: usize,
+    size: usize,
 }
 
-/// A bright, slowly moving disc of 120 of 512 pixels over four fifths of the slices, on a textured ground.
-fn synthetic(depth: usize, size: usize) -> (Volume, impl Fn(usize, usize, usize) -> bool) {
-    let inside = move |d: usize, r: usize, c: usize| {
-        let t = d as f64 / depth as f64;
-        let drift = 20.0 * (6.0 * t).sin();
-        let centre = size as f64 / 2.0;
-        let radius = target_radius(size);
-        let (y, x) = (r as f64 - centre - drift, c as f64 - centre + drift);
-        (0.1..0.9).contains(&t) && y * y + x * x < radius * radius
-    };
-    let mut data = vec![0i16; depth * size * size];
-    for (d, plane) in data.chunks_exact_mut(size * size).enumerate() {
-        for (i, v) in plane.iter_mut().enumerate() {
-            let (r, c) = (i / size, i % size);
-            let texture = ((r * 7 + c * 13 + d * 29) % 64) as i16;
-            *v = if inside(d, r, c) { 180 + texture } else { texture };
-        }
+impl Target {
+    /// Radius, pixels.
+    fn radius(&self) -> f64 {
+        60.0 * self.size as f64 / 512.0
     }
-    let volume = Volume::new([depth, size, size], VoxelData::I16(data), Geometry::default());
-    (volume.expect("a synthetic volume is well formed"), inside)
-}
 
-/// `before_mb`: what the process held before there was a volume.
-pub fn time(model: &Model, case: Case, before_mb: f64) -> Result<Round> {
-    let Case { depth, size, segments, only } = case;
-    let whole = only.is_some();
-    let (volume, inside) = synthetic(depth, size);
-    let copy = volume.clone();
-    reset_peak();
-    // Random weights know no end of a target: every slice is segmented, so that the work is the same.
-    let options = SessionOptions { stop_after_empty: 0, whole_slice: whole, ..SessionOptions::default() };
-    let start = Instant::now();
-    let mut session = Session::new(copy, model.networks(), options)?;
-    let session_s = start.elapsed().as_secs_f64();
-    let middle = depth / 2;
-    // Further segments lie beside the first, half a radius away.
-    let disc = |slice: usize, segment: u32| {
+    fn holds(&self, d: usize, r: usize, c: usize) -> bool {
+        let t = d as f64 / self.depth as f64;
+        let drift = 20.0 * (6.0 * t).sin();
+        let centre = self.size as f64 / 2.0;
+        let (y, x) = (r as f64 - centre - drift, c as f64 - centre + drift);
+        (0.1..0.9).contains(&t) && y * y + x * x < self.radius() * self.radius()
+    }
+
+    /// The target on a textured ground.
+    fn volume(&self) -> Volume {
+        let (depth, size) = (self.depth, self.size);
+        let mut data = vec![0i16; depth * size * size];
+        for (d, plane) in data.chunks_exact_mut(size * size).enumerate() {
+            for (i, v) in plane.iter_mut().enumerate() {
+                let (r, c) = (i / size, i % size);
+                let texture = ((r * 7 + c * 13 + d * 29) % 64) as i16;
+                *v = if self.holds(d, r, c) { 180 + texture } else { texture };
+            }
+        }
+        let volume = Volume::new([depth, size, size], VoxelData::I16(data), Geometry::default());
+        volume.expect("a synthetic volume is well formed")
+    }
+
+    /// Mask of a segment on `slice`; further segments lie beside the first, half a radius away.
+    fn mask(&self, slice: usize, segment: u32) -> SliceMask {
         let angle = f64::from(segment - 1) * 1.3;
-        let away = if segment > 1 { 0.5 * target_radius(size) } else { 0.0 };
+        let away = if segment > 1 { 0.5 * self.radius() } else { 0.0 };
         let (down, right) = ((away * angle.sin()) as i64, (away * angle.cos()) as i64);
         let shifted = |at: usize, by: i64| (at as i64 - by).max(0) as usize;
-        let mut mask = SliceMask::zeros(size, size);
+        let mut mask = SliceMask::zeros(self.size, self.size);
         for (i, v) in mask.data.iter_mut().enumerate() {
-            *v = u8::from(inside(slice, shifted(i / size, down), shifted(i % size, right)));
+            *v = u8::from(self.holds(slice, shifted(i / self.size, down), shifted(i % self.size, right)));
         }
         mask
-    };
-    let centre = size as f64 / 2.0;
-    let reach = target_radius(size);
-    let interaction = Interaction {
-        segment: 1,
-        axis: SliceAxis::Depth,
-        slice: middle,
-        kind: InteractionKind::Box,
-        positive: true,
-        stroke: Stroke::Points {
-            points: vec![
-                [middle as f64, centre - reach, centre - reach],
-                [middle as f64, centre + reach, centre + reach],
-            ],
-            radius_mm: 0.0,
-        },
-    };
-    session.interact(interaction.clone())?;
-    let start = Instant::now();
-    session.interact(interaction)?;
-    let interact_s = start.elapsed().as_secs_f64();
-    session.reset(None)?;
-    for segment in 1..=segments {
-        session.set_slice_mask(segment, SliceAxis::Depth, middle, &disc(middle, segment))?;
     }
+
+    /// A box around the target on `slice`.
+    fn draw_box(&self, slice: usize) -> Interaction {
+        let (centre, reach) = (self.size as f64 / 2.0, self.radius());
+        let corner = |at: f64| [slice as f64, at, at];
+        Interaction {
+            segment: 1,
+            axis: SliceAxis::Depth,
+            slice,
+            kind: InteractionKind::Box,
+            positive: true,
+            stroke: Stroke::Points { points: vec![corner(centre - reach), corner(centre + reach)], radius_mm: 0.0 },
+        }
+    }
+}
+
+/// Times a session, an interaction, a first round and a refinement; `before_mb`: memory of the process without the
+/// volume.
+pub fn time(model: &Model, case: Case, before_mb: f64) -> Result<Round> {
+    let Case { depth, size, segments, only } = case;
+    let target = Target { depth, size };
+    let volume = target.volume();
+    let copy = volume.clone();
+    reset_peak();
+    let (mut session, session_s) = session(model, copy, only.is_some())?;
+    let middle = depth / 2;
+    let interact_s = interact(&mut session, target.draw_box(middle))?;
+    session.reset(None)?;
     let range = only.map(|slices| {
         let half = (slices / 2).max(1);
         (middle.saturating_sub(half), (middle + half).min(depth - 1))
     });
-    let propagate = |session: &mut Session| -> Result<Timed> {
-        let options =
-            PropagateOptions { segment: None, axis: Some(SliceAxis::Depth), range, ..PropagateOptions::default() };
-        let (start, cpu) = (Instant::now(), cpu_s());
-        let (slices, macs) = macs::count(|| session.propagate(&options, &mut |_| true));
-        Ok(Timed { seconds: start.elapsed().as_secs_f64(), cpu: cpu_s() - cpu, slices: slices?, macs })
-    };
-    let first = propagate(&mut session)?;
-    // The correction a user makes next lies in the middle of one side.
+    let first = round(&mut session, &target, segments, middle, range)?;
+    // The next correction of a user lies in the middle of one side.
     let corrected = range.map_or(depth * 3 / 4, |r| r.1);
-    for segment in 1..=segments {
-        session.set_slice_mask(segment, SliceAxis::Depth, corrected, &disc(corrected, segment))?;
-    }
-    let refined = propagate(&mut session)?;
+    let refined = round(&mut session, &target, segments, corrected, range)?;
     let all = (depth - 1) * segments as usize;
     let scale = all as f64 / first.slices as f64;
-    let refined_slices = if whole { depth / 2 } else { refined.slices };
+    let refined_slices = if only.is_some() { depth / 2 } else { refined.slices };
     let refined_scale = refined_slices as f64 / refined.slices.max(1) as f64;
     Ok(Round {
         shape: volume.shape(),
@@ -159,6 +148,41 @@ pub fn time(model: &Model, case: Case, before_mb: f64) -> Result<Round> {
     })
 }
 
+/// A session that segments every slice, and the seconds that opening it took.
+fn session(model: &Model, volume: Volume, whole_slice: bool) -> Result<(Session, f64)> {
+    // Random weights know no end of a target: chains go on, so that the work is the same.
+    let options = SessionOptions { stop_after_empty: 0, whole_slice, ..SessionOptions::default() };
+    let start = Instant::now();
+    let session = Session::new(volume, model.networks(), options)?;
+    Ok((session, start.elapsed().as_secs_f64()))
+}
+
+/// Seconds of an interaction, the second one of a session.
+fn interact(session: &mut Session, interaction: Interaction) -> Result<f64> {
+    session.interact(interaction.clone())?;
+    let start = Instant::now();
+    session.interact(interaction)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Annotates `slice` of every segment and propagates, within `range` of the slices.
+fn round(
+    session: &mut Session,
+    target: &Target,
+    segments: u32,
+    slice: usize,
+    range: Option<(usize, usize)>,
+) -> Result<Timed> {
+    for segment in 1..=segments {
+        session.set_slice_mask(segment, SliceAxis::Depth, slice, &target.mask(slice, segment))?;
+    }
+    let options =
+        PropagateOptions { segment: None, axis: Some(SliceAxis::Depth), range, ..PropagateOptions::default() };
+    let (start, cpu) = (Instant::now(), cpu_s());
+    let (slices, macs) = macs::count(|| session.propagate(&options, &mut |_| true));
+    Ok(Timed { seconds: start.elapsed().as_secs_f64(), cpu: cpu_s() - cpu, slices: slices?, macs })
+}
+
 struct Timed {
     seconds: f64,
     cpu: f64,
@@ -166,7 +190,7 @@ struct Timed {
     macs: u64,
 }
 
-/// Processor time of this process so far, seconds; 0 where `/proc` does not tell.
+/// Processor time of this process so far, seconds; 0 without `/proc`.
 fn cpu_s() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // After the name, which is in parentheses: user and system time are the 12th and 13th, in hundredths of a second.
@@ -175,7 +199,7 @@ fn cpu_s() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// A line of `/proc/self/status`, MB; 0 where there is none.
+/// A line of `/proc/self/status`, MB; 0 without it.
 pub fn memory_mb(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|l| l.starts_with(field));

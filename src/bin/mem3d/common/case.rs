@@ -1,4 +1,4 @@
-//! One volume with its interactions: what `segment` does once and `batch` many times.
+//! One volume with its interactions: used by `segment` once and by `batch` many times.
 
 use super::{console, output};
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
@@ -12,18 +12,18 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
 
-/// How interactions are understood and volumes segmented.
+/// Options for interactions and segmentation.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Args {
-    /// Intensities that the networks see as black and white, e.g. -160,240 [default: that of the interactions, or percentiles
-    /// 0.5 and 99.5 of the volume].
+    /// Intensities that are black and white for the networks, e.g. -160,240 [default: that of the interactions, or
+    /// percentiles 0.5 and 99.5 of the volume].
     #[arg(long, value_name = "LOW,HIGH", value_parser = crate::overview::parse_window, allow_hyphen_values = true)]
     pub window: Option<(f64, f64)>,
     /// Axis of the slices that markups are drawn on: 0 depth, 1 height, 2 width [default: where the points agree best].
     #[arg(long, value_parser = clap::value_parser!(i64).range(0..=2))]
     axis: Option<i64>,
-    /// What a point list of 3D Slicer means.
+    /// Meaning of a point list of 3D Slicer.
     #[arg(long, value_enum, default_value_t = PointsArg::ByName)]
     points: PointsArg,
     /// Half the width of a curve of 3D Slicer, mm [default: 1.5 pixels].
@@ -35,13 +35,13 @@ pub struct Args {
     /// Most rounds of the interactions to do [default: all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
-    /// Take NaN and infinite voxels as the lower end of the window, instead of refusing the volume.
+    /// Replace NaN and infinite voxels by the lower end of the window, instead of refusing the volume.
     #[arg(long)]
     replace_non_finite: bool,
     /// End a propagation after this many slices without target in a row; 0 never.
     #[arg(long, value_name = "N", default_value_t = SessionOptions::default().stop_after_empty)]
     stop_after_empty: usize,
-    /// Keep every how many slices in memory; 0 keeps none.
+    /// Interval of the slices that stay in memory; 0: none stays.
     #[arg(long, value_name = "N", default_value_t = SessionOptions::default().memorize_every)]
     memorize_every: usize,
 }
@@ -83,7 +83,7 @@ impl Args {
             whole_slice: self.whole_slice,
             stop_after_empty: self.stop_after_empty,
             memorize_every: self.memorize_every,
-            // Nobody takes a step back here.
+            // No step is undone here.
             undo_depth: 0,
             ..SessionOptions::default()
         }
@@ -102,7 +102,7 @@ pub struct Case {
     pub seconds: f64,
 }
 
-/// What came out for one segment.
+/// Results for one segment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// Label value.
@@ -125,7 +125,7 @@ pub struct Summary {
     pub suggested: Vec<usize>,
 }
 
-/// The file that `overview` takes: at its top what is said of the first segment.
+/// The file for `overview`; its top level is the first segment.
 #[derive(Debug, Serialize)]
 struct QualityFile<'a> {
     axis: usize,
@@ -136,7 +136,7 @@ struct QualityFile<'a> {
 }
 
 impl Case {
-    /// Opens the volume, and the interactions for it, on a model; `saved` goes on where a session was saved.
+    /// Opens the volume, and the interactions for it, on a model; `saved` continues a saved session.
     ///
     /// # Errors
     /// As reading the files and [`Session::new`].
@@ -201,7 +201,7 @@ impl Case {
     }
 
     /// Which segments to propagate along `axis`: all at once when all were drawn on in this round, else one by one,
-    /// since a segment with nothing new would be segmented all over.
+    /// since a segment without a new annotation would be recomputed completely.
     fn carried_together(&self, round: &Round, axis: SliceAxis) -> Vec<Option<u32>> {
         let mut drawn: Vec<u32> = round.steps.iter().map(Step::target).filter(|t| t.1 == axis).map(|t| t.0).collect();
         drawn.sort_unstable();
@@ -222,7 +222,7 @@ impl Case {
         })
     }
 
-    /// What came out, per segment.
+    /// Results of each segment.
     ///
     /// # Errors
     /// As the session.
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_need_a_name_that_says_their_format() {
+    fn names_of_outputs_have_a_known_ending() {
         let folder = tempfile::tempdir().unwrap();
         let check = |name: &str| check_segmentation(&folder.path().join(name), false, &[]);
         for name in ["a.seg.nrrd", "a.nrrd", "a.nii", "a.NII.GZ"] {

@@ -4,7 +4,7 @@ use crate::overview::canvas::{Align, Canvas, Frame, Point, Rgba, TextStyle};
 use mem3d::Result;
 use std::path::Path;
 
-/// Colours that stay apart, also for the colour-blind (Okabe and Ito).
+/// Colours distinguishable with colour blindness (the palette of Okabe and Ito, 2008).
 pub const COLORS: [Rgba; 8] = [
     [0, 114, 178, 255],
     [213, 94, 0, 255],
@@ -16,12 +16,13 @@ pub const COLORS: [Rgba; 8] = [
     [180, 160, 0, 255],
 ];
 
+// Greys. Chosen.
 const WHITE: Rgba = [255, 255, 255, 255];
 const INK: Rgba = [40, 40, 40, 255];
 const PALE: Rgba = [225, 225, 225, 255];
-/// Width (without legend) and height of one chart, pixels.
+/// Width (without legend) and height of one chart, pixels. Chosen.
 const SIZE: (f32, f32) = (560.0, 440.0);
-/// Space around the axes: left, top, right, bottom.
+/// Space around the axes: left, top, right, bottom, pixels. Chosen.
 const MARGINS: (f32, f32, f32, f32) = (70.0, 44.0, 20.0, 56.0);
 
 /// One line or cloud of points.
@@ -52,7 +53,7 @@ pub struct Chart {
     pub x_counts: bool,
     /// Ends of the y axis; `None`: those of the data.
     pub y_range: Option<(f64, f64)>,
-    /// What is drawn, the last on top.
+    /// Series in drawing order, the last on top.
     pub series: Vec<Series>,
 }
 
@@ -61,7 +62,7 @@ pub struct Chart {
 /// # Errors
 /// [`mem3d::Error::Io`] when the picture cannot be written.
 pub fn write(path: &Path, charts: &[Chart]) -> Result<()> {
-    // Text is measured by a canvas; this one is only for that.
+    // A canvas to measure text with.
     let measure = Canvas::new(1, 1, WHITE)?;
     let legends: Vec<f32> = charts.iter().map(|c| legend_width(&measure, c)).collect();
     let width = SIZE.0 * charts.len() as f32 + legends.iter().sum::<f32>();

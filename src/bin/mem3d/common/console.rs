@@ -1,4 +1,4 @@
-//! What the user sees: log lines and progress on standard error, how an error is told, and Ctrl-C.
+//! Log lines, progress and errors on standard error, and Ctrl-C.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mem3d::{Error, Result};
@@ -16,21 +16,21 @@ pub struct Args {
     /// Only warnings and errors; no progress.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// More about what is done; twice for everything.
+    /// More log lines; twice for all.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
-/// Where bars are drawn; log lines are printed above them.
+/// Progress bars; log lines are printed above them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
-/// How often Ctrl-C was pressed.
+/// Number of times that Ctrl-C was pressed.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether the work that is running looks at [`interrupted`].
+/// Whether the running work checks [`interrupted`].
 static STOPS_CLEANLY: AtomicBool = AtomicBool::new(false);
 
-/// Time between two log lines that stand for a progress bar.
+/// Time between two log lines in place of a progress bar. Chosen.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Sets up logging, progress, Ctrl-C, and what happens to a panic.
@@ -51,7 +51,7 @@ pub fn start(args: &Args) {
             suspended(|| writeln!(out, "[{}] {style}{level}{style:#}: {}", out.timestamp_seconds(), record.args()))
         })
         .init();
-    // A panic is a bug, or libtorch's way to fail; both are told as errors. The default text is for developers.
+    // A panic is a bug or a failure of libtorch; both are reported as errors. The default text is for developers.
     std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
     if let Err(e) = ctrlc::set_handler(interrupt) {
         log::debug!("Ctrl-C ends the program at once: {e}");
@@ -65,22 +65,22 @@ fn interrupt() {
     suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
 }
 
-/// From now on the first Ctrl-C only sets [`interrupted`]; the caller looks at it and stops cleanly.
+/// From now on the first Ctrl-C only sets [`interrupted`]; the caller checks it and stops cleanly.
 pub fn stop_cleanly() {
     STOPS_CLEANLY.store(true, Ordering::SeqCst);
 }
 
-/// Whether the user asked to stop.
+/// Whether the user pressed Ctrl-C.
 pub fn interrupted() -> bool {
     INTERRUPTS.load(Ordering::SeqCst) > 0
 }
 
-/// [`Error::Cancelled`] when the user asked to stop.
+/// [`Error::Cancelled`] when the user pressed Ctrl-C.
 pub fn check_interrupt() -> Result<()> {
     if interrupted() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
-/// Runs `print` with the bars out of the way.
+/// Runs `print` with the bars hidden.
 fn suspended<T>(print: impl FnOnce() -> T) -> T {
     match BARS.get() {
         Some(bars) => bars.suspend(print),
@@ -88,7 +88,7 @@ fn suspended<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Runs a subcommand; tells its error on standard error, and what the program's exit status is.
+/// Runs a subcommand; prints its error on standard error and returns the exit status.
 pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -99,7 +99,7 @@ pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
         Err(payload) => {
             let text = payload.downcast_ref::<String>().map(String::as_str);
             let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown failure");
-            // The reader of a pipe went away, as in `mem3d info | head -1`: nobody is left to be told.
+            // The reader of the pipe has closed it, as in `mem3d info | head -1`.
             if !text.starts_with("failed printing to stdout") {
                 suspended(|| eprintln!("error: {}", Error::Internal(text.into())));
             }
@@ -122,13 +122,13 @@ pub fn chain(error: &Error) -> String {
     text
 }
 
-/// A bar of `length`, for work that says more than how much of it is done; hidden where there is no terminal.
+/// A bar of `length` with a message; hidden without a terminal.
 pub fn bar(length: u64, style: ProgressStyle) -> ProgressBar {
     let bars = BARS.get().cloned().unwrap_or_else(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
     bars.add(ProgressBar::new(length).with_style(style))
 }
 
-/// A progress bar on a terminal; else a log line now and then.
+/// A progress bar on a terminal, else log lines at intervals.
 pub struct Progress {
     bar: ProgressBar,
     what: String,
@@ -136,7 +136,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A bar over `total` steps of `what`. With 0 steps, only that something goes on is shown.
+    /// A bar over `total` steps of `what`. With 0 steps the bar shows activity only.
     pub fn new(what: impl Into<String>, total: usize) -> Progress {
         let what = what.into();
         let bars = BARS.get().cloned().unwrap_or_else(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
@@ -168,7 +168,7 @@ impl Drop for Progress {
     }
 }
 
-/// Shows that `what` goes on while `body` runs.
+/// Shows `what` while `body` runs.
 pub fn busy<T>(what: impl Into<String>, body: impl FnOnce() -> T) -> T {
     let what = what.into();
     log::debug!("{what}");

@@ -1,4 +1,4 @@
-//! What several subcommands share.
+//! Shared by several subcommands.
 
 pub mod case;
 pub mod chart;

@@ -1,6 +1,6 @@
-//! Which model a subcommand uses, and on what: the one place with that rule.
+//! Model and device of a subcommand. The model is, in this order:
 //!
-//! 1. `--model FILE`, or `--model random[:SEED]` for random weights, whose masks mean nothing;
+//! 1. `--model FILE`, or `--model random[:SEED]` for random weights, whose masks are meaningless;
 //! 2. the same in the environment variable `MEM3D_MODEL`;
 //! 3. `models/compact.safetensors` beside the executable, or in one of the two folders above it (`bin` of an
 //!    installation, `target/release` of a checkout).
@@ -41,7 +41,7 @@ enum PrecisionArg {
     F16,
 }
 
-/// What `--model` and `MEM3D_MODEL` can name.
+/// Values of `--model` and `MEM3D_MODEL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// A model file.
@@ -65,7 +65,7 @@ impl Choice {
         }
     }
 
-    /// The model to use when `asked` names none.
+    /// The model of `asked`, or the default one.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when there is none.
@@ -89,14 +89,14 @@ impl Choice {
     }
 }
 
-/// Where the default model may lie.
+/// Possible places of the default model.
 fn places() -> Vec<PathBuf> {
     let executable = std::env::current_exe().and_then(|p| p.canonicalize()).unwrap_or_default();
     executable.ancestors().skip(1).take(3).map(|folder| folder.join("models/compact.safetensors")).collect()
 }
 
 impl Args {
-    /// Which model these options mean.
+    /// The model of these options.
     ///
     /// # Errors
     /// As [`Choice::find`].

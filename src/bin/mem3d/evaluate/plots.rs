@@ -1,4 +1,4 @@
-//! Plots of an evaluation: Dice over rounds (the paper's Fig. 3), and estimated quality against true IoU.
+//! Plots of an evaluation: Dice against rounds (the paper's Fig. 3), and estimated quality against true IoU.
 
 use crate::common::chart::{self, COLORS, Chart, Series};
 use mem3d::Result;
@@ -7,7 +7,7 @@ use mem3d::eval::report::Report;
 use mem3d::eval::results::TargetResult;
 use std::path::Path;
 
-/// Most dots of a cloud; more say no more.
+/// Largest number of dots in a cloud. Chosen.
 const DOTS: usize = 4000;
 
 /// Writes the plots into `out`; returns their names.
@@ -35,7 +35,7 @@ fn drawings(report: &Report) -> Vec<&'static str> {
 fn over_rounds(report: &Report) -> Vec<Chart> {
     let methods = &report.summary.methods;
     let values = methods.iter().flat_map(|m| m.rounds.iter().map(|r| r.dice.mean));
-    // A little air below, on tenths, so that the charts of two reports can be laid beside each other.
+    // Some space below, on tenths, so that the charts of two reports have the same axes.
     let low = (values.fold(1.0, f64::min) * 10.0 - 0.2).floor().max(0.0) / 10.0;
     let chart = |drawing: &str| {
         let shown = methods.iter().filter(|m| m.drawing == drawing);

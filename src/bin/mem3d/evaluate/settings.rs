@@ -1,10 +1,10 @@
-//! What an evaluation is made with.
+//! Settings of an evaluation.
 
 use mem3d::engine::SessionOptions;
 use mem3d::eval::protocol::Protocol;
 use serde::{Deserialize, Serialize};
 
-/// What an evaluation is made with; a run can only be resumed with the same.
+/// Settings of an evaluation; a run can only be resumed with the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub version: String,

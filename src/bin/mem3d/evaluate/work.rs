@@ -23,26 +23,26 @@ pub struct Work<'a> {
     pub wanted: &'a Wanted,
     /// Folder of the results.
     pub results: &'a Path,
-    /// Folder for rounds that other tools answer.
+    /// Folder for recorded rounds, the input of other tools.
     pub record: Option<&'a Path>,
     pub jobs: usize,
 }
 
-/// Checks that the model answers everything that the protocol draws.
+/// Checks that the model supports everything that the protocol draws.
 pub fn check_kinds(model: &Model, protocol: &Protocol) -> Result<()> {
     let missing: Vec<_> = protocol.kinds().into_iter().filter(|k| !model.info().interactions.contains(k)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(Error::Unsupported(format!(
-        "the model \"{}\" does not answer {missing:?}; leave it out of --interactions (corrections of boxes, extreme points \
+        "the model \"{}\" has no network for {missing:?}; leave it out of --interactions (corrections of boxes, extreme points \
          and clicks are clicks, those of scribbles are scribbles), use --perfect-corrections, or another model",
         model.info().name
     )))
 }
 
 impl Work<'_> {
-    /// Runs all cases. Returns what failed; [`Error::Cancelled`] when the user asked to stop.
+    /// Runs all cases. Returns the failures; [`Error::Cancelled`] when the user stops it.
     pub fn all(&self, cases: &[Case]) -> Result<Vec<String>> {
         if self.jobs > 1 {
             // Sessions in several threads share the cores.
@@ -77,7 +77,7 @@ impl Work<'_> {
         let failed = Mutex::new(Vec::new());
         let worker = || -> Result<()> {
             loop {
-                // Not held while the target is worked on.
+                // Released before the work on the target.
                 let target = next.lock().unwrap_or_else(|e| e.into_inner()).next();
                 let Some(label) = target else { return Ok(()) };
                 match self.target(case, &image, label, cases::label_mask(&labels, label)) {

@@ -1,24 +1,28 @@
 //! The picture: a header with legend, a grid of slices with contours, and a plot of quality per slice.
 
 use super::canvas::{Align, Canvas, Frame, Marker, Point, Rgba, TextStyle};
-use super::plane::{Crop, Plane, View};
+use super::plane::{Plane, View};
 use mem3d::Result;
+use mem3d::slice::region::PixelBox;
 use mem3d::volume::Volume;
 
+// Sizes, pixels. Chosen.
 const WIDTH: f32 = 1400.0;
 const MARGIN: f32 = 28.0;
 const GAP: f32 = 8.0;
 const HEADER: f32 = 84.0;
 const PLOT: f32 = 270.0;
+/// Most slices side by side. Chosen.
 const MOST_COLUMNS: usize = 5;
 
+// Greys. Chosen.
 const BACKGROUND: Rgba = [16, 18, 22, 255];
 const PANEL: Rgba = [25, 28, 34, 255];
 const GRID: Rgba = [58, 63, 73, 255];
 const BRIGHT: Rgba = [240, 242, 245, 255];
 const MUTED: Rgba = [158, 165, 177, 255];
 const SHADOW: Rgba = [0, 0, 0, 150];
-// Orange, sky blue and pink are told apart by colour-blind readers too (Okabe and Ito's palette, brightened).
+// Orange, sky blue and pink, distinguishable with colour blindness (the palette of Okabe and Ito, 2008, brightened).
 const MASK: Rgba = [255, 171, 40, 255];
 const REFERENCE: Rgba = [84, 199, 255, 255];
 const SUGGESTED: Rgba = [255, 120, 190, 255];
@@ -37,7 +41,7 @@ pub struct Content<'a> {
     pub quality: &'a [f32],
     /// Slices the user annotated.
     pub annotated: &'a [usize],
-    /// Slices the engine asked for, first to last.
+    /// Slices that the engine suggested, first to last.
     pub suggested: &'a [usize],
     /// Intensities shown black and white.
     pub window: (f64, f64),
@@ -79,7 +83,8 @@ pub fn draw(content: &Content) -> Result<Canvas> {
     let columns = shown.len().div_ceil(shown.len().div_ceil(MOST_COLUMNS).max(1)).max(1);
     let rows = shown.len().div_ceil(columns);
     let tile_width = ((WIDTH - 2.0 * MARGIN - (columns - 1) as f32 * GAP) / columns as f32).floor();
-    let aspect = (crop.rows as f64 * view.spacing_mm.0) / (crop.cols as f64 * view.spacing_mm.1);
+    let (crop_rows, crop_cols) = (crop.bottom - crop.top, crop.right - crop.left);
+    let aspect = (crop_rows as f64 * view.spacing_mm.0) / (crop_cols as f64 * view.spacing_mm.1);
     let tile_height = (tile_width * aspect as f32).clamp(tile_width * 0.4, tile_width * 1.6).floor();
     let plot_y = MARGIN + HEADER + rows as f32 * (tile_height + GAP) + 14.0;
     let mut canvas = Canvas::new(WIDTH as u32, (plot_y + PLOT + MARGIN) as u32, BACKGROUND)?;
@@ -92,7 +97,7 @@ pub fn draw(content: &Content) -> Result<Canvas> {
             w: tile_width,
             h: tile_height,
         };
-        tile(&mut canvas, content, &slices[k], k, crop, frame, i == 0);
+        Tile { content, slice: &slices[k], number: k, crop, frame, first: i == 0 }.draw(&mut canvas);
     }
     let frame = Frame { x: MARGIN, y: plot_y, w: WIDTH - 2.0 * MARGIN, h: PLOT };
     plot(&mut canvas, content, &slices, &shown, frame);
@@ -109,29 +114,30 @@ fn choose_slices(slices: &[Slice], count: usize) -> Vec<usize> {
 }
 
 /// The smallest rectangle around mask and reference on all slices, with a margin, made square where the slice allows.
-fn choose_crop(slices: &[Slice], view: &View) -> Crop {
+fn choose_crop(slices: &[Slice], view: &View) -> PixelBox {
     let (rows, cols) = view.size();
-    let mut bounds: Option<(usize, usize, usize, usize)> = None;
+    let mut bounds: Option<PixelBox> = None;
     for plane in slices.iter().flat_map(|s| std::iter::once(&s.mask).chain(&s.reference)) {
         for (i, _) in plane.data.iter().enumerate().filter(|(_, inside)| **inside) {
             let (r, c) = (i / cols, i % cols);
-            let b = bounds.unwrap_or((r, r, c, c));
-            bounds = Some((b.0.min(r), b.1.max(r), b.2.min(c), b.3.max(c)));
+            let pixel = PixelBox { top: r, left: c, bottom: r + 1, right: c + 1 };
+            bounds = Some(bounds.map_or(pixel, |b| b.union(pixel)));
         }
     }
-    let Some((top, bottom, left, right)) = bounds else {
-        return Crop { row: 0, col: 0, rows, cols };
+    let Some(target) = bounds else {
+        return PixelBox { top: 0, left: 0, bottom: rows, right: cols };
     };
-    let side_mm =
-        ((bottom - top + 1) as f64 * view.spacing_mm.0).max((right - left + 1) as f64 * view.spacing_mm.1) * 1.5;
+    let height_mm = (target.bottom - target.top) as f64 * view.spacing_mm.0;
+    let width_mm = (target.right - target.left) as f64 * view.spacing_mm.1;
+    let side_mm = height_mm.max(width_mm) * 1.5;
     let span = |low: usize, high: usize, spacing: f64, n: usize| {
-        let want = ((side_mm / spacing).ceil() as usize).clamp((high - low + 1).max(8.min(n)), n);
-        let start = ((low + high + 1).saturating_sub(want) / 2).min(n - want);
-        (start, want)
+        let want = ((side_mm / spacing).ceil() as usize).clamp((high - low).max(8.min(n)), n);
+        let start = ((low + high).saturating_sub(want) / 2).min(n - want);
+        (start, start + want)
     };
-    let (row, crop_rows) = span(top, bottom, view.spacing_mm.0, rows);
-    let (col, crop_cols) = span(left, right, view.spacing_mm.1, cols);
-    Crop { row, col, rows: crop_rows, cols: crop_cols }
+    let (top, bottom) = span(target.top, target.bottom, view.spacing_mm.0, rows);
+    let (left, right) = span(target.left, target.right, view.spacing_mm.1, cols);
+    PixelBox { top, left, bottom, right }
 }
 
 fn style(size: f32, color: Rgba, align: Align) -> TextStyle {
@@ -182,63 +188,84 @@ fn dice(slices: &[Slice]) -> Option<f64> {
     (sum > 0).then(|| 2.0 * both as f64 / sum as f64)
 }
 
-fn tile(canvas: &mut Canvas, content: &Content, slice: &Slice, k: usize, crop: Crop, frame: Frame, first: bool) {
-    let grey = content.view.grey(content.volume, k, content.window).crop(crop);
-    canvas.grey(grey.rows, grey.cols, &grey.data, frame);
-    let (sx, sy) = (frame.w / crop.cols as f32, frame.h / crop.rows as f32);
-    let place = |(a, b): (Point, Point)| {
-        let put = |p: Point| (frame.x + p.0 * sx, frame.y + p.1 * sy);
-        (put(a), put(b))
-    };
-    let contour = |plane: &Plane<bool>| plane.crop(crop).contour().into_iter().map(place).collect::<Vec<_>>();
-    let lines: Vec<_> = slice
-        .reference
-        .iter()
-        .map(|r| (contour(r), REFERENCE))
-        .chain(std::iter::once((contour(&slice.mask), MASK)))
-        .collect();
-    for (segments, _) in &lines {
-        canvas.segments(segments, 4.0, SHADOW);
-    }
-    for (segments, color) in &lines {
-        canvas.segments(segments, 2.0, *color);
+/// One slice of the grid.
+struct Tile<'a> {
+    content: &'a Content<'a>,
+    slice: &'a Slice,
+    number: usize,
+    crop: PixelBox,
+    frame: Frame,
+    /// Whether it has the letters of the patient's directions.
+    first: bool,
+}
+
+impl Tile<'_> {
+    fn draw(&self, canvas: &mut Canvas) {
+        let Tile { content, number, crop, frame, .. } = *self;
+        let grey = content.view.grey(content.volume, number, content.window).crop(crop);
+        canvas.grey(grey.rows, grey.cols, &grey.data, frame);
+        self.draw_contours(canvas);
+        let annotated = content.annotated.contains(&number);
+        if annotated {
+            canvas.outline(frame, 2.0, BRIGHT);
+        } else if content.suggested.contains(&number) {
+            canvas.outline(frame, 2.0, SUGGESTED);
+        }
+        self.draw_labels(canvas, annotated);
     }
 
-    let annotated = content.annotated.contains(&k);
-    let next = !annotated && content.suggested.contains(&k);
-    let text = |canvas: &mut Canvas, text: &str, at: Point, style: TextStyle| {
-        canvas.text(text, (at.0 + 1.0, at.1 + 1.0), TextStyle { color: SHADOW, ..style });
-        canvas.text(text, at, style);
-    };
-    let (left, right) = (frame.x + 9.0, frame.x + frame.w - 9.0);
-    let (top, bottom) = (frame.y + 21.0, frame.y + frame.h - 10.0);
-    // Numbers stay readable over bone.
-    let dark = [0, 0, 0, 110];
-    canvas.fill(Frame { h: 28.0, ..frame }, dark);
-    let iou = slice.iou();
-    if iou.is_some() || content.quality.get(k).is_some() {
-        canvas.fill(Frame { y: frame.y + frame.h - 27.0, h: 27.0, ..frame }, dark);
+    fn draw_contours(&self, canvas: &mut Canvas) {
+        let (crop, frame) = (self.crop, self.frame);
+        let (sx, sy) = (frame.w / (crop.right - crop.left) as f32, frame.h / (crop.bottom - crop.top) as f32);
+        let place = |(a, b): (Point, Point)| {
+            let put = |p: Point| (frame.x + p.0 * sx, frame.y + p.1 * sy);
+            (put(a), put(b))
+        };
+        let contour = |plane: &Plane<bool>| plane.crop(crop).contour().into_iter().map(place).collect::<Vec<_>>();
+        let reference = self.slice.reference.iter().map(|r| (contour(r), REFERENCE));
+        let lines: Vec<_> = reference.chain(std::iter::once((contour(&self.slice.mask), MASK))).collect();
+        for (segments, _) in &lines {
+            canvas.segments(segments, 4.0, SHADOW);
+        }
+        for (segments, color) in &lines {
+            canvas.segments(segments, 2.0, *color);
+        }
     }
-    let number = TextStyle { bold: true, ..style(15.0, BRIGHT, Align::Left) };
-    text(canvas, &format!("slice {k}"), (left, top), number);
-    if annotated {
-        text(canvas, "annotated", (right, top), style(13.0, BRIGHT, Align::Right));
-        canvas.outline(frame, 2.0, BRIGHT);
-    } else if next {
-        text(canvas, "suggested next", (right, top), style(13.0, SUGGESTED, Align::Right));
-        canvas.outline(frame, 2.0, SUGGESTED);
-    }
-    if let Some(quality) = content.quality.get(k) {
-        text(canvas, &format!("quality {quality:.2}"), (left, bottom), style(13.0, MASK, Align::Left));
-    }
-    if let Some(iou) = iou {
-        text(canvas, &format!("IoU {iou:.2}"), (right, bottom), style(13.0, REFERENCE, Align::Right));
-    }
-    if first {
-        let (across, down) = content.view.letters;
-        let letter = |align| style(13.0, MUTED, align);
-        text(canvas, &across.to_string(), (left, frame.y + frame.h / 2.0 + 5.0), letter(Align::Left));
-        text(canvas, &down.to_string(), (frame.x + frame.w / 2.0, top + 24.0), letter(Align::Center));
+
+    fn draw_labels(&self, canvas: &mut Canvas, annotated: bool) {
+        let (content, frame) = (self.content, self.frame);
+        let text = |canvas: &mut Canvas, text: &str, at: Point, style: TextStyle| {
+            canvas.text(text, (at.0 + 1.0, at.1 + 1.0), TextStyle { color: SHADOW, ..style });
+            canvas.text(text, at, style);
+        };
+        let (left, right) = (frame.x + 9.0, frame.x + frame.w - 9.0);
+        let (top, bottom) = (frame.y + 21.0, frame.y + frame.h - 10.0);
+        // Numbers stay readable over bone.
+        let dark = [0, 0, 0, 110];
+        canvas.fill(Frame { h: 28.0, ..frame }, dark);
+        let (quality, iou) = (content.quality.get(self.number), self.slice.iou());
+        if iou.is_some() || quality.is_some() {
+            canvas.fill(Frame { y: frame.y + frame.h - 27.0, h: 27.0, ..frame }, dark);
+        }
+        let number = TextStyle { bold: true, ..style(15.0, BRIGHT, Align::Left) };
+        text(canvas, &format!("slice {}", self.number), (left, top), number);
+        if annotated {
+            text(canvas, "annotated", (right, top), style(13.0, BRIGHT, Align::Right));
+        } else if content.suggested.contains(&self.number) {
+            text(canvas, "suggested next", (right, top), style(13.0, SUGGESTED, Align::Right));
+        }
+        if let Some(quality) = quality {
+            text(canvas, &format!("quality {quality:.2}"), (left, bottom), style(13.0, MASK, Align::Left));
+        }
+        if let Some(iou) = iou {
+            text(canvas, &format!("IoU {iou:.2}"), (right, bottom), style(13.0, REFERENCE, Align::Right));
+        }
+        if self.first {
+            let (across, down) = content.view.letters;
+            let letter = |align| style(13.0, MUTED, align);
+            text(canvas, &across.to_string(), (left, frame.y + frame.h / 2.0 + 5.0), letter(Align::Left));
+            text(canvas, &down.to_string(), (frame.x + frame.w / 2.0, top + 24.0), letter(Align::Center));
+        }
     }
 }
 
@@ -249,7 +276,7 @@ fn plot(canvas: &mut Canvas, content: &Content, slices: &[Slice], shown: &[usize
     let x_of = |k: usize| area.x + (k as f32 + 0.5) / n as f32 * area.w;
     let y_of = |q: f32| area.y + (1.0 - q.clamp(0.0, 1.0)) * area.h;
 
-    // Where the target is, by the reference if there is one.
+    // Range of the target, by the reference if there is one.
     let inside = |s: &Slice| s.reference.as_ref().unwrap_or(&s.mask).data.contains(&true);
     if let (Some(first), Some(last)) = (slices.iter().position(inside), slices.iter().rposition(inside)) {
         let half = area.w / n as f32 / 2.0;

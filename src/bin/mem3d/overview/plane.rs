@@ -1,6 +1,7 @@
-//! Slices as they are shown: turned as a radiologist expects them, cropped, and their contours.
+//! Slices in radiological orientation, cropped, and their contours.
 
 use super::canvas::Point;
+use mem3d::slice::region::PixelBox;
 use mem3d::volume::{Geometry, SliceAxis, Volume, Voxel};
 use mem3d::with_voxels;
 
@@ -12,16 +13,7 @@ pub struct Plane<T> {
     pub data: Vec<T>,
 }
 
-/// Part of a plane: first row and column, and how many.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Crop {
-    pub row: usize,
-    pub col: usize,
-    pub rows: usize,
-    pub cols: usize,
-}
-
-/// How the slices cut along one axis are turned for display, and their spacing then.
+/// Orientation of the slices of one axis for display, and their spacing.
 ///
 /// Axial slices have the patient's right at the left and the front at the top, coronal and sagittal ones the head
 /// at the top; an oblique volume is turned by quarters only.
@@ -34,7 +26,7 @@ pub struct View {
     flip_cols: bool,
     /// Distance of neighbouring rows and columns as displayed, mm.
     pub spacing_mm: (f64, f64),
-    /// Where the patient's directions are: letters for left edge and top edge.
+    /// The patient's directions: letters for left edge and top edge.
     pub letters: (char, char),
 }
 
@@ -76,7 +68,7 @@ impl View {
         self.shape[self.axis.index()]
     }
 
-    /// Slice number `slice` of an array, each value put through `value`.
+    /// Slice number `slice` of an array, `value` of each voxel.
     pub fn slice<T: Copy, U>(&self, array: &[T], slice: usize, value: impl Fn(T) -> U) -> Plane<U> {
         let (along, per_row, per_col) = self.axis.strides(self.shape);
         let (down, across) = if self.transpose { (per_col, per_row) } else { (per_row, per_col) };
@@ -104,11 +96,9 @@ impl View {
 
 impl<T: Copy> Plane<T> {
     /// The part within `crop`, which lies inside the plane.
-    pub fn crop(&self, crop: Crop) -> Plane<T> {
-        let data = (crop.row..crop.row + crop.rows)
-            .flat_map(|r| self.data[r * self.cols + crop.col..][..crop.cols].iter().copied())
-            .collect();
-        Plane { rows: crop.rows, cols: crop.cols, data }
+    pub fn crop(&self, crop: PixelBox) -> Plane<T> {
+        let data = crop.crop(&self.data, self.cols);
+        Plane { rows: crop.bottom - crop.top, cols: crop.right - crop.left, data }
     }
 }
 
@@ -210,7 +200,7 @@ mod tests {
         ends.sort_by(|a, b| a.partial_cmp(b).unwrap());
         assert_eq!(ends.len(), 16);
         assert!(ends.chunks(2).all(|c| c[0] == c[1]));
-        let crop = full.crop(Crop { row: 0, col: 1, rows: 2, cols: 1 });
+        let crop = full.crop(PixelBox { top: 0, left: 1, bottom: 2, right: 2 });
         assert_eq!((crop.rows, crop.cols, crop.data.len()), (2, 1, 2));
     }
 }

@@ -1,4 +1,4 @@
-//! A contact sheet of clips, to judge by eye what the networks are trained on.
+//! A contact sheet of clips, to check the training data by eye.
 
 use crate::overview::canvas::{Canvas, Frame};
 use mem3d::train::data::clips::Clip;
@@ -8,9 +8,9 @@ use mem3d::train::{Stage, TrainOptions};
 use mem3d::{Error, Result};
 use std::path::Path;
 
-/// Pixels a side of a slice on the sheet.
+/// Pixels a side of a slice on the sheet. Chosen.
 const SIDE: f32 = 128.0;
-/// Clips side by side.
+/// Clips side by side. Chosen.
 const ACROSS: usize = 3;
 
 /// Writes `count` clips of the memory stage as a PNG file, each a row of slices, with the outline of the target.
@@ -26,7 +26,7 @@ pub fn write(path: &Path, options: &TrainOptions, count: usize) -> Result<()> {
             clip: options.clip(Stage::Memory),
             side: options.side,
             scenes: options.scenes,
-            // Every clip from another scene: the sheet is to show variety.
+            // Every clip from another scene, for variety.
             renew: 1,
             real_share: options.real_share,
             real: cases.training.clone(),
