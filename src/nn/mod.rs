@@ -20,6 +20,6 @@ pub mod params;
 pub mod weights;
 
 pub use networks::{
-    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset, Segmented,
-    SliceContext,
+    ImageFeatures, InteractionInput, InteractionKind, Judgement, Memory, ModelInfo, Networks, Preset,
+    QualityCalibration, Segmented, SliceContext,
 };

@@ -52,9 +52,25 @@ pub struct ModelInfo {
     pub provenance: String,
     /// Licence of the weights (SPDX or a sentence).
     pub licence: String,
+    /// Calibration of the qualities that hosts read; none: the quality head's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_calibration: Option<QualityCalibration>,
     /// SHA-256 of the weight file, lower-case hexadecimal; set at load, tells a saved session its model.
     #[serde(skip)]
     pub checksum: String,
+}
+
+/// Platt scaling of the quality head's logit by position of the slice, fitted to one model's qualities.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QualityCalibration {
+    /// `[offset, slope]` of the logit of slices towards an open end.
+    pub open: [f32; 2],
+    /// The same between annotated slices.
+    pub closed: [f32; 2],
+    /// The same of empty slices.
+    pub empty: [f32; 2],
+    /// Least doubt about an empty slice beside the last mask, 0..1.
+    pub least_doubt: f32,
 }
 
 /// Input of the interaction network (paper eq. 1): one slice's region of interest and what the user drew on it.

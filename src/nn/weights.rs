@@ -253,6 +253,7 @@ mod tests {
             interactions: vec![InteractionKind::Click],
             provenance: "made up".into(),
             licence: "CC0-1.0".into(),
+            quality_calibration: None,
             checksum: String::new(),
         };
         Header::new(info, &serde_json::json!({"width": 7})).unwrap()

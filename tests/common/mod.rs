@@ -50,7 +50,7 @@ pub struct Calls {
 }
 
 pub struct StandIn {
-    info: ModelInfo,
+    pub info: ModelInfo,
     pub calls: Arc<Calls>,
 }
 
@@ -78,6 +78,7 @@ impl StandIn {
             interactions,
             provenance: String::new(),
             licence: String::new(),
+            quality_calibration: None,
             checksum: "stand-in".into(),
         };
         StandIn { info, calls: Arc::default() }

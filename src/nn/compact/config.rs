@@ -106,6 +106,7 @@ impl CompactConfig {
             ],
             provenance: provenance.into(),
             licence: licence.into(),
+            quality_calibration: None,
             checksum: String::new(),
         }
     }

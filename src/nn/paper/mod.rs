@@ -90,6 +90,7 @@ impl PaperConfig {
             interactions: self.interactions.keys().copied().collect(),
             provenance: provenance.into(),
             licence: licence.into(),
+            quality_calibration: None,
             checksum: String::new(),
         }
     }
