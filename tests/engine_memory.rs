@@ -1,4 +1,5 @@
-//! Memory that runs out in the middle of a propagation: fewer slices together, then an error, and the session as it was.
+//! Memory that runs out in the middle of a propagation: fewer slices together, then an error, and the session as it
+//! was.
 
 mod common;
 
@@ -77,7 +78,8 @@ fn no_thread_waits_for_another_with_more_chains() {
             session.set_slice_mask(1, SliceAxis::Depth, slice, &slice_mask(12..28, 10..34)).unwrap();
             go(&mut session).unwrap();
         }
-        // From the first slice upwards, from the second to both sides: three chains, two of which take the next step on two threads.
+        // From the first slice upwards, from the second to both sides: three chains, two of which take the next step on
+        // two threads.
         assert_eq!(calls.most_at_once.load(Ordering::Relaxed), if threads == 1 { 3 } else { 1 });
         let mut mask = vec![0; session.volume().data().len()];
         session.read_mask(1, &mut mask).unwrap();

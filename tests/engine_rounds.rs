@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use mem3d::engine::{Direction, Progress, PropagateOptions, Session, SessionOptions};
-use mem3d::nn::InteractionKind;
+use mem3d::nn::{InteractionKind, QualityCalibration};
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::sync::atomic::Ordering;
 
@@ -155,7 +155,7 @@ fn a_refinement_may_extend_and_shrink() {
     let mut s = session();
     s.set_slice_mask(1, SliceAxis::Depth, 10, &slice_mask(32..38, 4..12)).unwrap();
     go(&mut s, both());
-    // The dim box was carried; the next round says that the bright one was meant.
+    // The dim box is propagated; in the next round the bright one is drawn.
     assert_eq!(s.read_slice_mask(1, SliceAxis::Depth, 6).unwrap(), slice_mask(32..38, 4..12));
     s.reset(Some(1)).unwrap();
     s.interact(click(1, 10)).unwrap();
@@ -245,7 +245,12 @@ fn propagation_stops_a_few_slices_after_the_target_ends() {
 
 #[test]
 fn quality_is_defined_everywhere_and_suggests_what_gains_most() {
-    let mut s = session();
+    let mut networks = StandIn::new();
+    let calibration =
+        QualityCalibration { open: [0.0, 1.0], closed: [0.95, 0.95], empty: [-0.05, 0.42], least_doubt: 0.15 };
+    networks.info.quality_calibration = Some(calibration);
+    let options = SessionOptions { window: Some((0.0, 255.0)), ..SessionOptions::default() };
+    let mut s = Session::new(volume(), Box::new(networks), options).unwrap();
     assert_eq!(s.suggest_slice(None).unwrap(), None);
     s.interact(click(1, 10)).unwrap();
     assert_eq!(s.suggest_slice(Some(1)).unwrap(), None);
@@ -260,6 +265,17 @@ fn quality_is_defined_everywhere_and_suggests_what_gains_most() {
     assert!((5..17).contains(&suggestion.slice) && suggestion.slice != 10, "{suggestion:?}");
     s.accept(1, SliceAxis::Depth, suggestion.slice).unwrap();
     assert_ne!(s.suggest_slice(None).unwrap().unwrap().slice, suggestion.slice);
+}
+
+#[test]
+fn without_a_calibration_qualities_are_those_of_the_quality_head() {
+    let mut s = session();
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    let quality = s.quality(1, SliceAxis::Depth).unwrap();
+    // The stand-in estimates what the mask leaves free of the region (44 x 44 pixels), and is certain of empty slices.
+    let free = 1.0 - 16.0 * 24.0 / (44.0 * 44.0);
+    assert!((quality[13] - free).abs() < 1e-3 && quality[23] > 0.999, "{quality:?}");
 }
 
 #[test]
@@ -290,7 +306,7 @@ fn the_whole_slice_can_be_used_as_in_the_paper() {
 
 #[test]
 fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() {
-    let (mut s, calls) = session_with(SessionOptions { regularise: false, ..SessionOptions::default() });
+    let (mut s, calls) = session_with(SessionOptions { refine: false, ..SessionOptions::default() });
     calls.follow.store(true, Ordering::Relaxed);
     let axis = SliceAxis::Depth;
     // A square of 20 pixels on slice 4, and of 8 about the same centre on slice 10.
@@ -300,8 +316,8 @@ fn the_shape_expected_between_two_annotated_slices_goes_from_one_to_the_other() 
     let sides: Vec<usize> = (0..24)
         .map(|k| s.read_slice_mask(1, axis, k).unwrap().data[22 * 44..23 * 44].iter().filter(|&&v| v != 0).count())
         .collect();
-    // Both chains draw towards the other end as an ellipsoid does (20, 19.7, 18.7, 17, 14.7, 11.7 and 8 wide), in whole pixels on each side;
-    // beyond the two, the shape stays.
+    // Both chains draw towards the other end as an ellipsoid does (20, 19.7, 18.7, 17, 14.7, 11.7 and 8 wide), in whole
+    // pixels on each side; beyond the two, the shape stays.
     assert_eq!(sides[4..=10], [20, 20, 18, 16, 14, 12, 8]);
     assert_eq!((sides[3], sides[0], sides[11], sides[23]), (20, 20, 8, 8));
 }
@@ -322,8 +338,8 @@ fn errors_of_one_slice_are_refined_between_annotated_ones() {
         volume = Volume::new([24, rows, cols], VoxelData::U8(data), Geometry::default()).unwrap();
         volume
     };
-    let areas = |regularise, annotated: [usize; 2]| {
-        let options = SessionOptions { regularise, window: Some((0.0, 255.0)), ..SessionOptions::default() };
+    let areas = |refine, annotated: [usize; 2]| {
+        let options = SessionOptions { refine, window: Some((0.0, 255.0)), ..SessionOptions::default() };
         let mut s = Session::new(blurred(), Box::new(StandIn::new()), options).unwrap();
         for k in annotated {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
@@ -335,8 +351,8 @@ fn errors_of_one_slice_are_refined_between_annotated_ones() {
     let whole = 16 * 24;
     let leaked = areas(false, [6, 11]);
     assert_eq!((leaked[7], leaked[8], leaked[9], leaked[10]), (whole, 16 * 30, 0, whole));
-    // Five slices apart, a quarter of the diameter: what the annotated masks leave there counts three quarters. The image says otherwise,
-    // so that borders of what was put right are not exact.
+    // Five slices apart, a quarter of the diameter: what the annotated masks leave there counts three quarters. The
+    // image says otherwise, so that borders of what was put right are not exact.
     let refined = areas(true, [6, 11]);
     assert_eq!((refined[7], refined[10]), (whole, whole));
     assert!((whole..whole + 16 * 6 / 4).contains(&refined[8]), "{refined:?}");
@@ -344,8 +360,9 @@ fn errors_of_one_slice_are_refined_between_annotated_ones() {
 }
 
 #[test]
-fn what_the_annotated_slice_shows_outside_its_mask_is_taken_out_of_others() {
-    // Beside the box, on every slice or on all but the annotated one, something a little darker, of which networks are not sure: 0.6.
+fn what_lies_outside_the_annotated_mask_is_removed_from_other_slices() {
+    // Beside the box, on every slice or on all but the annotated one, something a little darker, of which networks are
+    // not sure: 0.6.
     let darker = |on_annotated: bool| {
         let mut data = vec![20u8; 24 * 44 * 44];
         for (i, v) in data.iter_mut().enumerate() {
@@ -360,8 +377,8 @@ fn what_the_annotated_slice_shows_outside_its_mask_is_taken_out_of_others() {
         }
         Volume::new([24, 44, 44], VoxelData::U8(data), Geometry::default()).unwrap()
     };
-    let in_mask = |on_annotated, regularise| {
-        let options = SessionOptions { regularise, window: Some((0.0, 255.0)), ..SessionOptions::default() };
+    let in_mask = |on_annotated, refine| {
+        let options = SessionOptions { refine, window: Some((0.0, 255.0)), ..SessionOptions::default() };
         let mut s = Session::new(darker(on_annotated), Box::new(StandIn::new()), options).unwrap();
         s.set_slice_mask(1, SliceAxis::Depth, 10, &slice_mask(12..28, 10..34)).unwrap();
         go(&mut s, both());
@@ -399,7 +416,7 @@ fn low_presence_ends_the_target_but_not_on_the_way_to_an_annotated_slice() {
     // The stand-in's quality is what the mask leaves free of the region, 80 % with the box whole: presence 0.95.
     let options = |least_presence| SessionOptions {
         least_presence,
-        regularise: false,
+        refine: false,
         whole_slice: true,
         window: Some((0.0, 255.0)),
         ..SessionOptions::default()
@@ -433,8 +450,9 @@ fn networks_without_neighbours_in_their_input_see_the_slice_before_all_the_same(
 
 #[test]
 fn segments_share_keys_only_where_they_were_memorized_through_the_same_region() {
-    // A dark and a bright square on grey ground; on slice 4 the dark one lies farther up, partly outside the region of both. Its
-    // chain from below sees slice 5 through a region of its own; the one from above comes there later, through the region of both.
+    // A dark and a bright square on grey ground; on slice 4 the dark one lies farther up, partly outside the region of
+    // both. Its chain from below sees slice 5 through a region of its own; the one from above comes there later,
+    // through the region of both.
     let side = 160;
     let voxel = |i: usize| {
         let (d, r, c) = (i / (side * side), i / side % side, i % side);

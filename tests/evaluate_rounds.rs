@@ -30,7 +30,7 @@ fn reference() -> Vec<u8> {
 
 fn options() -> SessionOptions {
     // The stand-in's masks without refinement: they are known beforehand.
-    SessionOptions { window: Some((0.0, 255.0)), regularise: false, ..SessionOptions::default() }
+    SessionOptions { window: Some((0.0, 255.0)), refine: false, ..SessionOptions::default() }
 }
 
 fn protocol() -> Protocol {

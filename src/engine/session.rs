@@ -1,19 +1,20 @@
-//! A session: one volume, its segments, and the rounds of one user. The engine's only entry.
+//! A session: one volume, its segments, and the rounds of one user.
 
 mod history;
 pub mod options;
 pub mod progress;
 pub(crate) mod state;
 
+use super::compute::Context;
+use super::compute::batching::largest_batch;
 use super::compute::feature_cache::FeatureCache;
-use super::compute::{Context, MAX_BATCH};
 use super::interact::interaction::{Interaction, check_mask, check_segment, check_slice};
-use super::interact::predict;
-use super::propagate;
-use super::suggest::calibration::calibrated;
+use super::interact::predict::Drawing;
+use super::propagate::Round;
+use super::suggest::calibration::{calibrated, slice_spacing};
 use super::suggest::gain::expected_gain;
 use crate::error::{Error, Result};
-use crate::nn::{Networks, Preset};
+use crate::nn::Networks;
 use crate::slice::grid::slice_grid;
 use crate::slice::plane::{INSIDE, mask_of};
 use crate::slice::window::find_window;
@@ -25,7 +26,7 @@ use progress::{CancelToken, Progress};
 use serde::{Deserialize, Serialize};
 use state::{SegmentState, State};
 
-/// The slice that most deserves the user's next correction.
+/// The slice whose correction is expected to gain most.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suggestion {
     /// Segment to correct.
@@ -36,7 +37,7 @@ pub struct Suggestion {
     pub slice: usize,
     /// Its estimated quality, 0..1.
     pub quality: f32,
-    /// What a correction there is expected to gain for the volume, voxels.
+    /// Voxels by which a correction there is expected to improve the volume.
     pub gain: f32,
 }
 
@@ -51,7 +52,7 @@ pub struct MemoryUsage {
     pub features: usize,
 }
 
-/// A session as it is written to a file; the volume and the model are named by checksum, not held.
+/// A session in the form that is written to a file. It has checksums of the volume and the model, not these themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedSession {
     volume_checksum: String,
@@ -63,13 +64,13 @@ pub struct SavedSession {
 
 /// One user's work on one volume.
 ///
-/// Every call computes first and commits last: one that fails or is cancelled leaves the session exactly as it was.
-/// With a given thread count, the same calls give the same bytes on the CPU.
+/// Every call computes first and commits last: one that fails or is cancelled leaves the session unchanged. With a
+/// given thread count, the same calls give the same bytes on the CPU.
 pub struct Session {
     volume: Volume,
     networks: Box<dyn Networks>,
-    /// Further owners of their weights, for threads that compute side by side.
-    team: Vec<Box<dyn Networks>>,
+    /// Further owners of their weights, one a thread; made when they are needed.
+    thread_networks: Vec<Box<dyn Networks>>,
     options: SessionOptions,
     window: (f64, f64),
     cache: FeatureCache,
@@ -92,7 +93,7 @@ impl Session {
             cancel: CancelToken::default(),
             volume,
             networks,
-            team: Vec::new(),
+            thread_networks: Vec::new(),
             options,
             window,
         })
@@ -108,12 +109,12 @@ impl Session {
         &*self.networks
     }
 
-    /// The options it was made with.
+    /// The options of the session.
     pub fn options(&self) -> &SessionOptions {
         &self.options
     }
 
-    /// The intensities that the networks see as 0 and 1.
+    /// The intensities that become 0 and 1 in the networks' input.
     pub fn window(&self) -> (f64, f64) {
         self.window
     }
@@ -123,20 +124,20 @@ impl Session {
         self.cancel.clone()
     }
 
-    /// Numbers of the segments that were drawn or given, ascending.
+    /// Numbers of the segments, ascending.
     pub fn segments(&self) -> Vec<u32> {
         self.state().segments.keys().copied().collect()
     }
 
-    /// Draws on a slice and answers with its new mask. What is drawn on one slice adds up until it is accepted.
+    /// Adds an interaction to a slice and returns its new mask. Interactions on one slice add up until it is accepted.
     ///
     /// The mask holds every pixel under a positive scribble or click and none under a negative one. On voxels of
     /// accepted slices of other axes the accepted mask stays.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the interaction breaks a rule, [`Error::Unsupported`] when the model does not
-    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails, [`Error::BadModel`] when its networks
-    /// answer with no numbers.
+    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails, [`Error::BadModel`] when the
+    /// networks' output contains NaN.
     pub fn interact(&mut self, interaction: Interaction) -> Result<SliceMask> {
         let (axis, slice, segment) = (interaction.axis, interaction.slice, interaction.segment);
         let grid = slice_grid(&self.volume, axis);
@@ -156,8 +157,9 @@ impl Session {
         slice_state.annotated = false;
         slice_state.interactions.push(interaction);
         let interactions = slice_state.interactions.clone();
-        let mut context = self.context();
-        let mut dense = torch::run(|| predict::segment_slice(&mut context, &interactions, &before))??;
+        let drawing = Drawing { grid, interactions: &interactions, before: &before };
+        let context = self.context();
+        let mut dense = torch::run(|| drawing.segment(&context))??;
         let state = next.segment_mut(segment, self.volume.shape());
         state.keep_annotated(axis, slice, &mut dense);
         let mask = mask_of(&dense, grid.rows, grid.cols);
@@ -166,7 +168,7 @@ impl Session {
         Ok(mask)
     }
 
-    /// Takes a slice's mask as the user corrected it by hand; the slice is annotated at once.
+    /// Sets a slice's mask, for instance as the user corrected it by hand; the slice is annotated at once.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a segment, slice or mask that does not fit.
@@ -184,8 +186,8 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a whole mask `[depth, height, width]` (0 outside, else inside) as what the segment is so far, for instance
-    /// from an earlier segmentation. It replaces the segment; no slice of it is annotated, and corrections fade into it.
+    /// Sets a segment's mask `[depth, height, width]` (0 outside, else inside), for instance from an earlier
+    /// segmentation. It replaces the segment; no slice of it is annotated, and corrections fade into it.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a segment number or a size that does not fit.
@@ -208,7 +210,7 @@ impl Session {
         Ok(())
     }
 
-    /// Accepts a slice's mask as it is: from now on it is annotated, and no propagation changes it.
+    /// Accepts a slice's present mask: the slice is annotated, and no propagation changes it.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment or slice.
@@ -226,107 +228,71 @@ impl Session {
         self.state().segments.get(&segment).map_or_else(Vec::new, |s| s.axis(axis).annotated())
     }
 
-    /// Accepts what was drawn, then carries the masks of the annotated slices through the volume. Only slices between
-    /// an annotated slice that is new and its annotated neighbours change; with none new, all others do.
+    /// Accepts the slices with interactions, then propagates the masks of the annotated slices through the volume. Only
+    /// slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do.
     ///
-    /// `on_slice` is told after each slice and returns false to stop. Returns the number of slices replaced.
+    /// `on_slice` is called after each slice and returns false to stop. Returns the number of slices replaced.
     ///
     /// # Errors
     /// [`Error::InvalidState`] when no slice is annotated along the axis, [`Error::InvalidArgument`] for a range or
     /// segment that does not exist, [`Error::Cancelled`] when stopped, [`Error::OutOfMemory`] or [`Error::Torch`] when
-    /// libtorch fails, [`Error::BadModel`] when the networks answer with no numbers.
+    /// libtorch fails, [`Error::BadModel`] when the networks' output contains NaN.
     pub fn propagate(
         &mut self,
         options: &PropagateOptions,
         on_slice: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<usize> {
         self.cancel.clear();
-        let nothing_drawn = || {
-            Error::InvalidState("no slice is annotated along this axis; draw on a slice or set its mask first".into())
-        };
-        let axis = options.axis.or(self.state().last_axis).ok_or_else(nothing_drawn)?;
-        if let Some((from, to)) = options.range {
-            check_slice(to, axis, self.volume.slice_count(axis))?;
-            if from > to {
-                return Err(Error::argument(format!(
-                    "the slice range {from} to {to} is empty; give its lower end first"
-                )));
-            }
-        }
+        let axis = options.axis.or(self.state().last_axis).ok_or_else(nothing_annotated)?;
+        self.check_range(options.range, axis)?;
         let mut next = self.state().clone();
-        let segments: Vec<u32> = match options.segment {
-            Some(id) => {
-                self.segment(id)?;
-                vec![id]
-            }
-            None => next.segments.keys().copied().collect(),
-        };
-        segments.iter().for_each(|id| next.segments.get_mut(id).expect("just listed").accept_pending());
-        let annotated = |id: &u32| !next.segments[id].axis(axis).annotated().is_empty();
-        let segments: Vec<u32> = segments.into_iter().filter(annotated).collect();
-        if segments.is_empty() {
-            return Err(nothing_drawn());
-        }
+        let segments = self.accept_and_select(&mut next, options.segment, axis)?;
         let cancel = self.cancel.clone();
         let mut context = self.context();
-        let outcomes =
-            torch::run(|| propagate::propagate(&mut context, &next, &segments, axis, options, &cancel, on_slice))??;
-        let count = self.volume.slice_count(axis);
-        let mut replaced = 0;
-        for outcome in outcomes {
-            replaced += outcome.slices.len();
-            let state = next.segment_mut(outcome.segment, self.volume.shape());
-            let of_axis = state.axis_mut(axis);
-            of_axis.rois = outcome.rois;
-            of_axis.quality.resize(count, 0.0);
-            let mut slices = Vec::with_capacity(outcome.slices.len());
-            for (slice, plane, quality) in outcome.slices {
-                of_axis.quality[slice] = quality;
-                slices.push((slice, plane));
-            }
-            for (slice, up, down) in outcome.carried {
-                let annotated = of_axis.slices.get_mut(&slice).expect("annotated");
-                annotated.dirty_up &= !up;
-                annotated.dirty_down &= !down;
-            }
-            state.field.set_planes(axis, slices);
-        }
+        let round = Round::new(&context, &next, &segments, axis, options, &cancel);
+        let outcomes = torch::run(|| round.run(&mut context, on_slice))??;
+        let replaced = next.apply(axis, outcomes);
         self.history.commit(next);
         Ok(replaced)
     }
 
-    /// Estimated quality of every slice along `axis`: the IoU that its mask is expected to have, 0..1. 1 where
-    /// annotated; 0 where nothing is known yet.
+    /// Accepts in `state` the slices with interactions of one segment or of all. Returns those of these segments that
+    /// have an annotated slice along `axis`, at least one.
+    fn accept_and_select(&self, state: &mut State, segment: Option<u32>, axis: SliceAxis) -> Result<Vec<u32>> {
+        let mut segments: Vec<u32> = match segment {
+            Some(id) => {
+                self.segment(id)?;
+                vec![id]
+            }
+            None => state.segments.keys().copied().collect(),
+        };
+        segments.retain(|id| {
+            let segment = state.segments.get_mut(id).expect("just listed");
+            segment.accept_pending();
+            !segment.axis(axis).annotated().is_empty()
+        });
+        if segments.is_empty() { Err(nothing_annotated()) } else { Ok(segments) }
+    }
+
+    /// Estimated quality of every slice along `axis`: the expected IoU of its mask, 0..1, calibrated if the model has a
+    /// calibration. 1 where annotated, 0 where there is no estimate yet.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn quality(&self, segment: u32, axis: SliceAxis) -> Result<Vec<f32>> {
         let state = self.segment(segment)?;
-        let quality = self.estimates(state, axis);
-        if self.networks.info().preset != Preset::Compact {
-            return Ok(quality);
-        }
+        let quality = state.axis(axis).estimates(self.volume.slice_count(axis));
+        let Some(calibration) = self.networks.info().quality_calibration else { return Ok(quality) };
         let mut annotated = vec![false; quality.len()];
         state.axis(axis).annotated().into_iter().for_each(|k| annotated[k] = true);
         let areas = state.field.areas(axis);
-        let grid = slice_grid(&self.volume, axis);
-        let largest = areas.iter().copied().max().unwrap_or(0).max(1) as f64 * grid.row_mm * grid.col_mm;
-        let diameter = 2.0 * (largest / std::f64::consts::PI).sqrt();
-        let thickness = self.volume.geometry().spacing_mm[axis.index()];
-        Ok(calibrated(&quality, &areas, &annotated, (thickness / diameter) as f32))
+        let thickness_mm = self.volume.geometry().spacing_mm[axis.index()];
+        let spacing = slice_spacing(&areas, &slice_grid(&self.volume, axis), thickness_mm);
+        Ok(calibrated(&calibration, &quality, &areas, &annotated, spacing))
     }
 
-    /// What the quality head said of every slice; 1 where annotated, 0 where nothing is known yet.
-    fn estimates(&self, state: &SegmentState, axis: SliceAxis) -> Vec<f32> {
-        let state = state.axis(axis);
-        let mut quality = state.quality.clone();
-        quality.resize(self.volume.slice_count(axis), 0.0);
-        state.annotated().into_iter().for_each(|k| quality[k] = 1.0);
-        quality
-    }
-
-    /// The slice whose correction is expected to gain most, of one segment or of all. None when nothing was propagated
-    /// yet or every slice was drawn on.
+    /// The slice whose correction is expected to gain most, of one segment or of all. None before the first
+    /// propagation, or when every slice has interactions or is annotated.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
@@ -340,7 +306,7 @@ impl Session {
             for axis in SliceAxis::ALL.into_iter().filter(|&a| !state.axis(a).quality.is_empty()) {
                 let quality = self.quality(segment, axis)?;
                 let fixed: Vec<bool> = (0..quality.len()).map(|k| state.axis(axis).slices.contains_key(&k)).collect();
-                let gain = expected_gain(&self.estimates(state, axis), &state.field.areas(axis), &fixed);
+                let gain = expected_gain(&state.axis(axis).estimates(quality.len()), &state.field.areas(axis), &fixed);
                 for slice in (0..quality.len()).filter(|&k| !fixed[k]) {
                     let gain = gain[slice] as f32;
                     if best.is_none_or(|b| gain > b.gain) {
@@ -389,8 +355,8 @@ impl Session {
         Ok(())
     }
 
-    /// Writes all segments as one label volume into `out`: where several overlap the most probable one, the lowest number
-    /// on a tie; 0 elsewhere.
+    /// Writes all segments as one label volume into `out`: where several overlap the most probable one, on a tie the
+    /// lowest number; 0 elsewhere.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a size that does not fit.
@@ -411,17 +377,17 @@ impl Session {
         Ok(())
     }
 
-    /// Takes back the last change; false when there is none.
+    /// Undoes the last change; false when there is none.
     pub fn undo(&mut self) -> bool {
         self.history.undo()
     }
 
-    /// Does again what was undone; false when there is nothing.
+    /// Redoes the last undone change; false when there is none.
     pub fn redo(&mut self) -> bool {
         self.history.redo()
     }
 
-    /// Forgets a segment, or all. Can be undone.
+    /// Deletes a segment, or all. Can be undone.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
@@ -436,12 +402,12 @@ impl Session {
         Ok(())
     }
 
-    /// Memory held.
+    /// Memory held by the session.
     pub fn memory_usage(&self) -> MemoryUsage {
         MemoryUsage { volume: self.volume.data().bytes(), masks: self.history.bytes(), features: self.cache.bytes() }
     }
 
-    /// The session, to be written to a file.
+    /// The session in the form that is written to a file.
     pub fn save(&self) -> SavedSession {
         SavedSession {
             volume_checksum: self.volume.checksum(),
@@ -452,10 +418,10 @@ impl Session {
         }
     }
 
-    /// Replaces everything but the volume and the model by what was saved.
+    /// Replaces everything but the volume and the model by a saved session.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it was saved from another volume or with another model, or is damaged.
+    /// [`Error::InvalidArgument`] when it belongs to another volume or model, or is damaged.
     pub fn restore(&mut self, saved: SavedSession) -> Result<()> {
         if saved.volume_checksum != self.volume.checksum() {
             return Err(Error::argument(
@@ -465,7 +431,8 @@ impl Session {
         let info = self.networks.info();
         if saved.model_checksum != info.checksum {
             return Err(Error::argument(format!(
-                "the session was saved with the model \"{}\", not with this one (\"{}\"); load that model and restore again",
+                "the session was saved with the model \"{}\", not with this one (\"{}\"); load that model and restore \
+                 again",
                 saved.model_name, info.name
             )));
         }
@@ -493,6 +460,16 @@ impl Session {
         })
     }
 
+    /// Checks a range of slices, first and last.
+    fn check_range(&self, range: Option<(usize, usize)>, axis: SliceAxis) -> Result<()> {
+        let Some((from, to)) = range else { return Ok(()) };
+        check_slice(to, axis, self.volume.slice_count(axis))?;
+        if from > to {
+            return Err(Error::argument(format!("the slice range {from} to {to} is empty; give its lower end first")));
+        }
+        Ok(())
+    }
+
     fn check_size(&self, len: usize) -> Result<()> {
         let shape = self.volume.shape();
         let expected: usize = shape.iter().product();
@@ -514,13 +491,12 @@ impl Session {
     }
 
     fn context(&mut self) -> Context<'_> {
-        let threads = torch::threads::for_jobs(usize::MAX, self.networks.device());
-        let max_batch = if self.options.plain { 1 } else { MAX_BATCH * threads };
+        let max_batch = largest_batch(&self.options, self.networks.device());
         Context {
             volume: &self.volume,
             window: self.window,
             networks: &mut *self.networks,
-            team: &mut self.team,
+            thread_networks: &mut self.thread_networks,
             cache: &mut self.cache,
             options: &self.options,
             max_batch,
@@ -528,9 +504,14 @@ impl Session {
     }
 }
 
+/// The error of a propagation without an annotated slice.
+fn nothing_annotated() -> Error {
+    Error::InvalidState("no slice is annotated along this axis; draw on a slice or set its mask first".into())
+}
+
 impl Drop for Session {
-    /// Gives the memory that the session took on a CUDA device back to it, not only to libtorch's own stock, unless
-    /// [`SessionOptions::keep_cuda_cache`] says otherwise.
+    /// Returns the session's memory on a CUDA device to the device, not only to libtorch's cache, unless
+    /// [`SessionOptions::keep_cuda_cache`] is set.
     fn drop(&mut self) {
         if let tch::Device::Cuda(_) = self.networks.device() {
             self.cache.set_budget(0);

@@ -145,7 +145,7 @@ impl mem3d_session_options {
                 bytes => bytes as usize,
             },
             keep_cuda_cache: flag(self.keep_cuda_cache, "keep_cuda_cache")?,
-            regularise: !flag(self.no_refinement, "no_refinement")?,
+            refine: !flag(self.no_refinement, "no_refinement")?,
             // For experiments only: not in the interface.
             plain: d.plain,
             memorize_previous: d.memorize_previous,
@@ -256,7 +256,7 @@ mod tests {
         let got = options.to_engine().unwrap();
         assert_eq!((got.stop_after_empty, got.undo_depth, got.presence_probability), (0, 0, 0.0));
         assert_eq!((got.window, got.whole_slice, got.keep_cuda_cache), (Some((-100.0, 0.0)), true, true));
-        assert!(!got.regularise && SessionOptions::default().regularise);
+        assert!(!got.refine && SessionOptions::default().refine);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Exact Euclidean distance transform in one to three dimensions, with anisotropic spacing.
 //!
 //! Separable lower envelope of parabolas (Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions",
-//! 2012): one pass a dimension, linear in the number of voxels. Squares of pixels have a transform of their own, several times as
-//! fast at the sides that networks have.
+//! 2012): one pass a dimension, linear in the number of voxels. Distances in pixels of one slice have a transform of
+//! their own, which is several times as fast for slices of a network's input size.
 
 use super::grid::SliceGrid;
 use crate::volume::SliceMask;
@@ -30,7 +30,7 @@ pub fn squared_distance(shape: [usize; 3], spacing_mm: [f64; 3], to: impl Fn(usi
 }
 
 /// Distance (mm) of every pixel of a slice's mask to the nearest pixel outside it, 0 outside. The slice ends at its
-/// border: what lies beyond counts as outside.
+/// border: pixels beyond it count as outside.
 pub fn depth_inside(mask: &SliceMask, grid: &SliceGrid) -> Vec<f64> {
     let (rows, cols) = (mask.rows + 2, mask.cols + 2);
     let outside = |i: usize| {
@@ -41,14 +41,14 @@ pub fn depth_inside(mask: &SliceMask, grid: &SliceGrid) -> Vec<f64> {
     (0..mask.data.len()).map(|i| padded[(i / mask.cols + 1) * cols + i % mask.cols + 1].sqrt()).collect()
 }
 
-/// Squared distance (pixels²) of every pixel to the nearest one where `to` holds. Beyond `reach` pixels it may be larger than it is;
-/// infinite when `to` holds nowhere near.
+/// Squared distance (pixels²) of every pixel to the nearest one where `to` holds. Exact up to `reach` pixels, beyond
+/// that an upper bound; infinite where `to` holds nowhere near.
 ///
 /// # Shapes
 /// `to`: `[rows, cols]` / the same. Exact, since whole numbers up to 2^24 are exact in f32.
 pub fn squared_pixels(to: &[bool], cols: usize, reach: usize) -> Vec<f32> {
     let rows = to.len() / cols;
-    // Along columns first: a row at a time, from above and from below.
+    // Along columns first: row by row, from above and from below.
     let mut column: Vec<f32> = to.iter().map(|&t| if t { 0.0 } else { f32::INFINITY }).collect();
     let nearer = |line: &mut [f32], neighbour: &[f32]| {
         line.iter_mut().zip(neighbour).for_each(|(d, n)| *d = least(*d, n + 1.0));
@@ -77,7 +77,7 @@ pub fn squared_pixels(to: &[bool], cols: usize, reach: usize) -> Vec<f32> {
     squared
 }
 
-/// The smaller one; unlike `f32::min` one instruction, as NaN does not matter.
+/// The smaller value. One instruction, unlike `f32::min`, which handles NaN.
 fn least(a: f32, b: f32) -> f32 {
     if b < a { b } else { a }
 }
@@ -87,7 +87,7 @@ struct Line {
     f: Vec<f64>,
     /// Vertices of the parabolas of the envelope.
     vertex: Vec<usize>,
-    /// Where each parabola begins to be the lowest.
+    /// Position from which on each parabola is the lowest.
     from: Vec<f64>,
 }
 
@@ -104,7 +104,7 @@ impl Line {
         for i in 0..n {
             self.f[i] = d[start + i * stride];
         }
-        // Length of the envelope so far; lines without any finite value stay as they are.
+        // k: parabolas in the envelope. A line without a finite value stays unchanged.
         let mut k = 0;
         for q in (0..n).filter(|&q| self.f[q].is_finite()) {
             let mut at = f64::NEG_INFINITY;
@@ -129,12 +129,12 @@ impl Line {
                 j += 1;
             }
             let v = self.vertex[j];
-            // From the difference of indices, so that equal distances give equal numbers.
+            // Computed from the difference of indices, so that equal distances give equal numbers.
             d[start + i * stride] = (i.abs_diff(v) as f64 * mm).powi(2) + self.f[v];
         }
     }
 
-    /// Where the parabolas over `p` and `q` (`p` < `q`) cross, mm.
+    /// Position at which the parabolas of `p` and `q` (`p` < `q`) cross, mm.
     fn crossing(&self, p: usize, q: usize, mm: f64) -> f64 {
         let (a, b) = (p as f64 * mm, q as f64 * mm);
         (self.f[q] - self.f[p] + b * b - a * a) / (2.0 * (b - a))

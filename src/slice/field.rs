@@ -1,4 +1,4 @@
-//! A segment's probabilities in the whole volume.
+//! Probabilities of a segment in the whole volume.
 
 use super::plane::{INSIDE, Plane};
 use crate::volume::SliceAxis;

@@ -1,7 +1,7 @@
 //! Rows, columns and spacing of slices, and the region of interest that serves a target.
 //!
-//! The region follows the target without jitter: it stays while the target fits, its place snaps to a grid and its
-//! size to steps, so that features computed for one round serve the next.
+//! The region follows the target without jitter: it stays while the target fits, its position snaps to a grid and its
+//! size to steps, so that features computed in one round are reused in the next.
 
 use super::region::{PixelBox, Roi};
 use crate::volume::{SliceAxis, Volume};
@@ -27,12 +27,19 @@ pub fn slice_grid(volume: &Volume, axis: SliceAxis) -> SliceGrid {
     SliceGrid { rows, cols, row_mm: spacing[r], col_mm: spacing[c] }
 }
 
-/// Ratio of neighbouring sizes of a region.
+/// Ratio of neighbouring sizes of a region. Chosen.
 const SIZE_STEP: f64 = 1.25;
-/// The target must stay this fraction of the region's side away from its border.
+/// The target must stay this fraction of the region's side away from its border. Chosen.
 const MARGIN: f64 = 0.06;
-/// A region more than this many times as large as wanted is replaced.
+/// A region more than this many times as large as wanted is replaced. Chosen.
 const TOO_LARGE: f64 = 2.5;
+/// A region is large enough if this many times its side reaches the wanted side: a region whose size was rounded down
+/// must not be replaced with every pixel that the target grows. Chosen.
+const SIZE_TOLERANCE: f64 = 1.15;
+/// Least distance of a target from the border of a new region, pixels. Chosen.
+const LEAST_MARGIN: f64 = 16.0;
+/// Positions of regions are multiples of their side divided by this number. Chosen.
+const POSITIONS: f64 = 12.0;
 
 impl SliceGrid {
     /// The whole slice, centred in a square.
@@ -44,16 +51,16 @@ impl SliceGrid {
         (self.rows as f64 * self.row_mm).max(self.cols as f64 * self.col_mm)
     }
 
-    /// Side of the region wanted for a target in `target`, mm: `scale` times its larger side, but with 16 pixels of
-    /// margin on every side, and never more than the slice.
+    /// Side of the region wanted for a target in `target`, mm: `scale` times its larger side, at least
+    /// [`LEAST_MARGIN`] pixels wider on every side, at most the slice.
     pub fn wanted_side_mm(&self, target: PixelBox, scale: f64) -> f64 {
         let fine = self.row_mm.min(self.col_mm);
         let side =
             ((target.bottom - target.top) as f64 * self.row_mm).max((target.right - target.left) as f64 * self.col_mm);
-        (side * scale).max(side + 32.0 * fine).min(self.whole_side_mm())
+        (side * scale).max(side + 2.0 * LEAST_MARGIN * fine).min(self.whole_side_mm())
     }
 
-    /// A region for a target in `target`, its size and place snapped.
+    /// A region for a target in `target`, its size and position snapped.
     pub fn around(&self, target: PixelBox, scale: f64) -> Roi {
         let wanted = self.wanted_side_mm(target, scale);
         let whole = self.whole_side_mm();
@@ -61,7 +68,7 @@ impl SliceGrid {
         let steps = ((whole / wanted).ln() / SIZE_STEP.ln()).floor().max(0.0);
         let side = whole / SIZE_STEP.powf(steps);
         let snap = |centre_px: f64, mm: f64| {
-            let grid = side / 12.0;
+            let grid = side / POSITIONS;
             (centre_px * mm / grid).round() * grid / mm
         };
         let row = snap((target.top + target.bottom) as f64 / 2.0, self.row_mm);
@@ -83,16 +90,15 @@ impl SliceGrid {
         Roi { top, left, rows, cols }
     }
 
-    /// Whether `roi` still serves a target in `target`: large enough, not far too large, and with a margin wherever
-    /// the slice goes on.
+    /// Whether `roi` still serves a target in `target`: large enough, not far too large, and with a margin on each side
+    /// where the slice continues.
     pub fn serves(&self, roi: Roi, target: PixelBox, scale: f64) -> bool {
         let side = (f64::from(roi.rows) * self.row_mm).max(f64::from(roi.cols) * self.col_mm);
         let wanted = self.wanted_side_mm(target, scale);
-        // A region that was sized at the edge of a step must not flip with every pixel.
-        side * 1.15 >= wanted && side <= TOO_LARGE * wanted && !self.touches_border(roi, target)
+        side * SIZE_TOLERANCE >= wanted && side <= TOO_LARGE * wanted && !self.touches_border(roi, target)
     }
 
-    /// Whether `target` comes close to a border of `roi` beyond which the slice goes on.
+    /// Whether `target` comes close to a border of `roi` beyond which the slice continues.
     pub fn touches_border(&self, roi: Roi, target: PixelBox) -> bool {
         let near = |first: i32, len: i32, n: usize, low: usize, high: usize| {
             let margin = (f64::from(len) * MARGIN).ceil() as i32;

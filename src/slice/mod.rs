@@ -1,5 +1,5 @@
 //! Geometry of one slice: regions of interest, resampling, stored probabilities, intensity window, distances and
-//! shapes. Knows no session and no networks.
+//! shapes. Independent of sessions and networks.
 
 pub(crate) mod distance;
 pub(crate) mod field;

@@ -1,15 +1,15 @@
 //! Probabilities of a segment as they are kept: one cropped plane a slice, shared between undo steps.
 //!
-//! A value is a probability in 1/255; a voxel belongs to the mask from 128 (one half) on. An annotated slice holds 0 and
-//! 255 only. Planes are immutable and shared, so a snapshot of a whole volume costs one pointer a slice.
+//! A value is a probability in 1/255; a voxel belongs to the mask from 128 (one half) on. An annotated slice holds 0
+//! and 255 only. Planes are immutable and shared, so a snapshot of a whole volume costs one pointer a slice.
 
 use super::region::{PixelBox, Roi};
 use crate::volume::SliceMask;
 use serde::{Deserialize, Serialize};
 
-/// Smallest stored probability, in 1/255; below it 0 is stored, so that planes stay small.
+/// Smallest stored probability, in 1/255; below it 0 is stored, so that planes stay small. Chosen: 3 %.
 pub(crate) const FLOOR: u8 = 8;
-/// A voxel is inside from here on.
+/// Least value of a voxel inside the mask: a probability of one half.
 pub(crate) const INSIDE: u8 = 128;
 
 /// One slice's probabilities, cropped to where they are not 0.
@@ -80,33 +80,22 @@ impl Plane {
         }
     }
 
-    /// Probabilities 0..1 under a region of interest, `[roi.rows, roi.cols]`; 0 beyond the slice.
+    /// Probabilities 0..1 in a region of interest, `[roi.rows, roi.cols]`; 0 beyond the plane.
     pub fn part(&self, roi: Roi) -> Vec<f32> {
-        let cols = roi.cols as usize;
-        let mut part = vec![0.0; roi.rows as usize * cols];
         let width = self.cols as usize;
-        // Of the plane's columns, those under the region.
-        let first = self.left as i32 - roi.left;
-        let (from, to) = ((-first).clamp(0, width as i32), (roi.cols - first).clamp(0, width as i32));
-        if from >= to {
-            return part;
-        }
-        for (i, row) in self.data.chunks_exact(width).enumerate() {
-            let r = self.top as i32 + i as i32 - roi.top;
-            if (0..roi.rows).contains(&r) {
-                let at = r as usize * cols + (first + from) as usize;
-                let row = &row[from as usize..to as usize];
-                part[at..at + row.len()].iter_mut().zip(row).for_each(|(p, &v)| *p = f32::from(v) / 255.0);
-            }
-        }
-        part
+        // The region in the coordinates of the plane.
+        let roi = Roi { top: roi.top - self.top as i32, left: roi.left - self.left as i32, ..roi };
+        roi.read(self.data.len() / width.max(1), width, |row, col, line| {
+            let from = row * width + col;
+            line.iter_mut().zip(&self.data[from..]).for_each(|(p, &v)| *p = f32::from(v) / 255.0);
+        })
     }
 
     pub fn bytes(&self) -> usize {
         self.data.len() + size_of::<Plane>()
     }
 
-    /// Whether the plane lies within `[rows, cols]`; a damaged file may say otherwise.
+    /// Whether the plane lies within `[rows, cols]`; one from a damaged file may not.
     pub fn fits(&self, rows: usize, cols: usize) -> bool {
         let n = self.data.len();
         let width = self.cols as usize;
@@ -163,7 +152,7 @@ impl Plane {
     }
 }
 
-/// The box of the values of `dense` (`[rows, cols]`) that are at least `floor`.
+/// The box around the values of `dense` (`[rows, cols]`) that are at least `floor`; none if there are none.
 pub(crate) fn bounds(dense: &[u8], cols: usize, floor: u8) -> Option<PixelBox> {
     let mut b: Option<PixelBox> = None;
     for (r, row) in dense.chunks_exact(cols).enumerate() {

@@ -1,4 +1,4 @@
-//! Boxes of pixels, and the region of interest: a window of a slice that the networks see.
+//! Boxes of pixels, and the region of interest: the part of a slice that the networks receive.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -34,10 +34,10 @@ impl PixelBox {
     }
 }
 
-/// A window of a slice in pixels; it may reach beyond the slice.
+/// A region of interest (ROI) of a slice, in pixels; it may reach beyond the slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Roi {
-    /// First row; negative when the window begins before the slice.
+    /// First row; negative when the region begins before the slice.
     pub top: i32,
     /// First column.
     pub left: i32,
@@ -48,27 +48,50 @@ pub struct Roi {
 }
 
 impl Roi {
-    /// The pixels of a dense slice `[rows, cols]` in the region as f32 `[1, 1, roi.rows, roi.cols]`; 0 beyond the slice.
-    pub(crate) fn crop<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Tensor {
-        let pixels = self.pixels(dense, rows, cols, value);
-        Tensor::from_slice(&pixels).view([1, 1, i64::from(self.rows), i64::from(self.cols)])
-    }
-
-    /// The pixels of a dense slice `[rows, cols]` in the region, `[roi.rows, roi.cols]`; 0 beyond the slice.
-    pub(crate) fn pixels<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
+    /// Values of the region's pixels, 0 beyond a slice of `rows` x `cols` pixels. `read` receives a row of the slice, a
+    /// column of it, and the values to fill from that column on.
+    ///
+    /// # Shapes
+    /// result: `[self.rows, self.cols]`.
+    pub(crate) fn read(&self, rows: usize, cols: usize, read: impl Fn(usize, usize, &mut [f32])) -> Vec<f32> {
         let mut out = vec![0f32; (self.rows * self.cols) as usize];
-        for (r, out) in out.chunks_exact_mut(self.cols as usize).enumerate() {
+        let from = self.left.max(0);
+        let to = (self.left + self.cols).min(cols as i32);
+        if from >= to {
+            return out;
+        }
+        for (r, line) in out.chunks_exact_mut(self.cols as usize).enumerate() {
             let row = self.top + r as i32;
-            if row < 0 || row >= rows as i32 {
-                continue;
-            }
-            let from = self.left.max(0);
-            let to = (self.left + self.cols).min(cols as i32);
-            for col in from..to {
-                out[(col - self.left) as usize] = value(dense[row as usize * cols + col as usize]);
+            if (0..rows as i32).contains(&row) {
+                let line = &mut line[(from - self.left) as usize..(to - self.left) as usize];
+                read(row as usize, from as usize, line);
             }
         }
         out
+    }
+
+    /// Values of the region's pixels as a tensor.
+    ///
+    /// # Shapes
+    /// `values`: `[self.rows, self.cols]`, f32 / `[1, 1, self.rows, self.cols]`.
+    pub(crate) fn tensor(&self, values: &[f32]) -> Tensor {
+        Tensor::from_slice(values).view([1, 1, i64::from(self.rows), i64::from(self.cols)])
+    }
+
+    /// The region's pixels of a dense slice; 0 beyond the slice.
+    ///
+    /// # Shapes
+    /// `dense`: `[rows, cols]` / `[1, 1, self.rows, self.cols]`, f32.
+    pub(crate) fn crop<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Tensor {
+        self.tensor(&self.pixels(dense, rows, cols, value))
+    }
+
+    /// The region's pixels of a dense slice `[rows, cols]`, `[self.rows, self.cols]`; 0 beyond the slice.
+    pub(crate) fn pixels<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
+        self.read(rows, cols, |row, col, line| {
+            let from = row * cols + col;
+            line.iter_mut().zip(&dense[from..]).for_each(|(out, &v)| *out = value(v));
+        })
     }
 
     /// Network coordinates of the pixel position (`row`, `col`), for an input of `size` x `size`.
@@ -87,7 +110,7 @@ impl Roi {
         PixelBox { top, left, bottom, right }
     }
 
-    /// Of values of the region, those of the pixels of `place`.
+    /// The values of `place` out of those of the region, row by row; `place` lies within the region.
     pub(crate) fn visible(&self, values: &[u8], place: PixelBox) -> Vec<u8> {
         let from = (place.left as i32 - self.left) as usize;
         let mut part = Vec::with_capacity((place.bottom - place.top) * (place.right - place.left));

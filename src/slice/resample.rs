@@ -1,11 +1,14 @@
-//! Slices and masks at the networks' input size, and probabilities back at that of the slice.
+//! Resampling between slices and the networks' input: masks to the input size, probabilities back to the slice.
 
 use super::plane::Plane;
 use super::region::Roi;
 use tch::{Device, Kind, Tensor};
 
 impl Roi {
-    /// Brings probabilities `[1, 1, S, S]` back to the slice: 1/255 steps, `[rows, cols]`, 0 outside the region.
+    /// Resamples probabilities of the region to its slice; 0 outside the region.
+    ///
+    /// # Shapes
+    /// `[1, 1, S, S]`, 0..1 / `[rows, cols]`, 1/255 steps.
     pub(crate) fn paste(&self, probability: &Tensor, rows: usize, cols: usize) -> Vec<u8> {
         let place = self.on_slice(rows, cols);
         let part = self.visible(&bytes(probability, *self), place);
@@ -19,7 +22,10 @@ impl Roi {
     }
 }
 
-/// Probabilities `[N, 1, S, S]`, each brought back to its slice, of `rows` x `cols` pixels.
+/// Resamples probabilities of N regions to their slices of `rows` x `cols` pixels.
+///
+/// # Shapes
+/// `[N, 1, S, S]`, 0..1 / N planes.
 pub(crate) fn paste_all(probability: &Tensor, rois: &[Roi], rows: usize, cols: usize) -> Vec<Plane> {
     let plane = |roi: &Roi, values: &[u8]| {
         let place = roi.on_slice(rows, cols);
@@ -33,25 +39,19 @@ pub(crate) fn paste_all(probability: &Tensor, rois: &[Roi], rows: usize, cols: u
     rois.iter().zip(all.chunks_exact(all.len() / rois.len())).map(|(roi, values)| plane(roi, values)).collect()
 }
 
-/// Planes as seen through their regions, at the networks' input size: `[N, 1, size, size]`, f32, 0..1.
-pub(crate) fn resample(planes: &[(&Plane, Roi)], size: i64) -> Tensor {
-    let rois: Vec<Roi> = planes.iter().map(|(_, roi)| *roi).collect();
-    let part = |parts: &[f32], roi: Roi| {
-        let t = Tensor::from_slice(parts).view([-1, 1, i64::from(roi.rows), i64::from(roi.cols)]);
-        resize(&t, size, size).contiguous()
-    };
-    if same_size(&rois) {
-        let parts: Vec<Vec<f32>> = planes.iter().map(|(plane, roi)| plane.part(*roi)).collect();
-        return part(&parts.concat(), rois[0]);
-    }
-    Tensor::cat(&planes.iter().map(|(plane, roi)| part(&plane.part(*roi), *roi)).collect::<Vec<_>>(), 0)
+/// A plane's probabilities in a region, resampled.
+///
+/// # Shapes
+/// result: `[1, 1, rows, cols]`, f32, 0..1.
+pub(crate) fn resample(plane: &Plane, roi: Roi, [rows, cols]: [usize; 2]) -> Tensor {
+    resize(&roi.tensor(&plane.part(roi)), rows as i64, cols as i64).contiguous()
 }
 
 fn same_size(rois: &[Roi]) -> bool {
     rois.iter().all(|r| (r.rows, r.cols) == (rois[0].rows, rois[0].cols))
 }
 
-/// Probabilities `[N, 1, S, S]` at the size of a region, 1/255 steps, slice after slice.
+/// Probabilities `[N, 1, S, S]` resampled to the size of a region: 1/255 steps, slice after slice.
 fn bytes(probability: &Tensor, roi: Roi) -> Vec<u8> {
     let probability = probability.to_device(Device::Cpu).to_kind(Kind::Float);
     let small = resize(&probability, i64::from(roi.rows), i64::from(roi.cols));
@@ -59,7 +59,7 @@ fn bytes(probability: &Tensor, roi: Roi) -> Vec<u8> {
     Vec::try_from(&values).expect("a flat tensor of bytes")
 }
 
-/// Bilinear resampling, with smoothing where it makes smaller.
+/// Bilinear resampling, with an anti-aliasing filter where the result is smaller.
 ///
 /// # Shapes
 /// `[N, C, H, W]` / `[N, C, rows, cols]`.

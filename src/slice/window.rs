@@ -1,4 +1,4 @@
-//! Intensity window of a volume, and slices as the networks take them.
+//! Intensity window of a volume, and slices as the networks receive them.
 //!
 //! One window serves the whole volume, never a slice alone: the same tissue has the same value in every slice.
 
@@ -9,13 +9,16 @@ use crate::volume::{SliceAxis, Volume, Voxel};
 use crate::with_voxels;
 use tch::Tensor;
 
-/// Voxels looked at to find the default window.
+/// Voxels from which the percentiles of the default window are computed, at most. Chosen.
 const SAMPLES: usize = 1_000_000;
-/// Default window of CT: fat, soft tissue and contrast agent apart from air and cortical bone, HU.
+/// Limits of the default window of CT, HU: fat, soft tissue and contrast agent without air and cortical bone. Chosen.
 const CT_WINDOW: (f64, f64) = (-250.0, 450.0);
 
-/// The intensities that become 0 and 1: `explicit` if given, else the 0.5th and 99.5th percentile, cut to
-/// -250..450 HU where the values look like CT (least value -500 or lower, none below -5000).
+/// Least value of a volume that is taken for CT: that of air or of the scanner's padding, HU. Chosen.
+const CT_LEAST: std::ops::RangeInclusive<f64> = -5000.0..=-500.0;
+
+/// The intensities that become 0 and 1: `explicit` if given, else the 0.5th and 99.5th percentile, limited to
+/// -250..450 HU if the volume's range is that of CT (least value -5000 to -500, 99.5th percentile above 450).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for NaN or infinite voxels (unless `replace_non_finite`), an empty or non-finite explicit
@@ -46,12 +49,12 @@ pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_fi
         f64::from(*values.select_nth_unstable_by(k, f32::total_cmp).1)
     };
     let (least, low, high, most) = (percentile(0.0), percentile(0.005), percentile(0.995), percentile(1.0));
-    let (low, high) = if (-5000.0..=-500.0).contains(&least) && high > CT_WINDOW.0 {
+    let (low, high) = if CT_LEAST.contains(&least) && high > CT_WINDOW.0 {
         (low.max(CT_WINDOW.0), high.min(CT_WINDOW.1))
     } else {
         (low, high)
     };
-    // A few bright voxels on a constant ground still are a picture.
+    // A few bright voxels on a constant background: both percentiles are equal.
     let (low, high) = if low < high { (low, high) } else { (least, most) };
     if low < high {
         return Ok((low, high));
@@ -73,57 +76,52 @@ fn extremes<T: Voxel>(voxels: &[T]) -> (f64, f64) {
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
 }
 
-/// One slice under a region of interest, windowed, with its neighbours as context.
-///
-/// Beyond the slice the value is 0; beyond the volume the context repeats the last slice.
-///
-/// # Shapes
-/// result: `[1, context, size, size]`, f32, 0..1, on the CPU.
-pub fn slice_input(
-    volume: &Volume,
-    window: (f64, f64),
-    axis: SliceAxis,
-    slice: usize,
-    roi: Roi,
-    size: i64,
-    context: i64,
-) -> Tensor {
-    let half = context / 2;
-    let last = volume.slice_count(axis) as i64 - 1;
-    let planes: Vec<Tensor> = (-half..=half)
-        .map(|offset| crop_window(volume, window, axis, (slice as i64 + offset).clamp(0, last) as usize, roi))
-        .collect();
-    resize(&Tensor::cat(&planes, 1), size, size).clamp(0.0, 1.0)
+/// A volume's slices along one axis, with intensities mapped to 0..1.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowedSlices<'a> {
+    /// The volume.
+    pub volume: &'a Volume,
+    /// Intensities that become 0 and 1, in the volume's units.
+    pub window: (f64, f64),
+    /// Axis along which slices are cut.
+    pub axis: SliceAxis,
 }
 
-/// The windowed pixels under `roi`, 0..1, `[1, 1, roi.rows, roi.cols]`.
-pub(crate) fn crop_window(volume: &Volume, (low, high): (f64, f64), axis: SliceAxis, slice: usize, roi: Roi) -> Tensor {
-    let shape = volume.shape();
-    let (rows, cols) = axis.slice_shape(shape);
-    let (along, per_row, per_col) = axis.strides(shape);
-    let (scale, shift) = ((1.0 / (high - low)) as f32, low as f32);
-    let mut out = vec![0f32; (roi.rows * roi.cols) as usize];
-    fn gather<T: Voxel>(voxels: &[T], start: usize, per_col: usize, out: &mut [f32], scale: f32, shift: f32) {
-        for (i, out) in out.iter_mut().enumerate() {
-            let v = (voxels[start + i * per_col].to_f32() - shift) * scale;
-            // NaN becomes 0: it was allowed by the session's option.
-            *out = if v > 0.0 { v.min(1.0) } else { 0.0 };
-        }
+impl WindowedSlices<'_> {
+    /// A slice's region of interest as the networks receive it, with its neighbours as context slices.
+    ///
+    /// Pixels beyond the slice are 0; beyond the volume the last slice is repeated.
+    ///
+    /// # Shapes
+    /// result: `[1, context_slices, size, size]`, f32, 0..1, on the CPU.
+    pub fn input(&self, slice: usize, roi: Roi, size: i64, context_slices: i64) -> Tensor {
+        let half = context_slices / 2;
+        let last = self.volume.slice_count(self.axis) as i64 - 1;
+        let planes: Vec<Tensor> =
+            (-half..=half).map(|offset| self.crop((slice as i64 + offset).clamp(0, last) as usize, roi)).collect();
+        resize(&Tensor::cat(&planes, 1), size, size).clamp(0.0, 1.0)
     }
-    let from = roi.left.max(0);
-    let to = (roi.left + roi.cols).min(cols as i32);
-    if from < to {
-        for (r, line) in out.chunks_exact_mut(roi.cols as usize).enumerate() {
-            let row = roi.top + r as i32;
-            if row < 0 || row >= rows as i32 {
-                continue;
-            }
-            let start = slice * along + row as usize * per_row + from as usize * per_col;
-            let line = &mut line[(from - roi.left) as usize..(to - roi.left) as usize];
-            with_voxels!(volume.data(), v => gather(v, start, per_col, line, scale, shift));
-        }
+
+    /// The pixels of a region of interest; 0 beyond the slice.
+    ///
+    /// # Shapes
+    /// result: `[1, 1, roi.rows, roi.cols]`, f32, 0..1.
+    pub(crate) fn crop(&self, slice: usize, roi: Roi) -> Tensor {
+        let shape = self.volume.shape();
+        let (rows, cols) = self.axis.slice_shape(shape);
+        let (along, per_row, per_col) = self.axis.strides(shape);
+        let (low, high) = self.window;
+        let (scale, shift) = ((1.0 / (high - low)) as f32, low as f32);
+        let windowed = |value: f32| {
+            let v = (value - shift) * scale;
+            // NaN becomes 0: the session's option replace_non_finite allows it.
+            if v > 0.0 { v.min(1.0) } else { 0.0 }
+        };
+        roi.tensor(&with_voxels!(self.volume.data(), voxels => roi.read(rows, cols, |row, col, line| {
+            let first = slice * along + row * per_row + col * per_col;
+            line.iter_mut().enumerate().for_each(|(i, out)| *out = windowed(voxels[first + i * per_col].to_f32()));
+        })))
     }
-    Tensor::from_slice(&out).view([1, 1, i64::from(roi.rows), i64::from(roi.cols)])
 }
 
 #[cfg(test)]
@@ -133,6 +131,10 @@ mod tests {
 
     fn volume(shape: [usize; 3], data: VoxelData) -> Volume {
         Volume::new(shape, data, Geometry::default()).unwrap()
+    }
+
+    fn depth(volume: &Volume, window: (f64, f64)) -> WindowedSlices<'_> {
+        WindowedSlices { volume, window, axis: SliceAxis::Depth }
     }
 
     #[test]
@@ -158,7 +160,7 @@ mod tests {
         assert!(find_window(&v, None, false).unwrap_err().to_string().contains("2 NaN"));
         assert_eq!(find_window(&v, None, true).unwrap(), (0.0, 2.0));
         let roi = Roi { top: 0, left: 0, rows: 1, cols: 4 };
-        let t = slice_input(&v, (0.0, 2.0), SliceAxis::Depth, 0, roi, 4, 1);
+        let t = depth(&v, (0.0, 2.0)).input(0, roi, 4, 1);
         assert!(t.isfinite().all().int64_value(&[]) == 1);
     }
 
@@ -168,7 +170,7 @@ mod tests {
         let get = |axis: SliceAxis, slice| {
             let (rows, cols) = axis.slice_shape([2, 3, 4]);
             let roi = Roi { top: 0, left: 0, rows: rows as i32, cols: cols as i32 };
-            let t = crop_window(&v, (0.0, 100.0), axis, slice, roi) * 100.0;
+            let t = WindowedSlices { volume: &v, window: (0.0, 100.0), axis }.crop(slice, roi) * 100.0;
             let t: Vec<f32> = Vec::try_from(t.round().view([-1])).unwrap();
             t.iter().map(|&x| x as u8).collect::<Vec<_>>()
         };
@@ -181,7 +183,7 @@ mod tests {
     fn context_repeats_the_last_slice_at_the_ends() {
         let v = volume([2, 1, 1], VoxelData::U8(vec![10, 20]));
         let roi = Roi { top: 0, left: 0, rows: 1, cols: 1 };
-        let t = slice_input(&v, (0.0, 100.0), SliceAxis::Depth, 0, roi, 1, 3) * 100.0;
+        let t = depth(&v, (0.0, 100.0)).input(0, roi, 1, 3) * 100.0;
         let t: Vec<f32> = Vec::try_from(t.round().view([-1])).unwrap();
         assert_eq!(t, [10.0, 10.0, 20.0]);
     }

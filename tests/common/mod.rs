@@ -50,7 +50,7 @@ pub struct Calls {
 }
 
 pub struct StandIn {
-    info: ModelInfo,
+    pub info: ModelInfo,
     pub calls: Arc<Calls>,
 }
 

@@ -177,7 +177,7 @@ impl EngineArgs {
             memorize_annotated: !self.one_annotated_in_memory,
             stop_after_empty: self.stop_after_empty.unwrap_or(d.stop_after_empty),
             least_presence: self.least_presence.unwrap_or(d.least_presence),
-            regularise: !self.no_refinement,
+            refine: !self.no_refinement,
             roi_scale: self.roi_scale.unwrap_or(d.roi_scale),
             ..d
         };

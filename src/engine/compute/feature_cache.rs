@@ -1,4 +1,4 @@
-//! Image features by slice and region: computed once, used by every round, both directions and all segments.
+//! Image features by slice and region: computed once, used in every round, by both directions and all segments.
 
 use crate::nn::ImageFeatures;
 use crate::slice::region::Roi;

@@ -1,4 +1,4 @@
-//! Which region of interest each slice is seen through, so that features stay valid from round to round and segments share them.
+//! Choice of each slice's region of interest, so that features stay valid from round to round and segments share them.
 
 use super::Context;
 use crate::engine::session::state::State;
@@ -8,16 +8,17 @@ use crate::slice::region::{PixelBox, Roi};
 use crate::volume::SliceAxis;
 use std::collections::BTreeMap;
 
-/// Segments share regions of interest when their common box is at most this many times the largest of theirs.
+/// Segments share a region of interest if the one around all of them has at most this many times the side of the
+/// largest one alone. Chosen.
 const SHARED_ROI: f64 = 1.6;
 
 /// Regions of interest of the slices along one axis: those of earlier rounds, and those chosen in this one.
 pub(crate) struct Rois {
-    pub grid: SliceGrid,
+    grid: SliceGrid,
     whole: bool,
     scale: f64,
     pub by_segment: BTreeMap<u32, BTreeMap<usize, Roi>>,
-    /// A region that serves several segments together.
+    /// Regions that serve several segments together.
     shared: BTreeMap<u32, Roi>,
 }
 
@@ -35,7 +36,7 @@ impl Rois {
                 .map(|b| (id, b))
         });
         let side = |b: PixelBox| grid.wanted_side_mm(b, scale);
-        // Greedy: each segment joins the first group that stays small enough.
+        // Greedy: each segment joins the first group whose region stays small enough.
         let mut groups: Vec<(Vec<u32>, PixelBox, f64)> = Vec::new();
         for (id, b) in boxes {
             match groups.iter_mut().find(|g| side(g.1.union(b)) <= SHARED_ROI * g.2.max(side(b))) {
@@ -51,8 +52,9 @@ impl Rois {
         Rois { grid, whole: context.options.whole_slice, scale, by_segment, shared }
     }
 
-    /// The region for `slice`, where the target is expected in `target`: that of an earlier round if it serves, else that
-    /// of another segment, the one used on the slice before, the shared one, or a new one.
+    /// The region for `slice`, whose target is expected in the box `target`. The first of these that serves it: the
+    /// slice's region of an earlier round, the shared one, that of the previous slice, that of another segment;
+    /// otherwise a new one.
     pub fn choose(&mut self, segment: u32, slice: usize, target: PixelBox, before: Option<Roi>) -> Roi {
         if self.whole {
             return self.grid.whole();

@@ -1,7 +1,7 @@
-//! Guidance maps: what the user drew, as the interaction network sees it (paper §2.1).
+//! Guidance maps: interactions as images, input of the interaction network (paper §2.1).
 //!
-//! A scribble is the drawn stroke, a click or an extreme point a Gaussian with a full width at half maximum of 10 network
-//! pixels, a box (and the box of extreme points) the filled region. Training draws its maps with the same function.
+//! A scribble is the drawn stroke, a click or an extreme point a Gaussian with a full width at half maximum of 10
+//! network pixels, a box (and the box of extreme points) the filled rectangle. Training uses the same function.
 
 use super::interaction::{Interaction, Stroke, StrokeGrid};
 use crate::nn::InteractionKind;
@@ -9,10 +9,12 @@ use crate::slice::grid::SliceGrid;
 use crate::slice::region::Roi;
 use tch::Tensor;
 
-/// Full width at half maximum of a point, network pixels (as in the published interaction network).
+/// Full width at half maximum of a point, network pixels. That of the published interaction network.
 const POINT_WIDTH: f64 = 10.0;
+/// Points are 0 beyond this many widths. Chosen: the Gaussian has fallen to 0.2 %.
+const POINT_REACH: f64 = 1.5;
 
-/// Positive, negative and box map of what was drawn on one slice.
+/// Positive, negative and box map of the interactions on one slice.
 #[derive(Debug)]
 pub struct Guidance {
     /// `[1, 1, size, size]`, 0..1.
@@ -23,7 +25,7 @@ pub struct Guidance {
     pub boxes: Tensor,
 }
 
-/// Draws the maps of `interactions`, all on one slice, as seen through `roi`.
+/// Draws the maps of `interactions`, all on one slice, for the region of interest `roi`.
 ///
 /// # Shapes
 /// Three maps `[1, 1, size, size]`, f32, on the CPU.
@@ -42,15 +44,8 @@ pub fn guidance(interactions: &[Interaction], grid: &SliceGrid, roi: Roi, size: 
                 }
             }
             (_, InteractionKind::Scribble) => {
-                let (row_mm, col_mm) = (grid.row_mm, grid.col_mm);
-                let pitch = (f64::from(roi.rows) / n as f64 * row_mm, f64::from(roi.cols) / n as f64 * col_mm);
-                let first = (
-                    (f64::from(roi.top) - 0.5) * row_mm + 0.5 * pitch.0,
-                    (f64::from(roi.left) - 0.5) * col_mm + 0.5 * pitch.1,
-                );
-                let line: Vec<_> = interaction.in_plane().iter().map(|p| (p.0 * row_mm, p.1 * col_mm)).collect();
-                let strokes = StrokeGrid { rows: n, cols: n, first, pitch };
-                strokes.visit(&line, interaction.radius_mm(grid), |i| map[i] = 1.0);
+                let strokes = stroke_grid(grid, roi, n);
+                strokes.visit(&interaction.line_mm(grid), interaction.radius_mm(grid), |i| map[i] = 1.0);
             }
             (_, InteractionKind::Click) => {
                 interaction.in_plane().iter().for_each(|p| splat(map, n, roi.to_network(p.0, p.1, size)));
@@ -70,7 +65,16 @@ pub fn guidance(interactions: &[Interaction], grid: &SliceGrid, roi: Roi, size: 
     Guidance { positive: tensor(positive), negative: tensor(negative), boxes: tensor(boxes) }
 }
 
-/// Sets every pixel that `low`..`high` reaches, at least one.
+/// The network's pixels in millimetres of the slice.
+fn stroke_grid(grid: &SliceGrid, roi: Roi, n: usize) -> StrokeGrid {
+    let (row_mm, col_mm) = (grid.row_mm, grid.col_mm);
+    let pitch = (f64::from(roi.rows) / n as f64 * row_mm, f64::from(roi.cols) / n as f64 * col_mm);
+    let first =
+        ((f64::from(roi.top) - 0.5) * row_mm + 0.5 * pitch.0, (f64::from(roi.left) - 0.5) * col_mm + 0.5 * pitch.1);
+    StrokeGrid { rows: n, cols: n, first, pitch }
+}
+
+/// Sets every pixel that the rectangle from `low` to `high` touches, at least one.
 fn fill(map: &mut [f32], n: usize, low: (f64, f64), high: (f64, f64)) {
     let range = |a: f64, b: f64| {
         if b < -0.5 || a > n as f64 - 0.5 {
@@ -86,7 +90,7 @@ fn fill(map: &mut [f32], n: usize, low: (f64, f64), high: (f64, f64)) {
 
 /// Adds a Gaussian at `centre`; overlapping ones keep the larger value.
 fn splat(map: &mut [f32], n: usize, centre: (f64, f64)) {
-    let reach = 1.5 * POINT_WIDTH;
+    let reach = POINT_REACH * POINT_WIDTH;
     let range =
         |x: f64| (x - reach).ceil().max(0.0) as usize..((x + reach).floor() + 1.0).clamp(0.0, n as f64) as usize;
     for r in range(centre.0) {

@@ -1,4 +1,4 @@
-//! What the user draws: its rules, its extent, and the pixels it fixes.
+//! Interactions: what the user draws on a slice. Their rules, their extent, and the pixels that they fix.
 
 use crate::error::{Error, Result};
 use crate::nn::InteractionKind;
@@ -7,27 +7,31 @@ use crate::slice::region::PixelBox;
 use crate::volume::{SliceAxis, SliceMask};
 use serde::{Deserialize, Serialize};
 
-/// Largest segment number; label files hold 16 bits.
+/// Largest segment number: label files hold 16 bits.
 pub const MAX_SEGMENT: u32 = 65_535;
+/// Largest radius of a scribble, mm. Chosen: far more than the extent of any volume.
+const MAX_RADIUS_MM: f64 = 1e4;
+/// Radius of a scribble without one, in pixels. Chosen.
+const DEFAULT_RADIUS: f64 = 1.5;
 
-/// One thing drawn on one slice.
+/// One scribble, set of clicks, set of extreme points or box on one slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interaction {
-    /// Segment it is drawn for, 1 to 65535.
+    /// Number of the segment, 1 to 65535.
     pub segment: u32,
-    /// Axis the slice is cut along.
+    /// Axis along which the slice is cut.
     pub axis: SliceAxis,
     /// Slice number along `axis`.
     pub slice: usize,
-    /// What it is.
+    /// Kind of interaction.
     pub kind: InteractionKind,
     /// Inside the target (true) or outside (false; scribbles and clicks only).
     pub positive: bool,
-    /// Where.
+    /// Points or pixels.
     pub stroke: Stroke,
 }
 
-/// Where an interaction was drawn.
+/// Points or pixels of an interaction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Stroke {
     /// Continuous voxel indices `[depth, height, width]`, all on the slice. A scribble is the line through them,
@@ -56,10 +60,10 @@ pub fn check_segment(segment: u32) -> Result<()> {
 }
 
 impl Interaction {
-    /// Checks everything about the interaction against the slices along its axis.
+    /// Checks the interaction's numbers and points against the slices along its axis.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], saying which rule is broken.
+    /// [`Error::InvalidArgument`], naming the broken rule.
     pub(crate) fn check(&self, grid: &SliceGrid, slice_count: usize) -> Result<()> {
         check_segment(self.segment)?;
         check_slice(self.slice, self.axis, slice_count)?;
@@ -83,8 +87,9 @@ impl Interaction {
         Ok(())
     }
 
+    /// Checks the radius, and that all points lie on the slice.
     fn check_points(&self, points: &[[f64; 3]], radius_mm: f64, grid: &SliceGrid) -> Result<()> {
-        if !(radius_mm.is_finite() && (0.0..=1e4).contains(&radius_mm)) {
+        if !(radius_mm.is_finite() && (0.0..=MAX_RADIUS_MM).contains(&radius_mm)) {
             return Err(Error::argument(format!("the scribble's radius is {radius_mm} mm; use 0 to 10000")));
         }
         let (row_axis, col_axis) = self.axis.in_plane();
@@ -93,7 +98,8 @@ impl Interaction {
             let inside = |x: f64, n: usize| x >= -0.5 && x <= n as f64 - 0.5;
             if !(inside(p[row_axis], grid.rows) && inside(p[col_axis], grid.cols)) {
                 return Err(Error::argument(format!(
-                    "point {i} {p:?} [depth, height, width] lies outside the volume; slices along axis {along} have {} rows and {} columns",
+                    "point {i} {p:?} [depth, height, width] lies outside the volume; slices along axis {along} have {} \
+                     rows and {} columns",
                     grid.rows, grid.cols
                 )));
             }
@@ -105,6 +111,12 @@ impl Interaction {
                 )));
             }
         }
+        self.check_count(points)
+    }
+
+    /// Checks the number of points, and that a box has an area.
+    fn check_count(&self, points: &[[f64; 3]]) -> Result<()> {
+        let (row_axis, col_axis) = self.axis.in_plane();
         let count = points.len();
         match self.kind {
             InteractionKind::Scribble if count == 0 => {
@@ -122,7 +134,8 @@ impl Interaction {
                 Ok(())
             }
             InteractionKind::ExtremePoints if count < 4 => Err(Error::argument(format!(
-                "extreme points are the top, bottom, left- and right-most points of the target: four, but {count} were given"
+                "extreme points are the top, bottom, left- and right-most points of the target: four, but {count} were \
+                 given"
             ))),
             _ => Ok(()),
         }
@@ -137,15 +150,20 @@ impl Interaction {
         }
     }
 
+    /// In-plane points, mm (row, column).
+    pub(crate) fn line_mm(&self, grid: &SliceGrid) -> Vec<(f64, f64)> {
+        self.in_plane().iter().map(|p| (p.0 * grid.row_mm, p.1 * grid.col_mm)).collect()
+    }
+
     /// Half the width of a scribble, mm.
     pub(crate) fn radius_mm(&self, grid: &SliceGrid) -> f64 {
         match self.stroke {
             Stroke::Points { radius_mm, .. } if radius_mm > 0.0 => radius_mm,
-            _ => 1.5 * grid.row_mm.min(grid.col_mm),
+            _ => DEFAULT_RADIUS * grid.row_mm.min(grid.col_mm),
         }
     }
 
-    /// The box around everything drawn, pixels.
+    /// The box around the interaction, pixels.
     pub(crate) fn extent(&self, grid: &SliceGrid) -> PixelBox {
         if let Stroke::Raster(mask) = &self.stroke {
             return crate::slice::plane::bounds(&mask.data, mask.cols, 1).expect("checked not to be empty");
@@ -162,16 +180,16 @@ impl Interaction {
         PixelBox { top, left, bottom, right }
     }
 
-    /// The pixels that the user said are in (or, for a negative interaction, out): those under a scribble and a click.
+    /// The pixels that the interaction fixes, inside the mask or, if it is negative, outside: those under a scribble or
+    /// click.
     pub(crate) fn fixed_pixels(&self, grid: &SliceGrid) -> Vec<usize> {
         let (rows, cols) = (grid.rows, grid.cols);
         match (&self.stroke, self.kind) {
             (Stroke::Raster(mask), _) => (0..mask.data.len()).filter(|&i| mask.data[i] != 0).collect(),
             (Stroke::Points { .. }, InteractionKind::Scribble) => {
                 let map = StrokeGrid { rows, cols, first: (0.0, 0.0), pitch: (grid.row_mm, grid.col_mm) };
-                let line: Vec<_> = self.in_plane().iter().map(|p| (p.0 * grid.row_mm, p.1 * grid.col_mm)).collect();
                 let mut pixels = Vec::new();
-                map.visit(&line, self.radius_mm(grid), |i| pixels.push(i));
+                map.visit(&self.line_mm(grid), self.radius_mm(grid), |i| pixels.push(i));
                 pixels.sort_unstable();
                 pixels.dedup();
                 pixels
@@ -212,7 +230,7 @@ pub(crate) fn check_mask(mask: &SliceMask, grid: &SliceGrid) -> Result<()> {
     Ok(())
 }
 
-/// A raster over a slice, its pixel centres in millimetres.
+/// A grid of pixels on a slice, in millimetres.
 pub(crate) struct StrokeGrid {
     pub rows: usize,
     pub cols: usize,
@@ -223,8 +241,8 @@ pub(crate) struct StrokeGrid {
 }
 
 impl StrokeGrid {
-    /// Visits every pixel whose centre lies within `radius` mm of the line, and those nearest to its points: a stroke
-    /// thinner than the raster still leaves a mark. A pixel may be visited more than once.
+    /// Visits every pixel whose centre lies within `radius` mm of the line, and those nearest to its points, so that a
+    /// stroke thinner than a pixel marks some. A pixel may be visited more than once.
     pub fn visit(&self, line: &[(f64, f64)], radius: f64, mut visit: impl FnMut(usize)) {
         let index = |mm: f64, first: f64, pitch: f64| (mm - first) / pitch;
         let single = [line[0], line[0]];
@@ -238,7 +256,7 @@ impl StrokeGrid {
                     visit(r as usize * self.cols + c as usize);
                 }
             }
-            // At least half a pixel's diagonal, so that the line has no gaps.
+            // At least half of a pixel's diagonal, so that the line has no gaps.
             let reach = radius.max(0.5 * self.pitch.0.hypot(self.pitch.1));
             let span = |low: f64, high: f64, first: f64, pitch: f64, n: usize| {
                 let from = index(low - reach, first, pitch).ceil().max(0.0) as usize;

@@ -1,4 +1,4 @@
-//! From what is drawn on a slice to its mask (paper §2.1).
+//! From the interactions on a slice to its mask (paper §2.1).
 
 pub mod guidance;
 pub mod interaction;

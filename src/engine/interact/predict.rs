@@ -1,8 +1,11 @@
-//! From what was drawn on a slice to its mask (paper §2.1, eq. 1).
+//! From the interactions on a slice to its mask (paper §2.1, eq. 1).
+//!
+//! The interaction network predicts in a first ROI, which is enlarged while the mask touches its border, and then in
+//! further ROIs of other sizes (docs/experiments.md: mean IoU of the first slice 0.79 instead of 0.75 for scribbles).
 
 use super::guidance::guidance;
-use super::interaction::{Interaction, Stroke};
-use crate::engine::compute::{Context, no_number};
+use super::interaction::Interaction;
+use crate::engine::compute::{Context, not_a_number};
 use crate::error::Result;
 use crate::nn::{InteractionInput, InteractionKind};
 use crate::slice::grid::SliceGrid;
@@ -11,176 +14,188 @@ use crate::slice::region::{PixelBox, Roi};
 use crate::slice::resample::resize;
 use tch::{Kind, Tensor};
 
-/// Side of the region around a scribble, whose target may reach beyond it, over the scribble's own.
+/// Side of the first ROI of a scribble, as a multiple of that of a box as large: the target reaches beyond the
+/// scribble. Chosen.
 const SCRIBBLE_SCALE: f64 = 2.0;
-/// Side of the region around a click, over the slice's.
-const CLICK_PART: f64 = 0.33;
-/// A box is drawn around the target; the mask ends this share of its side outside.
+/// Side of the first ROI of a click, as a fraction of the slice's. Chosen.
+const CLICK_FRACTION: f64 = 0.33;
+/// The mask may reach beyond a box by this fraction of the box's side. Chosen.
 const BOX_MARGIN: f64 = 0.1;
-/// How often a region that turns out too small is enlarged.
+/// It may always reach so many pixels beyond. Chosen.
+const LEAST_BOX_MARGIN: usize = 2;
+/// Most enlargements of a first ROI that is too small. Chosen.
 const ENLARGEMENTS: usize = 3;
-/// Sides of the further regions that a slice is seen through, over that of the region which serves what was found first.
+/// Sizes of the further ROIs, as multiples of the ROI fitted to the first prediction. Measured: docs/experiments.md,
+/// "Interaction".
 const STROKE_SCALES: [f64; 3] = [0.75, 1.45, 2.0];
-/// The same where a box or extreme points say how large the target is.
+/// The same for boxes and extreme points, which give the size of the target. Chosen.
 const BOX_SCALES: [f64; 1] = [1.45];
+/// Previous probability of a slice that holds no mask. Paper, §2.1.
+const NO_PREVIOUS: f64 = 0.5;
 
-/// The probabilities `[rows, cols]` of the slice that `interactions` (at least one, all on one slice) is about; `before` is what
-/// the slice held. Call inside [`crate::torch::run`].
-///
-/// # Errors
-/// [`Error::BadModel`] when the network answers with no number.
-///
-/// [`Error::BadModel`]: crate::Error::BadModel
-pub(crate) fn segment_slice(context: &mut Context, interactions: &[Interaction], before: &[u8]) -> Result<Vec<u8>> {
-    let grid = context.grid(interactions[0].axis);
-    let drawn_box = interactions.iter().map(|i| i.extent(&grid)).reduce(PixelBox::union).expect("something was drawn");
-    let known = bounds(before, grid.cols, INSIDE);
-    let previous = known.map(|_| before);
-    let target = known.map_or(drawn_box, |b| b.union(drawn_box));
-    let mut roi =
-        if context.options.whole_slice { grid.whole() } else { first_roi(&grid, interactions, target, known, context) };
-    let mut dense = predict(context, interactions, previous, roi, &grid)?;
-    for _ in 0..ENLARGEMENTS {
-        if roi == grid.whole() {
-            break;
+/// Interactions on one slice, at least one, and what the slice holds before them.
+pub(crate) struct Drawing<'a> {
+    pub grid: SliceGrid,
+    pub interactions: &'a [Interaction],
+    /// Probabilities `[rows, cols]`, 1/255.
+    pub before: &'a [u8],
+}
+
+impl Drawing<'_> {
+    /// Predicts the slice's probabilities. Call inside [`crate::torch::run`].
+    ///
+    /// # Shapes
+    /// result: `[rows, cols]`, 1/255.
+    ///
+    /// # Errors
+    /// [`crate::Error::BadModel`] when the network's output contains NaN.
+    pub fn segment(&self, context: &Context) -> Result<Vec<u8>> {
+        let grid = &self.grid;
+        let drawn = self.interactions.iter().map(|i| i.extent(grid)).reduce(PixelBox::union).expect("interactions");
+        let known = bounds(self.before, grid.cols, INSIDE);
+        let previous = known.map(|_| self.before);
+        let target = known.map_or(drawn, |b| b.union(drawn));
+        let mut dense = if context.options.whole_slice {
+            self.predict(context, previous, grid.whole())?
+        } else {
+            let first = self.first_roi(target, known.is_some(), context.options.roi_scale);
+            let (roi, dense) = self.predict_enlarging(context, previous, first, target)?;
+            let found = bounds(&dense, grid.cols, INSIDE).unwrap_or(target).union(drawn);
+            self.predict_multiscale(context, previous, (roi, dense), found)?
+        };
+        self.limit_to_box(&mut dense);
+        for interaction in self.interactions {
+            let value = if interaction.positive { 255 } else { 0 };
+            interaction.fixed_pixels(grid).into_iter().for_each(|i| dense[i] = value);
         }
-        let Some(found) = bounds(&dense, grid.cols, INSIDE) else { break };
-        if !grid.touches_border(roi, found) {
-            break;
+        Ok(dense)
+    }
+
+    /// The first ROI, for a target in the box `target`. A box, extreme points or an earlier mask (`known`) give the
+    /// size of the target; a scribble gives a lower bound; a click gives none.
+    fn first_roi(&self, target: PixelBox, known: bool, scale: f64) -> Roi {
+        let grid = &self.grid;
+        if known || self.has_box() {
+            return grid.around(target, scale);
         }
-        let larger = grid.around(found.union(target), context.options.roi_scale);
-        roi = if larger.rows > roi.rows { larger } else { grid.whole() };
-        dense = predict(context, interactions, previous, roi, &grid)?;
-    }
-    if !context.options.whole_slice {
-        let found = bounds(&dense, grid.cols, INSIDE).unwrap_or(target).union(drawn_box);
-        dense = predict_multiscale(context, interactions, previous, (roi, &dense), found, &grid)?;
-    }
-    limit_to_box(&mut dense, interactions, &grid);
-    for interaction in interactions {
-        let value = if interaction.positive { 255 } else { 0 };
-        interaction.fixed_pixels(&grid).into_iter().for_each(|i| dense[i] = value);
-    }
-    Ok(dense)
-}
-
-/// The region to look at first. A box, extreme points or an earlier mask tell the size of the target; a scribble hints at
-/// it; a click does not.
-fn first_roi(
-    grid: &SliceGrid,
-    interactions: &[Interaction],
-    target: PixelBox,
-    known: Option<PixelBox>,
-    context: &Context,
-) -> Roi {
-    let scale = context.options.roi_scale;
-    if known.is_some() || interactions.iter().any(is_box) {
-        return grid.around(target, scale);
-    }
-    if interactions.iter().any(|i| i.kind == InteractionKind::Scribble) {
-        return grid.around(target, scale * SCRIBBLE_SCALE);
-    }
-    let part = |n: usize| (n as f64 * CLICK_PART / 2.0) as usize;
-    let grown = PixelBox {
-        top: target.top.saturating_sub(part(grid.rows)),
-        left: target.left.saturating_sub(part(grid.cols)),
-        bottom: (target.bottom + part(grid.rows)).min(grid.rows),
-        right: (target.right + part(grid.cols)).min(grid.cols),
-    };
-    grid.around(grown, 1.0)
-}
-
-/// The mean of what was seen `first`, through its region, and of what is seen through smaller and larger ones around `found`: networks
-/// answer a little differently to each, and a drawing says little of how large the target is. Beyond its region a look finds nothing. The answer to a box is
-/// then given back to the network, which corrects it as it would a mask that the slice held before.
-fn predict_multiscale(
-    context: &Context,
-    interactions: &[Interaction],
-    previous: Option<&[u8]>,
-    (roi, first): (Roi, &[u8]),
-    found: PixelBox,
-    grid: &SliceGrid,
-) -> Result<Vec<u8>> {
-    let boxed = interactions.iter().any(is_box);
-    let mut rois = vec![roi];
-    for side in if boxed { &BOX_SCALES[..] } else { &STROKE_SCALES } {
-        let other = grid.around(found, context.options.roi_scale * side);
-        if !rois.contains(&other) {
-            rois.push(other);
+        if self.interactions.iter().any(|i| i.kind == InteractionKind::Scribble) {
+            return grid.around(target, scale * SCRIBBLE_SCALE);
         }
+        let margin = |n: usize| (n as f64 * CLICK_FRACTION / 2.0) as usize;
+        let grown = PixelBox {
+            top: target.top.saturating_sub(margin(grid.rows)),
+            left: target.left.saturating_sub(margin(grid.cols)),
+            bottom: (target.bottom + margin(grid.rows)).min(grid.rows),
+            right: (target.right + margin(grid.cols)).min(grid.cols),
+        };
+        grid.around(grown, 1.0)
     }
-    let mut sum: Vec<u16> = first.iter().copied().map(u16::from).collect();
-    for &other in &rois[1..] {
-        let prediction = predict(context, interactions, previous, other, grid)?;
-        sum.iter_mut().zip(prediction).for_each(|(sum, v)| *sum += u16::from(v));
-    }
-    let predictions = rois.len() as u16;
-    let mean: Vec<u8> = sum.into_iter().map(|sum| ((sum + predictions / 2) / predictions) as u8).collect();
-    if boxed { predict(context, interactions, Some(&mean), roi, grid) } else { Ok(mean) }
-}
 
-/// One pass of the interaction network over `roi`; `previous` is what the slice is taken to hold.
-fn predict(
-    context: &Context,
-    interactions: &[Interaction],
-    previous: Option<&[u8]>,
-    roi: Roi,
-    grid: &SliceGrid,
-) -> Result<Vec<u8>> {
-    let size = context.size();
-    let device = context.networks.device();
-    let maps = guidance(interactions, grid, roi, size);
-    let previous = match previous {
-        Some(previous) => resize(&roi.crop(previous, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size),
-        None => Tensor::full([1, 1, size, size], 0.5, (Kind::Float, tch::Device::Cpu)),
-    };
-    let input = InteractionInput {
-        slices: context.input(interactions[0].axis, interactions[0].slice, roi),
-        previous: previous.to_device(device),
-        positive: maps.positive.to_device(device),
-        negative: maps.negative.to_device(device),
-        boxes: maps.boxes.to_device(device),
-    };
-    let kind = interactions.last().expect("something was drawn").kind;
-    let probability = context.networks.interact(kind, &input);
-    if probability.sum(Kind::Float).double_value(&[]).is_nan() {
-        return Err(no_number());
+    /// Predicts in `roi` and, while the mask touches its border, in larger ROIs. Returns the last ROI and its
+    /// prediction.
+    fn predict_enlarging(
+        &self,
+        context: &Context,
+        previous: Option<&[u8]>,
+        mut roi: Roi,
+        target: PixelBox,
+    ) -> Result<(Roi, Vec<u8>)> {
+        let grid = &self.grid;
+        let mut dense = self.predict(context, previous, roi)?;
+        for _ in 0..ENLARGEMENTS {
+            let found = bounds(&dense, grid.cols, INSIDE).filter(|found| grid.touches_border(roi, *found));
+            let Some(found) = found.filter(|_| roi != grid.whole()) else { break };
+            let larger = grid.around(found.union(target), context.options.roi_scale);
+            roi = if larger.rows > roi.rows { larger } else { grid.whole() };
+            dense = self.predict(context, previous, roi)?;
+        }
+        Ok((roi, dense))
     }
-    Ok(roi.paste(&probability, grid.rows, grid.cols))
-}
 
-/// Whether it says how far the target reaches.
-fn is_box(interaction: &Interaction) -> bool {
-    matches!(interaction.kind, InteractionKind::Box | InteractionKind::ExtremePoints)
-}
-
-/// A box says where the target ends: nothing is kept beyond it and its margin, unless something positive was also drawn
-/// out there.
-fn limit_to_box(dense: &mut [u8], interactions: &[Interaction], grid: &SliceGrid) {
-    let extent = |i: &Interaction| match &i.stroke {
-        Stroke::Points { .. } => i.extent(grid),
-        Stroke::Raster(mask) => bounds(&mask.data, mask.cols, 1).expect("checked not to be empty"),
-    };
-    let Some(limit) = interactions.iter().filter(|i| is_box(i)).map(|i| i.extent(grid)).reduce(PixelBox::union) else {
-        return;
-    };
-    let margin = |low: usize, high: usize| (((high - low) as f64 * BOX_MARGIN).ceil() as usize).max(2);
-    let (rows, cols) = (margin(limit.top, limit.bottom), margin(limit.left, limit.right));
-    let limit = PixelBox {
-        top: limit.top.saturating_sub(rows),
-        left: limit.left.saturating_sub(cols),
-        bottom: limit.bottom + rows,
-        right: limit.right + cols,
-    };
-    let outside = |b: PixelBox| limit.union(b) != limit;
-    if interactions.iter().filter(|i| i.positive && !is_box(i)).any(|i| outside(extent(i))) {
-        return;
+    /// Averages predictions in ROIs of several sizes around `found`, among them the `first`; each is 0 outside its ROI.
+    /// For boxes, the mean is fed back to the network once as previous mask.
+    fn predict_multiscale(
+        &self,
+        context: &Context,
+        previous: Option<&[u8]>,
+        (roi, first): (Roi, Vec<u8>),
+        found: PixelBox,
+    ) -> Result<Vec<u8>> {
+        let boxed = self.has_box();
+        let mut rois = vec![roi];
+        for scale in if boxed { &BOX_SCALES[..] } else { &STROKE_SCALES } {
+            let other = self.grid.around(found, context.options.roi_scale * scale);
+            if !rois.contains(&other) {
+                rois.push(other);
+            }
+        }
+        let mut sum: Vec<u16> = first.into_iter().map(u16::from).collect();
+        for &other in &rois[1..] {
+            let prediction = self.predict(context, previous, other)?;
+            sum.iter_mut().zip(prediction).for_each(|(sum, v)| *sum += u16::from(v));
+        }
+        let n = rois.len() as u16;
+        let mean: Vec<u8> = sum.into_iter().map(|sum| ((sum + n / 2) / n) as u8).collect();
+        if boxed { self.predict(context, Some(&mean), roi) } else { Ok(mean) }
     }
-    for (r, row) in dense.chunks_exact_mut(grid.cols).enumerate() {
-        for (c, v) in row.iter_mut().enumerate() {
-            if r < limit.top || r >= limit.bottom || c < limit.left || c >= limit.right {
-                *v = 0;
+
+    /// Runs the interaction network in `roi`; `previous` are the probabilities given to it as previous mask.
+    fn predict(&self, context: &Context, previous: Option<&[u8]>, roi: Roi) -> Result<Vec<u8>> {
+        let (grid, size, device) = (&self.grid, context.size(), context.networks.device());
+        let maps = guidance(self.interactions, grid, roi, size);
+        let previous = match previous {
+            Some(previous) => resize(&roi.crop(previous, grid.rows, grid.cols, |v| f32::from(v) / 255.0), size, size),
+            None => Tensor::full([1, 1, size, size], NO_PREVIOUS, (Kind::Float, tch::Device::Cpu)),
+        };
+        let last = self.interactions.last().expect("interactions");
+        let input = InteractionInput {
+            slices: context.input(last.axis, last.slice, roi),
+            previous: previous.to_device(device),
+            positive: maps.positive.to_device(device),
+            negative: maps.negative.to_device(device),
+            boxes: maps.boxes.to_device(device),
+        };
+        let probability = context.networks.interact(last.kind, &input);
+        if probability.sum(Kind::Float).double_value(&[]).is_nan() {
+            return Err(not_a_number());
+        }
+        Ok(roi.paste(&probability, grid.rows, grid.cols))
+    }
+
+    /// Whether an interaction bounds the target.
+    fn has_box(&self) -> bool {
+        self.interactions.iter().any(is_box)
+    }
+
+    /// Removes the mask beyond a box and its margin, unless something positive is drawn there, too.
+    fn limit_to_box(&self, dense: &mut [u8]) {
+        let grid = &self.grid;
+        let boxes = self.interactions.iter().filter(|i| is_box(i)).map(|i| i.extent(grid));
+        let Some(limit) = boxes.reduce(PixelBox::union) else { return };
+        let margin =
+            |low: usize, high: usize| (((high - low) as f64 * BOX_MARGIN).ceil() as usize).max(LEAST_BOX_MARGIN);
+        let (rows, cols) = (margin(limit.top, limit.bottom), margin(limit.left, limit.right));
+        let limit = PixelBox {
+            top: limit.top.saturating_sub(rows),
+            left: limit.left.saturating_sub(cols),
+            bottom: limit.bottom + rows,
+            right: limit.right + cols,
+        };
+        let outside = |b: PixelBox| limit.union(b) != limit;
+        if self.interactions.iter().filter(|i| i.positive && !is_box(i)).any(|i| outside(i.extent(grid))) {
+            return;
+        }
+        for (r, row) in dense.chunks_exact_mut(grid.cols).enumerate() {
+            for (c, v) in row.iter_mut().enumerate() {
+                if r < limit.top || r >= limit.bottom || c < limit.left || c >= limit.right {
+                    *v = 0;
+                }
             }
         }
     }
+}
+
+/// Whether the interaction bounds the target.
+fn is_box(interaction: &Interaction) -> bool {
+    matches!(interaction.kind, InteractionKind::Box | InteractionKind::ExtremePoints)
 }

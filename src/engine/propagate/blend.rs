@@ -1,157 +1,154 @@
-//! Puts what the chains say of each slice together: between two annotated slices both chains meet; their probabilities are blended, each
-//! trusted for its nearness and its quality, then put right in three dimensions.
+//! Puts the chains of each interval together: blends their probabilities, then refines them in three dimensions.
 
-use super::chain::{Carried, Outcome};
+use super::chain::{Chain, ChainEstimates};
 use super::interval::{Interval, START_MASK_REACH};
+use super::outcome::{Estimate, Outcome, Side};
+use super::round::Round;
 use crate::engine::compute::Context;
-use crate::engine::compute::roi_choice::Rois;
 use crate::engine::refine::refine;
-use crate::engine::session::options::{Direction, PropagateOptions};
-use crate::engine::session::progress::CancelToken;
-use crate::engine::session::state::{SegmentState, State};
 use crate::error::Result;
-use crate::slice::grid::SliceGrid;
 use crate::slice::plane::Plane;
 use crate::slice::region::PixelBox;
-use crate::torch::threads;
-use crate::volume::SliceAxis;
-use tch::Device;
 
-/// Puts the chains' estimates together.
-#[expect(clippy::too_many_arguments, reason = "one propagation's own")]
-pub(crate) fn compose(
-    context: &mut Context,
-    state: &State,
-    segments: &[u32],
-    axis: SliceAxis,
-    options: &PropagateOptions,
-    cancel: &CancelToken,
-    intervals: &[Interval],
-    carried: &[Carried],
-    mut rois: Rois,
-) -> Result<Vec<Outcome>> {
-    // Work of the processor, wherever the networks are, and shared out among its threads by slices.
-    let slices = intervals.iter().map(|i| i.end - i.first).sum();
-    let settled = threads::side_by_side(slices, Device::Cpu, || {
-        context.each((0..intervals.len()).collect(), |context, number| {
-            let interval = &intervals[number];
-            let own: Vec<&Carried> = carried.iter().filter(|c| c.interval == number).collect();
-            settle(context, &state.segments[&interval.segment], axis, cancel, interval, &own)
-        })
-    });
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for &segment in segments {
-        let rois = rois.by_segment.remove(&segment).unwrap_or_default();
-        outcomes.push(Outcome { segment, slices: Vec::new(), rois, carried: Vec::new() });
-    }
-    for (interval, slices) in intervals.iter().zip(settled) {
-        let complete = |k: usize, upwards: bool| {
-            let whole = options.range.is_none() || if upwards { interval.first == k + 1 } else { interval.end == k };
-            (k, upwards && whole, !upwards && whole)
-        };
-        let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("of these segments");
-        let up = interval.lower.filter(|_| options.direction != Direction::Down);
-        let down = interval.upper.filter(|_| options.direction != Direction::Up);
-        outcome.carried.extend(up.map(|k| complete(k, true)).into_iter().chain(down.map(|k| complete(k, false))));
-        outcome.slices.extend(slices?);
-    }
-    Ok(outcomes)
-}
+/// Quality by which a chain is weighted at least, so that of two chains that have ended the nearer one has more weight.
+/// Chosen.
+const LEAST_QUALITY: f32 = 0.05;
+/// Exponent of nearness and quality in the weights of two chains. Chosen.
+const SHARPNESS: i32 = 2;
 
-/// The new slices of an interval, from the chains that lead through it.
-fn settle(
-    context: &Context,
-    old: &SegmentState,
-    axis: SliceAxis,
-    cancel: &CancelToken,
-    interval: &Interval,
-    own: &[&Carried],
-) -> Result<Vec<(usize, Plane, f32)>> {
-    let grid = context.grid(axis);
-    let estimate = |k| blend(own, k, interval, old, axis, &grid).map(|(plane, quality)| (k, plane, quality));
-    let mut slices: Vec<_> = (interval.first..interval.end).filter_map(estimate).collect();
-    if context.options.regularise && !old.has_start_mask && !own.is_empty() {
-        let end = |k| (k, Plane::from_dense(&old.field.slice(axis, k), grid.cols));
-        refine(context, axis, [interval.lower.map(end), interval.upper.map(end)], &mut slices, cancel)?;
+impl Round<'_> {
+    /// The new contents of all segments' slices, from the chains' estimates.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cancelled`] when a stop is requested.
+    pub(super) fn blend(mut self, context: &mut Context, chains: Vec<Chain>) -> Result<Vec<Outcome>> {
+        let chains: Vec<ChainEstimates> = chains.into_iter().map(Chain::finish).collect();
+        let slices = self.intervals.iter().map(|i| i.end - i.first).sum();
+        let estimates = context.on_cpu_threads(slices, (0..self.intervals.len()).collect(), |context, number| {
+            let own: Vec<&ChainEstimates> = chains.iter().filter(|c| c.interval == number).collect();
+            self.interval_estimates(context, &self.intervals[number], &own)
+        });
+        let estimates = estimates.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut rois = std::mem::take(&mut self.rois.by_segment);
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for &segment in self.segments {
+            let rois = rois.remove(&segment).unwrap_or_default();
+            outcomes.push(Outcome { segment, slices: Vec::new(), rois, finished: Vec::new() });
+        }
+        for (interval, estimates) in self.intervals.iter().zip(estimates) {
+            let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("one of the segments");
+            let whole = |start: &Side| self.request.range.is_none() || interval.begins_at(*start);
+            outcome.finished.extend(interval.starts(self.request.direction).filter(whole));
+            outcome.slices.extend(estimates);
+        }
+        Ok(outcomes)
     }
-    if old.annotated_across(axis) {
-        let mut dense = vec![0; grid.rows * grid.cols];
-        for (slice, plane, _) in &mut slices {
-            plane.write_dense(&mut dense, grid.cols);
-            old.keep_annotated(axis, *slice, &mut dense);
-            *plane = Plane::from_dense(&dense, grid.cols);
+
+    /// The new estimates of an interval, from the chains that lead through it.
+    fn interval_estimates(
+        &self,
+        context: &Context,
+        interval: &Interval,
+        chains: &[&ChainEstimates],
+    ) -> Result<Vec<Estimate>> {
+        let mut slices = self.blend_interval(interval, chains);
+        if !chains.is_empty() {
+            self.refine_interval(context, interval, &mut slices)?;
+        }
+        self.keep_annotated(interval.segment, &mut slices);
+        Ok(slices)
+    }
+
+    /// The weighted means of the chains' estimates. Slices that keep what they have are left out.
+    fn blend_interval(&self, interval: &Interval, chains: &[&ChainEstimates]) -> Vec<Estimate> {
+        let slices = interval.first..interval.end;
+        let has_start_mask = self.segment(interval.segment).has_start_mask;
+        match chains {
+            [] if has_start_mask => Vec::new(),
+            // No annotated neighbour holds the target.
+            [] => slices.map(|slice| Estimate { slice, plane: Plane::default(), quality: 1.0 }).collect(),
+            _ if has_start_mask => {
+                slices.filter_map(|slice| self.fade_into_start_mask(interval, chains, slice)).collect()
+            }
+            _ => slices.map(|slice| blend_slice(interval, chains, slice, None)).collect(),
         }
     }
-    Ok(slices)
+
+    /// The estimate of a slice of a segment that began as a mask from the host: from the chains near their start, less
+    /// and less of them up to [`START_MASK_REACH`], none beyond.
+    fn fade_into_start_mask(&self, interval: &Interval, chains: &[&ChainEstimates], slice: usize) -> Option<Estimate> {
+        let nearest = chains.iter().map(|c| slice.abs_diff(c.start.slice)).min()?;
+        if nearest > START_MASK_REACH {
+            return None;
+        }
+        let weight = 1.0 - nearest as f32 / (START_MASK_REACH + 1) as f32;
+        Some(blend_slice(interval, chains, slice, Some((&self.plane(interval.segment, slice), weight))))
+    }
+
+    /// Refines an interval in three dimensions, if the options want it and the segment did not begin as a mask from the
+    /// host.
+    fn refine_interval(&self, context: &Context, interval: &Interval, slices: &mut [Estimate]) -> Result<()> {
+        if !self.options.refine || self.segment(interval.segment).has_start_mask {
+            return Ok(());
+        }
+        let end = |k| (k, self.plane(interval.segment, k));
+        refine(context, self.axis, [interval.lower.map(end), interval.upper.map(end)], slices, self.cancel)
+    }
+
+    /// Restores the voxels that lie on annotated slices of other axes.
+    fn keep_annotated(&self, segment: u32, slices: &mut [Estimate]) {
+        let state = self.segment(segment);
+        if !state.annotated_across(self.axis) {
+            return;
+        }
+        let mut dense = vec![0; self.grid.rows * self.grid.cols];
+        for estimate in slices {
+            estimate.plane.write_dense(&mut dense, self.grid.cols);
+            state.keep_annotated(self.axis, estimate.slice, &mut dense);
+            estimate.plane = Plane::from_dense(&dense, self.grid.cols);
+        }
+    }
 }
 
-/// Probabilities and quality of one slice from the chains of its interval; none when it keeps what it has.
-fn blend(
-    chains: &[&Carried],
-    slice: usize,
+/// The weighted mean of the estimates of a slice by one or two chains. `start_mask`: the slice's mask before, with the
+/// weight of the chains against it.
+fn blend_slice(
     interval: &Interval,
-    old: &SegmentState,
-    axis: SliceAxis,
-    grid: &SliceGrid,
-) -> Option<(Plane, f32)> {
-    if chains.is_empty() {
-        // Every annotated neighbour says that the target is not here.
-        return (!old.has_start_mask).then(|| (Plane::default(), 1.0));
-    }
-    let nearest = chains.iter().map(|c| slice.abs_diff(c.start)).min().expect("there is a chain");
-    if old.has_start_mask && nearest > START_MASK_REACH {
-        return None;
-    }
-    let own = |c: &Carried, span: usize| {
-        let nearness = 1.0 - slice.abs_diff(c.start) as f32 / span as f32;
-        (nearness, c.estimates.get(&slice).map_or(0.0, |e| e.quality))
-    };
+    chains: &[&ChainEstimates],
+    slice: usize,
+    start_mask: Option<(&Plane, f32)>,
+) -> Estimate {
     let weights = match (interval.lower, interval.upper, chains) {
-        (Some(a), Some(b), [one, other]) => blend_weights([own(one, b - a), own(other, b - a)]).to_vec(),
+        (Some(lower), Some(upper), [one, other]) => {
+            let nearness = |c: &ChainEstimates| 1.0 - slice.abs_diff(c.start.slice) as f32 / (upper - lower) as f32;
+            let own = |c: &ChainEstimates| (nearness(c), c.quality(slice).unwrap_or(0.0));
+            blend_weights([own(one), own(other)]).to_vec()
+        }
         _ => vec![1.0; chains.len()],
     };
-    let mut quality = 0.0;
-    let mut parts: Vec<(&Plane, f32)> = Vec::new();
-    for (chain, weight) in chains.iter().zip(weights) {
-        match chain.estimates.get(&slice) {
-            Some(estimate) => {
-                parts.push((&estimate.plane, weight));
-                quality += weight * estimate.quality;
-            }
-            None => {
-                let last =
-                    if chain.upwards { chain.estimates.last_key_value() } else { chain.estimates.first_key_value() };
-                quality += weight * last.map_or(0.0, |(&k, e)| beyond_the_end(e.quality, k.abs_diff(slice)));
-            }
-        }
-    }
-    let before = old.has_start_mask.then(|| Plane::from_dense(&old.field.slice(axis, slice), grid.cols));
-    let boxes = parts.iter().map(|(plane, _)| *plane).chain(&before).filter_map(Plane::extent);
-    let quality = quality.clamp(0.0, 1.0);
-    let Some(place) = boxes.reduce(PixelBox::union) else { return Some((Plane::default(), quality)) };
+    let quality = |c: &ChainEstimates| c.quality(slice).unwrap_or_else(|| c.quality_beyond(slice));
+    let quality: f32 = chains.iter().zip(&weights).map(|(c, weight)| weight * quality(c)).sum();
+    let planes = chains.iter().zip(&weights).filter_map(|(c, &weight)| Some((c.plane(slice)?, weight)));
+    Estimate { slice, plane: mean(&planes.collect::<Vec<_>>(), start_mask), quality: quality.clamp(0.0, 1.0) }
+}
+
+/// The weighted sum of planes; with a start mask, the mean of that sum, which has the given weight, and the mask.
+fn mean(planes: &[(&Plane, f32)], start_mask: Option<(&Plane, f32)>) -> Plane {
+    let all = planes.iter().map(|(plane, _)| *plane).chain(start_mask.map(|(mask, _)| mask));
+    let Some(place) = all.filter_map(Plane::extent).reduce(PixelBox::union) else { return Plane::default() };
     let mut probability = vec![0f32; (place.bottom - place.top) * (place.right - place.left)];
-    parts.iter().for_each(|(plane, weight)| plane.add_to(&mut probability, place, *weight));
-    if let Some(before) = before {
-        let weight = 1.0 - nearest as f32 / (START_MASK_REACH + 1) as f32;
+    planes.iter().for_each(|(plane, weight)| plane.add_to(&mut probability, place, *weight));
+    if let Some((mask, weight)) = start_mask {
         probability.iter_mut().for_each(|p| *p *= weight);
-        before.add_to(&mut probability, place, 1.0 - weight);
+        mask.add_to(&mut probability, place, 1.0 - weight);
     }
-    let whole: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
-    Some((Plane::from_part(&whole, place), quality))
+    let bytes: Vec<u8> = probability.iter().map(|p| (p + 0.5) as u8).collect();
+    Plane::from_part(&bytes, place)
 }
-
-/// Quality of a slice `steps` beyond the last one looked at, whose quality was `last`: the target ended before, and the
-/// doubt about it halves with every slice.
-fn beyond_the_end(last: f32, steps: usize) -> f32 {
-    1.0 - (1.0 - last) * 0.5f32.powi(steps.min(60) as i32)
-}
-
-/// Quality that a chain which has stopped, or is sure of nothing, is taken to have.
-const LEAST_QUALITY: f32 = 0.05;
 
 /// Weights of two estimates of one slice, 1 in all: nearness (0..1) times quality, both squared.
 fn blend_weights(estimates: [(f32, f32); 2]) -> [f32; 2] {
-    let weights = estimates.map(|(nearness, quality)| (nearness * quality.max(LEAST_QUALITY)).powi(2));
+    let weights = estimates.map(|(nearness, quality)| (nearness * quality.max(LEAST_QUALITY)).powi(SHARPNESS));
     weights.map(|w| w / (weights[0] + weights[1]))
 }
 
@@ -160,18 +157,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubt_halves_beyond_the_end() {
-        assert!((beyond_the_end(0.6, 1) - 0.8).abs() < 1e-6);
-        assert!((beyond_the_end(0.6, 2) - 0.9).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_nearer_and_the_better_is_trusted() {
+    fn the_nearer_and_the_better_estimate_has_more_weight() {
         assert_eq!(blend_weights([(0.5, 0.8), (0.5, 0.8)]), [0.5, 0.5]);
         // (3/4 * 1)² and (1/4 * 1)²: nine to one. Twice the quality: four to one.
         assert!((blend_weights([(0.75, 1.0), (0.25, 1.0)])[0] - 0.9).abs() < 1e-6);
         assert!((blend_weights([(0.5, 0.4), (0.5, 0.8)])[1] - 0.8).abs() < 1e-6);
-        // Neither says anything: the nearer one.
+        // Both of no quality: the nearer one.
         assert!((blend_weights([(0.75, 0.0), (0.25, 0.0)])[0] - 0.9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_start_mask_keeps_its_share() {
+        let plane = |value: u8| Plane::from_dense(&[value, 0], 2);
+        // Half of each chain, then three quarters of the mean of 100 and 200, and a quarter of 250: 175.
+        let chains = [(&plane(100), 0.5), (&plane(200), 0.5)];
+        assert_eq!(mean(&chains, None), plane(150));
+        assert_eq!(mean(&chains, Some((&plane(250), 0.75))), plane(175));
+        assert!(mean(&[], None).is_empty());
     }
 }

@@ -1,13 +1,14 @@
-//! The slices between annotated ones, and which of them a propagation changes.
+//! The slices between annotated slices, and which of them a propagation changes.
 
+use super::outcome::Side;
 use crate::engine::session::options::{Direction, PropagateOptions};
 use crate::engine::session::state::SegmentState;
 use crate::volume::SliceAxis;
 
-/// A correction of a mask given by the host fades into it over this many slices.
+/// Slices over which a correction of a mask given by the host fades into it. Chosen.
 pub(super) const START_MASK_REACH: usize = 10;
 
-/// Slices between two neighbouring annotated ones, or between one and the end of the volume.
+/// Slices between two neighbouring annotated slices, or between one and the end of the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Interval {
     pub segment: u32,
@@ -21,8 +22,32 @@ pub(super) struct Interval {
     pub end: usize,
 }
 
-/// The intervals of a segment that this propagation changes: those beside an annotated slice that was not carried there
-/// yet, or all when there is none.
+impl Interval {
+    /// The sides of annotated slices from which chains lead into the interval, if these slices hold the target.
+    pub fn starts(&self, direction: Direction) -> impl Iterator<Item = Side> + use<> {
+        let up = self.lower.filter(|_| direction != Direction::Down).map(|slice| Side { slice, upwards: true });
+        let down = self.upper.filter(|_| direction != Direction::Up).map(|slice| Side { slice, upwards: false });
+        up.into_iter().chain(down)
+    }
+
+    /// Whether the interval begins right beside the annotated slice, so that a range of slices leaves out none there.
+    pub fn begins_at(&self, start: Side) -> bool {
+        if start.upwards { self.first == start.slice + 1 } else { self.end == start.slice }
+    }
+
+    /// Number of slices from `start` to the far end of the interval.
+    pub fn length_from(&self, start: Side) -> usize {
+        if start.upwards { self.end - 1 - start.slice } else { start.slice - self.first }
+    }
+
+    /// The annotated slice at the far end of a chain, if any.
+    pub fn ahead_of(&self, start: Side) -> Option<usize> {
+        if start.upwards { self.upper } else { self.lower }
+    }
+}
+
+/// The intervals of a segment that a propagation changes: those beside an annotated slice from which it was not yet
+/// propagated to that side, or all if there is none. `count`: slices along the axis.
 pub(super) fn intervals(
     segment: u32,
     state: &SegmentState,
@@ -33,10 +58,10 @@ pub(super) fn intervals(
     let slices = &state.axis(axis).slices;
     let annotated = state.axis(axis).annotated();
     let (from, to) = options.range.unwrap_or((0, count - 1));
-    let bounds = std::iter::once(None).chain(annotated.iter().copied().map(Some));
-    let ends = annotated.iter().copied().map(Some).chain(std::iter::once(None));
-    let all: Vec<Interval> = bounds
-        .zip(ends)
+    let lower = std::iter::once(None).chain(annotated.iter().copied().map(Some));
+    let upper = annotated.iter().copied().map(Some).chain(std::iter::once(None));
+    let all: Vec<Interval> = lower
+        .zip(upper)
         .map(|(lower, upper)| Interval {
             segment,
             lower,
@@ -44,17 +69,13 @@ pub(super) fn intervals(
             first: lower.map_or(0, |k| k + 1).max(from),
             end: upper.unwrap_or(count).min(to + 1),
         })
-        .filter(|i| i.first < i.end)
-        .filter(|i| {
-            let reached_up = i.lower.is_some() && options.direction != Direction::Down;
-            let reached_down = i.upper.is_some() && options.direction != Direction::Up;
-            reached_up || reached_down
-        })
+        .filter(|i| i.first < i.end && i.starts(options.direction).next().is_some())
         .collect();
     let is_new = |i: &Interval| {
-        let up = options.direction != Direction::Down && i.lower.is_some_and(|k| slices[&k].dirty_up);
-        let down = options.direction != Direction::Up && i.upper.is_some_and(|k| slices[&k].dirty_down);
-        up || down
+        i.starts(options.direction).any(|start| {
+            let slice = &slices[&start.slice];
+            if start.upwards { slice.dirty_up } else { slice.dirty_down }
+        })
     };
     if all.iter().any(is_new) { all.into_iter().filter(is_new).collect() } else { all }
 }

@@ -1,7 +1,7 @@
-//! Memory bank of one chain (paper §2.2): every annotated slice, the slice just segmented, and every N-th one.
+//! Memory bank of one chain (paper §2.2): every annotated slice, the previous slice, and every N-th one.
 //!
 //! Keys and values lie in one buffer, slot after slot, so that a read takes no copy. Besides the annotated slices the
-//! bank holds a bounded number of slots; beyond it, the kept slice farthest from the query makes room.
+//! bank holds a bounded number of slots; when they are full, the kept slice farthest from the query is replaced.
 
 use crate::nn::Memory;
 use tch::Tensor;
@@ -10,7 +10,7 @@ use tch::Tensor;
 enum Role {
     Annotated,
     Kept,
-    /// The slice just segmented; `keep` says whether it stays when the next one comes.
+    /// The slice just segmented; with `keep` it stays when the next one is memorized.
     Previous {
         keep: bool,
     },
@@ -58,7 +58,7 @@ impl MemoryBank {
         bank
     }
 
-    /// Memorizes the slice just segmented; with `keep` it stays when the next one comes.
+    /// Memorizes the slice just segmented; with `keep` it stays when the next one is memorized.
     pub fn memorize(&mut self, slice: usize, memory: &Memory, keep: bool) {
         let mut free = None;
         if let Some(i) = self.slots.iter().position(|s| matches!(s.role, Role::Previous { .. })) {
@@ -94,7 +94,7 @@ impl MemoryBank {
         self.values.narrow(0, at, self.positions).copy_(&memory.values);
     }
 
-    /// Everything memorized, for the memory read. Shares the bank's buffer.
+    /// All memorized slices, for the memory read. Shares the bank's buffer.
     pub fn view(&self) -> Memory {
         let n = self.slots.len() as i64 * self.positions;
         let annotated = self.annotated() as i64 * self.positions;
@@ -129,7 +129,7 @@ mod tests {
         Memory::new(t(1), t(3))
     }
 
-    fn walk(bank: &mut MemoryBank, slices: impl Iterator<Item = usize>) {
+    fn memorize_all(bank: &mut MemoryBank, slices: impl Iterator<Item = usize>) {
         for s in slices {
             bank.memorize(s, &memory(s as f64), (s - 10) % 5 == 0);
         }
@@ -138,22 +138,22 @@ mod tests {
     #[test]
     fn annotated_previous_and_every_fifth_slice_are_in_memory() {
         let mut bank = MemoryBank::new([(10, &memory(10.0)), (40, &memory(40.0))], 8);
-        walk(&mut bank, 11..=23);
+        memorize_all(&mut bank, 11..=23);
         assert_eq!(bank.slices(), [10, 15, 20, 23, 40]);
         let view = bank.view();
         assert_eq!(view.keys.size(), [10, 1]);
         assert_eq!(view.values.size(), [10, 3]);
         assert_eq!(view.annotated, 4);
-        // Every position of a slot holds its slice's number here.
+        // Both positions of a slot hold its slice's number.
         let mut keys: Vec<f32> = Vec::try_from(view.keys.view([-1])).unwrap();
         keys.sort_by(f32::total_cmp);
         assert_eq!(keys, [10., 10., 15., 15., 20., 20., 23., 23., 40., 40.]);
     }
 
     #[test]
-    fn beyond_the_bound_the_farthest_kept_slice_goes_never_an_annotated_one() {
+    fn when_full_the_farthest_kept_slice_is_replaced_never_an_annotated_one() {
         let mut bank = MemoryBank::new([(10, &memory(10.0))], 2);
-        walk(&mut bank, 11..=36);
+        memorize_all(&mut bank, 11..=36);
         assert_eq!(bank.slices(), [10, 30, 35, 36]);
         assert_eq!(bank.view().keys.size()[0], 8);
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn without_room_for_kept_slices_only_the_previous_one_stays() {
         let mut bank = MemoryBank::new([(10, &memory(10.0))], 0);
-        walk(&mut bank, 11..=21);
+        memorize_all(&mut bank, 11..=21);
         assert_eq!(bank.slices(), [10, 21]);
     }
 }

@@ -1,57 +1,64 @@
-//! How likely each pixel is of the target by what it looks like: its intensity and that of its surroundings, held against the pixels in and
-//! around the annotated masks. A logistic regression of second order (the colour models of Boykov and Jolly, "Interactive Graph Cuts",
-//! 2001, with more than the intensity). It depends on annotated slices alone, and knows nothing of what was carried.
+//! Appearance model: log-odds of target against surroundings for each pixel, a quadratic logistic regression on
+//! intensity, blurred intensity, gradient and local standard deviation.
+//!
+//! It is fitted to the pixels in and around the annotated masks, as are the colour models of Boykov and Jolly
+//! ("Interactive Graph Cuts", 2001), and is independent of the propagated masks.
 
 use super::logistic;
+use crate::slice::shape::disc_diameter;
 use tch::{Kind, Tensor};
 
-/// Spreads of the Gaussians that surroundings are looked at through, pixels.
+/// Standard deviations of the Gaussians, pixels. Chosen.
 const BLURS: [f64; 3] = [1.0, 2.0, 4.0];
-/// That of which how much intensities vary is told, too.
-const VARIES: usize = 1;
-/// A Gaussian ends after this many spreads.
+/// Index of the Gaussian in which the local standard deviation of intensities is computed. Chosen.
+const DEVIATION_BLUR: usize = 1;
+/// Gaussians are cut off after this many standard deviations. Chosen.
 const REACH: f64 = 3.0;
-/// Features of a pixel: its intensity; blurred, and how steep that is, for each Gaussian; how much intensities vary.
+/// F: intensity, local standard deviation, and for each Gaussian the blurred intensity and the length of its gradient.
 const FEATURES: i64 = 2 + 2 * BLURS.len() as i64;
-/// Weight of the squared coefficients.
+/// Weight of the squared coefficients. Chosen.
 const RIDGE: f64 = 2e-3;
-/// Width of the ring of surroundings, over the radius of a disc as large as the target; its least width, pixels.
+/// Width of the ring of surroundings, as a fraction of the radius of a disc with the target's area. Chosen.
 const RING: f64 = 0.7;
+/// Least width of the ring, pixels. Chosen.
 const LEAST_RING: i64 = 3;
-/// Most pixels of a slice that are learnt from.
+/// Pixels of a slice that are used, about: twice this number at most. Chosen.
 const SAMPLES: i64 = 4096;
-/// Largest logit.
+/// Largest logit, a probability of 0.99. Chosen.
 const LARGEST: f64 = 4.6;
-/// Share of pixels told rightly that is as good as chance, where masks are not exact.
-const LEAST_RIGHT: f64 = 0.65;
-/// What a feature that is the same everywhere is taken to vary by.
+/// Share of correctly classified pixels that counts as chance, since masks are not exact. Chosen.
+const LEAST_CORRECT: f64 = 0.65;
+/// Added to the standard deviation of a feature, which may be constant. Chosen.
 const LEAST_SPREAD: f64 = 1e-4;
 
-/// Pixels of one target and of its surroundings, told apart.
+/// A classifier of pixels into target and surroundings.
 pub(crate) struct AppearanceModel {
-    /// Of the features, `[F]`.
+    /// Means of the features, `[F]`.
     mean: Tensor,
+    /// Standard deviations of the features, `[F]`.
     spread: Tensor,
-    /// Coefficients of the standardised features `[F]`, of their products `[F, F]`, and the constant `[1]`.
+    /// Coefficients of the standardised features, `[F]`.
     linear: Tensor,
+    /// Coefficients of their products, `[F, F]`.
     products: Tensor,
+    /// `[1]`.
     constant: Tensor,
-    /// How well it tells them apart, 0..1.
+    /// Weight of its logits by its share of correctly classified pixels, 0..1.
     reliability: f32,
 }
 
 impl AppearanceModel {
-    /// Learns from annotated slices and their masks; nothing from those without target.
+    /// Fits the model to annotated slices and their masks; none if no slice holds the target.
     ///
     /// # Shapes
     /// Each slice and mask: `[1, 1, h, w]`, 0..1.
     pub fn new(annotated: &[(Tensor, Tensor)]) -> Option<AppearanceModel> {
         tch::no_grad(|| {
-            let near: Vec<(Tensor, Tensor)> = annotated.iter().map(|(slice, mask)| near(slice, mask)).collect();
-            if near.iter().all(|(x, _)| x.size()[0] == 0) {
+            let samples: Vec<(Tensor, Tensor)> = annotated.iter().map(|(slice, mask)| samples(slice, mask)).collect();
+            if samples.iter().all(|(x, _)| x.size()[0] == 0) {
                 return None;
             }
-            let (x, inside): (Vec<Tensor>, Vec<Tensor>) = near.into_iter().unzip();
+            let (x, inside): (Vec<Tensor>, Vec<Tensor>) = samples.into_iter().unzip();
             let (x, inside) = (Tensor::cat(&x, 0), Tensor::cat(&inside, 0));
             let mean = x.mean_dim([0i64].as_slice(), false, Kind::Float);
             let spread = (&x - &mean).square().mean_dim([0i64].as_slice(), false, Kind::Float).sqrt() + LEAST_SPREAD;
@@ -78,7 +85,7 @@ impl AppearanceModel {
         })
     }
 
-    /// The same once more, for another thread.
+    /// Another owner of the same tensors, for another thread.
     pub fn share(&self) -> AppearanceModel {
         AppearanceModel {
             mean: self.mean.shallow_clone(),
@@ -90,8 +97,8 @@ impl AppearanceModel {
         }
     }
 
-    /// Logits of the target at each pixel of a slice, row by row, nearer to 0 the worse target and surroundings are told apart: a mask
-    /// that is not quite right says less of what its target looks like.
+    /// Logits of the target at each pixel of a slice, row by row, times the reliability: less exact masks give a less
+    /// reliable model.
     ///
     /// # Shapes
     /// `[1, 1, h, w]`, 0..1 / `[h * w]`.
@@ -106,7 +113,8 @@ impl AppearanceModel {
     }
 }
 
-/// From the share of target and of surroundings that are told rightly, both counting the same: 0 up to [`LEAST_RIGHT`], 1 where all are.
+/// Reliability from the shares of target and surroundings that are classified correctly, with the same weight: 0 up to
+/// a mean of [`LEAST_CORRECT`], 1 if all are.
 ///
 /// # Shapes
 /// Logits and labels `[P]`.
@@ -114,33 +122,35 @@ fn reliability(logits: &Tensor, inside: &Tensor) -> f32 {
     let found = logits.gt(0.0).to_kind(Kind::Float);
     let share = |of: &Tensor, found: &Tensor| (of * found).sum(Kind::Float) / of.sum(Kind::Float).clamp_min(1.0);
     let (outside, missed): (Tensor, Tensor) = (1.0 - inside, 1.0 - &found);
-    let right = (share(inside, &found) + share(&outside, &missed)).double_value(&[]) / 2.0;
-    ((right - LEAST_RIGHT) / (1.0 - LEAST_RIGHT)).max(0.0) as f32
+    let correct = (share(inside, &found) + share(&outside, &missed)).double_value(&[]) / 2.0;
+    ((correct - LEAST_CORRECT) / (1.0 - LEAST_CORRECT)).max(0.0) as f32
 }
 
-/// Features and labels of the pixels in and around a mask; none where it is empty.
+/// Features and labels of the pixels in and around a mask; none if it is empty.
 ///
 /// # Shapes
 /// `[1, 1, h, w]` / `[P, F]`, `[P]`.
-fn near(slice: &Tensor, mask: &Tensor) -> (Tensor, Tensor) {
+fn samples(slice: &Tensor, mask: &Tensor) -> (Tensor, Tensor) {
     let inside = mask.ge(0.5).to_kind(Kind::Float);
     let area = inside.sum(Kind::Float).double_value(&[]);
-    let ring = (((area / std::f64::consts::PI).sqrt() * RING) as i64).max(LEAST_RING);
-    let wide = |t: &Tensor, side: [i64; 2]| t.max_pool2d(side, [1, 1], [side[0] / 2, side[1] / 2], [1, 1], false);
-    let around = wide(&wide(&inside, [2 * ring + 1, 1]), [1, 2 * ring + 1]);
+    let ring = ((disc_diameter(area) / 2.0 * RING) as i64).max(LEAST_RING);
+    let dilated = |t: &Tensor, side: [i64; 2]| t.max_pool2d(side, [1, 1], [side[0] / 2, side[1] / 2], [1, 1], false);
+    let around = dilated(&dilated(&inside, [2 * ring + 1, 1]), [1, 2 * ring + 1]);
     let rows = around.view([-1]).gt(0.5).nonzero().view([-1]);
     let rows = rows.slice(0, None, None, (rows.size()[0] / SAMPLES).max(1));
     (features(slice).index_select(1, &rows).transpose(0, 1).contiguous(), inside.view([-1]).index_select(0, &rows))
 }
 
+/// The features of all pixels.
+///
 /// # Shapes
 /// `[1, 1, h, w]` / `[F, h * w]`, f32.
 fn features(slice: &Tensor) -> Tensor {
     let mut all = vec![slice.shallow_clone()];
     for (n, spread) in BLURS.into_iter().enumerate() {
         let smooth = blur(slice, spread);
-        all.push(steepness(&smooth));
-        if n == VARIES {
+        all.push(gradient_length(&smooth));
+        if n == DEVIATION_BLUR {
             all.push((blur(&slice.square(), spread) - smooth.square()).clamp_min(0.0).sqrt());
         }
         all.push(smooth);
@@ -158,7 +168,7 @@ fn blur(slice: &Tensor, spread: f64) -> Tensor {
     smoothing(rows, spread).matmul(slice).matmul(&smoothing(cols, spread).transpose(0, 1))
 }
 
-/// What a Gaussian filter multiplies `n` values by, `[n, n]`.
+/// The matrix of a Gaussian filter of `n` values, `[n, n]`.
 fn smoothing(n: i64, spread: f64) -> Tensor {
     let reach = (REACH * spread).ceil() as i64;
     let weights: Vec<f64> = (-reach..=reach).map(|k| (-0.5 * (k as f64 / spread).powi(2)).exp()).collect();
@@ -176,7 +186,7 @@ fn smoothing(n: i64, spread: f64) -> Tensor {
 ///
 /// # Shapes
 /// `[1, 1, h, w]` / the same.
-fn steepness(slice: &Tensor) -> Tensor {
+fn gradient_length(slice: &Tensor) -> Tensor {
     let size = slice.size();
     let padded = slice.replication_pad2d([1, 1, 1, 1]);
     let part = |row: i64, col: i64| padded.narrow(2, row, size[2]).narrow(3, col, size[3]);
@@ -209,17 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_learnt_without_a_target() {
+    fn without_a_target_there_is_no_model() {
         assert!(AppearanceModel::new(&[(map(&|_, _| 0.5), map(&|_, _| 0.0))]).is_none());
         assert!(AppearanceModel::new(&[]).is_none());
-        // Nor where everything in sight is target.
+        // Where all pixels are target, logits are 0.
         let all = AppearanceModel::new(&[(map(&|r, _| r as f32 / 32.0), map(&|_, _| 1.0))]).unwrap();
         assert!(all.logits(&map(&|_, _| 0.5)).iter().all(|&l| l == 0.0));
     }
 
     #[test]
     fn a_poor_separation_counts_less() {
-        // Half of the target and nine tenths of the surroundings told rightly: 0.7, a seventh of the way from 0.65 to 1.
+        // Half of the target and nine tenths of the surroundings are correct: 0.7, a seventh of the way from 0.65 to 1.
         let (logits, inside) = ([1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, 1.0], [1.0, 1.0]);
         let inside =
             Tensor::cat(&[Tensor::from_slice(&inside), Tensor::zeros([10], (Kind::Double, tch::Device::Cpu))], 0);
@@ -234,7 +244,7 @@ mod tests {
         let sum: f64 = (-3..=3).map(|i| (-0.5 * f64::from(i * i)).exp()).sum();
         let expected = (-0.5f64).exp() / sum / sum;
         assert!((spot.double_value(&[0, 0, 16, 17]) - expected).abs() < 1e-6);
-        let steep = steepness(&map(&|_, c| c as f32 * 0.01));
+        let steep = gradient_length(&map(&|_, c| c as f32 * 0.01));
         assert!((steep.double_value(&[0, 0, 5, 5]) - 0.01).abs() < 1e-6);
         assert!((steep.double_value(&[0, 0, 5, 0]) - 0.005).abs() < 1e-6);
     }

@@ -1,28 +1,28 @@
-//! Logistic regression with a ridge, solved by Newton's method: what can be learnt while the user waits.
+//! Logistic regression with a ridge penalty, solved by Newton's method.
 
 use tch::{Kind, Tensor};
 
-/// Newton steps.
+/// Newton steps. Chosen.
 const STEPS: usize = 6;
-/// Least weight, in samples, of either class that anything is learnt from.
-const LEAST: f64 = 4.0;
-/// What a feature that is the same everywhere is taken to vary by.
+/// Least number of samples of either class. Chosen.
+const LEAST_SAMPLES: f64 = 4.0;
+/// Added to the standard deviation of a feature, which may be constant. Chosen.
 const LEAST_SPREAD: f64 = 1e-3;
-/// Penalty of the constant: none but for a system that can be solved.
-const FREE: f64 = 1e-6;
+/// Penalty of the constant. Chosen: as small as the system can be solved with.
+const CONSTANT_PENALTY: f64 = 1e-6;
 
-/// Coefficients of the features and the constant, in that order, that tell inside from outside; both count the same. Features are
-/// standardised before `ridge`, the weight of the squared coefficients over that of the mean loss, is applied. Zeros where either class
-/// has too few samples. Call without gradients.
+/// Fits log-odds of inside against outside; both classes have the same weight. `ridge`: weight of the squared
+/// coefficients of standardised features against the mean loss. Call without gradients.
 ///
 /// # Shapes
-/// `x`: `[P, F]`, f32; `inside`: `[P]`, 0..1 / `[F + 1]`.
+/// `x`: `[P, F]`, f32; `inside`: `[P]`, 0..1 / coefficients of the features, then the constant: `[F + 1]`, zeros if a
+/// class has too few samples.
 pub(crate) fn fit(x: &Tensor, inside: &Tensor, ridge: f64) -> Tensor {
     let options = (Kind::Float, x.device());
     let (samples, channels) = (x.size()[0], x.size()[1]);
     let outside: Tensor = 1.0 - inside;
     let (inner, outer) = (inside.sum(Kind::Float), outside.sum(Kind::Float));
-    if inner.double_value(&[]) < LEAST || outer.double_value(&[]) < LEAST {
+    if inner.double_value(&[]) < LEAST_SAMPLES || outer.double_value(&[]) < LEAST_SAMPLES {
         return Tensor::zeros([channels + 1], options);
     }
     let weight = (inside / inner + outside / outer) * 0.5;
@@ -31,7 +31,8 @@ pub(crate) fn fit(x: &Tensor, inside: &Tensor, ridge: f64) -> Tensor {
     let spread = mean_of(&(x - &mean).square()).sqrt() + LEAST_SPREAD;
     let z = Tensor::cat(&[(x - &mean) / &spread, Tensor::ones([samples, 1], options)], 1);
     let across = z.transpose(0, 1);
-    let penalty = Tensor::cat(&[Tensor::full([channels], ridge, options), Tensor::full([1], FREE, options)], 0);
+    let penalty =
+        Tensor::cat(&[Tensor::full([channels], ridge, options), Tensor::full([1], CONSTANT_PENALTY, options)], 0);
     let mut beta = Tensor::zeros([channels + 1], options);
     for _ in 0..STEPS {
         let p = z.mv(&beta).sigmoid();
@@ -58,14 +59,15 @@ mod tests {
         let ridge = 0.1;
         let fitted = fit(&Tensor::from_slice(&x).view([32, 2]), &Tensor::from_slice(&inside), ridge);
         let [a, b, constant] = <[f32; 3]>::try_from(Vec::<f32>::try_from(&fitted).unwrap()).unwrap();
-        // Standardised, the feature is -1 and 1: its coefficient solves sigmoid(-a) = ridge a, and the border is in the middle.
+        // Standardised, the feature is -1 and 1: its coefficient solves sigmoid(-a) = ridge a, and the border is
+        // half-way.
         let standard = f64::from(a) * (1.0 + LEAST_SPREAD);
         assert!((1.0 / (1.0 + standard.exp()) - ridge * standard).abs() < 1e-4, "{a}");
         assert!(b.abs() < 1e-4 && (constant + 2.0 * a).abs() < 1e-2, "{a} {b} {constant}");
     }
 
     #[test]
-    fn nothing_is_learnt_of_one_class() {
+    fn one_class_gives_zeros() {
         let x = Tensor::from_slice(&[1f32, 2.0, 3.0, 4.0, 5.0]).view([5, 1]);
         for inside in [[0f32; 5], [1.0; 5]] {
             assert_eq!(fit(&x, &Tensor::from_slice(&inside), 0.1).abs().max().double_value(&[]), 0.0);

@@ -1,120 +1,164 @@
-//! The last word on the slices between annotated ones: what the chains say of them, what the annotated masks alone would leave
-//! there, and the image, put together in three dimensions.
+//! 3D refinement of propagated probabilities. Inputs: network probabilities, shape interpolation, appearance model,
+//! image.
 //!
-//! A chain sees one slice after the other and passes its errors on. Here each slice is held against the slices on both sides and
-//! against the annotated ones at once ([`crate::engine::refine::random_walk`]). Between two annotated slices that are close together, the border drawn
-//! from one to the other ([`crate::slice::shape::between`]) is better than anything carried: it has the more weight, the closer they
-//! are in diameters of the target. What the pixels of the annotated slices look like ([`crate::engine::refine::appearance_model`]) counts besides.
+//! A chain carries its errors from slice to slice. Refinement fuses all slices of an interval at once, with the
+//! annotated slices as boundary conditions, in three steps (docs/experiments.md, "Refinement"):
+//!
+//! 1. [`appearance_model`]: each pixel's probability is combined with its likelihood by appearance;
+//! 2. shape prior, between two annotated masks: combined with the interpolated shape
+//!    ([`crate::slice::shape::between`]),
+//!    which has the more weight, the closer the two slices are in diameters of the target;
+//! 3. [`random_walk`]: combined with the neighbours in the slice and across, by similarity of intensity.
 
 mod appearance_model;
 mod logistic;
 mod random_walk;
 
 use super::compute::Context;
+use super::propagate::outcome::Estimate;
+use super::propagate::target_end;
+use super::session::options::SessionOptions;
 use super::session::progress::CancelToken;
 use crate::error::{Error, Result};
 use crate::slice::plane::Plane;
 use crate::slice::region::{PixelBox, Roi};
-use crate::slice::resample::resize;
-use crate::slice::shape::{Position, Shape, between};
-use crate::slice::window::crop_window;
+use crate::slice::resample::{resample, resize};
+use crate::slice::shape::{Position, Shape, between, disc_diameter};
+use crate::slice::window::WindowedSlices;
 use crate::torch::threads;
-use crate::volume::{SliceAxis, Volume};
+use crate::volume::SliceAxis;
 use appearance_model::AppearanceModel;
 use random_walk::Block;
 use std::ops::Range;
 use tch::Tensor;
 
-/// Pixels around all masks.
+/// Pixels around all masks. Chosen.
 const MARGIN: usize = 12;
-/// Slices beyond the last mask towards an open end.
-const BEYOND: usize = 2;
-/// Most rows and columns that are worked on; larger masks are made smaller, and what changes is made larger again.
+/// Most rows and columns that are computed; of larger regions the change is computed at this size. Chosen.
 const SIDE: usize = 128;
-/// Weight of what a pixel looks like against what was carried, both as logits.
+/// Weight of the appearance model's logit against that of the propagated probability, before its reliability. Measured:
+/// docs/experiments.md, "Refinement", compares fixed weights with weights by reliability.
 const APPEARANCE_WEIGHT: f32 = 0.9;
-/// Least probability, and of the other, that was carried: one that is certain cannot be argued with.
-const LEAST: f32 = 0.01;
-/// Most voxels that are worked on together.
-const MOST: usize = 2_000_000;
+/// Probabilities are clamped to this and 1 minus this before the appearance model is applied. Chosen.
+const LEAST_PROBABILITY: f32 = 0.01;
+/// Least diameter of a target against which a gap is measured, mm: prevents a division by zero.
+const LEAST_DIAMETER_MM: f64 = 1e-9;
+/// Most voxels that are refined together. Chosen: it bounds the memory of the random walk.
+const BLOCK_VOXELS: usize = 2_000_000;
 
-/// One slice of an interval: number, probabilities, quality.
-pub(super) type SliceEstimate = (usize, Plane, f32);
+/// The annotated slices below and above an interval, number and mask, if any.
+type Ends = [Option<(usize, Plane)>; 2];
 
-/// Puts the consecutive `slices` of an interval right; `ends` are the annotated slices below and above, where there are any. Where a slice
-/// becomes empty or stops being so, its quality is how much that was doubted.
+/// Refines the consecutive `slices` of an interval; `ends` are the annotated slices below and above, where there are
+/// any.
 ///
 /// # Errors
-/// [`Error::Cancelled`] when `cancel` was asked for.
+/// [`Error::Cancelled`] when a stop is requested.
 pub(super) fn refine(
     context: &Context,
     axis: SliceAxis,
-    ends: [Option<(usize, Plane)>; 2],
-    slices: &mut [SliceEstimate],
+    ends: Ends,
+    slices: &mut [Estimate],
     cancel: &CancelToken,
 ) -> Result<()> {
-    let closed = ends.iter().all(|e| e.as_ref().is_some_and(|(_, mask)| !mask.is_empty()));
-    let held = |(_, plane, _): &SliceEstimate| !plane.is_empty();
-    let (first, last) = match (slices.iter().position(held), slices.iter().rposition(held)) {
-        _ if closed => (0, slices.len()),
-        (Some(first), Some(last)) => (first.saturating_sub(BEYOND), (last + 1 + BEYOND).min(slices.len())),
-        _ => return Ok(()),
-    };
-    let slices = &mut slices[first..last];
-    let planes = slices.iter().map(|(_, plane, _)| plane).chain(ends.iter().flatten().map(|(_, mask)| mask));
-    let Some(place) = planes.filter_map(Plane::extent).reduce(PixelBox::union) else { return Ok(()) };
-    let window = Window::around(context, axis, place);
-    let shape_prior = closed.then(|| ShapePrior::new(&window, &ends)).flatten();
-    let appearance = AppearanceModel::new(&ends.iter().flatten().map(|end| window.example(end)).collect::<Vec<_>>());
-    let adjacent = |end: &Option<(usize, Plane)>, slice: usize| {
-        let end = end.as_ref().filter(|(k, _)| k.abs_diff(slice) == 1);
-        end.map(|(k, mask)| ResampledSlice { probability: window.resample(mask), image: flat(&window.slice(*k)) })
-    };
-    let [below, above] = &ends;
-    // What is known of the slice before: the annotated one, later the last of the part before.
-    let mut before = adjacent(below, slices[0].0);
-    let at_once = (MOST / (window.side[0] * window.side[1])).max(1);
-    let least = context.options.min_area;
-    let mut start = 0;
-    while start < slices.len() {
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let end = (start + at_once).min(slices.len());
-        // With the slice after these, which the next part changes.
-        let known = &slices[start..(end + 1).min(slices.len())];
-        let jobs = known.iter().map(|slice| (slice, appearance.as_ref().map(AppearanceModel::share))).collect();
-        let resampled = threads::map(jobs, |((k, plane, _), appearance): (&SliceEstimate, Option<AppearanceModel>)| {
-            let slice = window.slice(*k);
-            let mut probability = window.resample(plane);
-            if let Some(appearance) = appearance.filter(|_| !plane.is_empty()) {
-                join_appearance(&mut probability, &appearance.logits(&slice));
-            }
-            if let Some(shape_prior) = &shape_prior {
-                shape_prior.join(*k, &mut probability);
-            }
-            ResampledSlice { probability, image: flat(&slice) }
-        });
-        let free = usize::from(before.is_some())..usize::from(before.is_some()) + end - start;
-        let after = if end == slices.len() { adjacent(above, slices[end - 1].0) } else { None };
-        let mut resampled: Vec<ResampledSlice> = before.into_iter().chain(resampled).chain(after).collect();
-        let walked = window.walk(&resampled, free.clone());
-        let jobs = slices[start..end].iter_mut().zip(&walked).collect();
-        threads::map(jobs, |((_, plane, quality), walked): (&mut SliceEstimate, &Vec<f32>)| {
-            let new = window.changed(plane, walked, least);
-            if (new.area() > 0) != (plane.area() > 0) {
-                *quality = 1.0 - *quality;
-            }
-            *plane = new;
-        });
-        let image = resampled.swap_remove(free.end - 1).image;
-        before = walked.into_iter().next_back().map(|probability| ResampledSlice { probability, image });
-        start = end;
-    }
-    Ok(())
+    let closed = ends.iter().all(|end| end.as_ref().is_some_and(|(_, mask)| !mask.is_empty()));
+    let Some(range) = target_end::slices_to_refine(slices, closed) else { return Ok(()) };
+    let slices = &mut slices[range];
+    let Some(interval) = RefinedInterval::new(context, axis, ends, closed, slices) else { return Ok(()) };
+    interval.refine(slices, cancel)
 }
 
-/// A slice as it is worked on, row by row.
+/// Everything that serves to refine one interval.
+struct RefinedInterval<'a> {
+    options: &'a SessionOptions,
+    ends: Ends,
+    window: Window<'a>,
+    /// None without a mask at both ends.
+    shape_prior: Option<ShapePrior>,
+    /// None without a mask at either end.
+    appearance: Option<AppearanceModel>,
+}
+
+impl<'a> RefinedInterval<'a> {
+    /// None when no slice has a mask.
+    fn new(
+        context: &Context<'a>,
+        axis: SliceAxis,
+        ends: Ends,
+        closed: bool,
+        slices: &[Estimate],
+    ) -> Option<RefinedInterval<'a>> {
+        let planes = slices.iter().map(|s| &s.plane).chain(ends.iter().flatten().map(|(_, mask)| mask));
+        let masks = planes.filter_map(Plane::extent).reduce(PixelBox::union)?;
+        let window = Window::around(context, axis, masks);
+        let examples: Vec<_> = ends.iter().flatten().map(|end| window.example(end)).collect();
+        Some(RefinedInterval {
+            options: context.options,
+            shape_prior: closed.then(|| ShapePrior::new(&window, &ends)).flatten(),
+            appearance: AppearanceModel::new(&examples),
+            ends,
+            window,
+        })
+    }
+
+    /// Refines the slices, block by block: the slices before a block are refined already, the slice after it is not.
+    fn refine(&self, slices: &mut [Estimate], cancel: &CancelToken) -> Result<()> {
+        let [below, above] = &self.ends;
+        let block = (BLOCK_VOXELS / self.window.pixels()).max(1);
+        let mut before = self.neighbour(below, slices[0].slice);
+        let mut start = 0;
+        while start < slices.len() {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let end = (start + block).min(slices.len());
+            let prior = self.prior(&slices[start..(end + 1).min(slices.len())]);
+            let after = if end == slices.len() { self.neighbour(above, slices[end - 1].slice) } else { None };
+            let free = usize::from(before.is_some())..usize::from(before.is_some()) + end - start;
+            let mut resampled: Vec<ResampledSlice> = before.into_iter().chain(prior).chain(after).collect();
+            let walked = self.window.walk(&resampled, free.clone());
+            self.replace(&mut slices[start..end], &walked);
+            let image = resampled.swap_remove(free.end - 1).image;
+            before = walked.into_iter().next_back().map(|probability| ResampledSlice { probability, image });
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// An annotated slice at the end of the interval, if it is the neighbour of `slice`.
+    fn neighbour(&self, end: &Option<(usize, Plane)>, slice: usize) -> Option<ResampledSlice> {
+        let (k, mask) = end.as_ref().filter(|(k, _)| k.abs_diff(slice) == 1)?;
+        Some(ResampledSlice { probability: self.window.resample(mask), image: flat(&self.window.image(*k)) })
+    }
+
+    /// Images of slices and their probabilities, combined with appearance and shape prior.
+    fn prior(&self, slices: &[Estimate]) -> Vec<ResampledSlice> {
+        let (window, shape_prior) = (&self.window, self.shape_prior.as_ref());
+        let jobs = slices.iter().map(|slice| (slice, self.appearance.as_ref().map(AppearanceModel::share))).collect();
+        threads::map(jobs, |(estimate, appearance): (&Estimate, Option<AppearanceModel>)| {
+            let image = window.image(estimate.slice);
+            let mut probability = window.resample(&estimate.plane);
+            if let Some(appearance) = appearance.filter(|_| !estimate.plane.is_empty()) {
+                combine_appearance(&mut probability, &appearance.logits(&image));
+            }
+            if let Some(shape_prior) = shape_prior {
+                shape_prior.combine(estimate.slice, &mut probability);
+            }
+            ResampledSlice { probability, image: flat(&image) }
+        })
+    }
+
+    /// Replaces the estimates by those with refined probabilities.
+    fn replace(&self, slices: &mut [Estimate], refined: &[Vec<f32>]) {
+        let (window, options) = (&self.window, self.options);
+        let jobs = slices.iter_mut().zip(refined).collect();
+        threads::map(jobs, |(estimate, probability): (&mut Estimate, &Vec<f32>)| {
+            *estimate = target_end::refined(estimate, window.refined(&estimate.plane, probability), options);
+        });
+    }
+}
+
+/// A slice at the computed size, row by row.
 struct ResampledSlice {
     /// 0..1.
     probability: Vec<f32>,
@@ -122,15 +166,13 @@ struct ResampledSlice {
     image: Vec<f32>,
 }
 
-/// Pixels of the slices that are worked on, and how large they are made.
+/// The region of an interval's slices that is refined, and the size at which it is computed.
 struct Window<'a> {
-    volume: &'a Volume,
-    /// Intensities that become 0 and 1.
-    levels: (f64, f64),
-    axis: SliceAxis,
+    source: WindowedSlices<'a>,
     roi: Roi,
+    /// The same region.
     place: PixelBox,
-    /// Rows and columns.
+    /// Computed rows and columns.
     side: [usize; 2],
     /// Distance of slices, rows and columns, mm.
     spacing: [f64; 3],
@@ -150,9 +192,7 @@ impl<'a> Window<'a> {
         let thickness = context.volume.geometry().spacing_mm[axis.index()];
         let mm = |i: usize, mm: f64| mm * pixels[i] as f64 / side[i] as f64;
         Window {
-            volume: context.volume,
-            levels: context.window,
-            axis,
+            source: context.slices(axis),
             roi: Roi { top: place.top as i32, left: place.left as i32, rows: pixels[0] as i32, cols: pixels[1] as i32 },
             place,
             side,
@@ -160,54 +200,49 @@ impl<'a> Window<'a> {
         }
     }
 
-    fn scaled(&self, pixels: &Tensor) -> Tensor {
-        resize(pixels, self.side[0] as i64, self.side[1] as i64).contiguous()
+    /// Computed pixels of a slice.
+    fn pixels(&self) -> usize {
+        self.side[0] * self.side[1]
     }
 
     /// Intensities of a slice, `[1, 1, rows, columns]`, 0..1.
-    fn slice(&self, slice: usize) -> Tensor {
-        self.scaled(&crop_window(self.volume, self.levels, self.axis, slice, self.roi))
+    fn image(&self, slice: usize) -> Tensor {
+        resize(&self.source.crop(slice, self.roi), self.side[0] as i64, self.side[1] as i64).contiguous()
     }
 
     /// An annotated slice and its mask, each `[1, 1, rows, columns]`.
     fn example(&self, (slice, mask): &(usize, Plane)) -> (Tensor, Tensor) {
-        (self.slice(*slice), self.scaled(&self.pixels(&mask.part(self.roi))))
+        (self.image(*slice), resample(mask, self.roi, self.side))
     }
 
-    fn pixels(&self, values: &[f32]) -> Tensor {
-        Tensor::from_slice(values).view([1, 1, i64::from(self.roi.rows), i64::from(self.roi.cols)])
-    }
-
-    /// Probabilities, 0..1.
+    /// Probabilities of a plane, 0..1, `[rows, columns]`.
     fn resample(&self, plane: &Plane) -> Vec<f32> {
-        flat(&self.scaled(&self.pixels(&plane.part(self.roi))))
+        flat(&resample(plane, self.roi, self.side))
     }
 
-    /// New probabilities of the `free` ones of consecutive slices; the others keep theirs.
+    /// Probabilities of the `free` ones of consecutive slices after the random walk; the others are boundary
+    /// conditions.
     fn walk(&self, slices: &[ResampledSlice], free: Range<usize>) -> Vec<Vec<f32>> {
         let fixed: Vec<bool> = (0..slices.len()).map(|i| !free.contains(&i)).collect();
         let image: Vec<f32> = slices.iter().flat_map(|s| &s.image).copied().collect();
         let prior: Vec<f32> = slices.iter().flat_map(|s| &s.probability).copied().collect();
         let block = Block { side: self.side, spacing: self.spacing, image: &image, fixed: &fixed };
-        let area = self.side[0] * self.side[1];
-        block.walk(&prior).chunks_exact(area).skip(free.start).take(free.len()).map(<[f32]>::to_vec).collect()
+        block.walk(&prior).chunks_exact(self.pixels()).skip(free.start).take(free.len()).map(<[f32]>::to_vec).collect()
     }
 
-    /// A plane whose probabilities have become `walked`; empty when fewer than `least` pixels are left inside.
-    fn changed(&self, plane: &Plane, walked: &[f32], least: usize) -> Plane {
-        let pixels = plane.part(self.roi);
+    /// The plane with new probabilities, given at the computed size. Where that is smaller than the region, the change
+    /// is resampled and added, so that details of the plane remain.
+    fn refined(&self, plane: &Plane, probability: &[f32]) -> Plane {
         let new = if self.side == [self.roi.rows as usize, self.roi.cols as usize] {
-            walked.to_vec()
+            probability.to_vec()
         } else {
-            // What is finer than was worked on stays as it was.
-            let change: Vec<f32> = walked.iter().zip(self.resample(plane)).map(|(new, old)| new - old).collect();
+            let change: Vec<f32> = probability.iter().zip(self.resample(plane)).map(|(new, old)| new - old).collect();
             let change = Tensor::from_slice(&change).view([1, 1, self.side[0] as i64, self.side[1] as i64]);
             let change = resize(&change, i64::from(self.roi.rows), i64::from(self.roi.cols));
-            pixels.iter().zip(flat(&change)).map(|(p, change)| p + change).collect()
+            plane.part(self.roi).iter().zip(flat(&change)).map(|(p, change)| p + change).collect()
         };
         let bytes: Vec<u8> = new.iter().map(|p| (p.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
-        let plane = Plane::from_part(&bytes, self.place);
-        if plane.area() < least { Plane::default() } else { plane }
+        Plane::from_part(&bytes, self.place)
     }
 }
 
@@ -215,41 +250,42 @@ fn flat(t: &Tensor) -> Vec<f32> {
     Vec::try_from(t.contiguous().view([-1])).expect("f32")
 }
 
-/// Probabilities that were carried, joined with the logits of what the pixels look like.
-fn join_appearance(carried: &mut [f32], logits: &[f32]) {
-    for (p, logit) in carried.iter_mut().zip(logits) {
-        let known = p.clamp(LEAST, 1.0 - LEAST);
+/// Adds the appearance model's logits, weighted, to those of the probabilities.
+fn combine_appearance(probability: &mut [f32], logits: &[f32]) {
+    for (p, logit) in probability.iter_mut().zip(logits) {
+        let known = p.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY);
         *p = 1.0 / (1.0 + (1.0 - known) / known * (-APPEARANCE_WEIGHT * logit).exp());
     }
 }
 
-/// What two annotated masks leave between them.
+/// The shapes interpolated between two annotated masks.
 struct ShapePrior {
     ends: [usize; 2],
     shapes: [Shape; 2],
-    /// Weight against what was carried.
-    share: f32,
+    /// Weight against the propagated probabilities: exp(-gap / diameter of the target).
+    weight: f32,
 }
 
 impl ShapePrior {
-    fn new(window: &Window, ends: &[Option<(usize, Plane)>; 2]) -> Option<ShapePrior> {
+    /// None without an annotated slice at either end.
+    fn new(window: &Window, ends: &Ends) -> Option<ShapePrior> {
         let [Some((a, lower)), Some((b, upper))] = ends else { return None };
         let [thickness, row, col] = window.spacing;
         let cols = window.side[1];
         let masks = [lower, upper].map(|mask| window.resample(mask));
         let area = masks.iter().flatten().filter(|&&p| p >= 0.5).count() as f64 / 2.0;
-        let diameter = 2.0 * (area * row * col / std::f64::consts::PI).sqrt();
+        let diameter = disc_diameter(area * row * col);
         let gap = (b - a) as f64 * thickness;
-        let share = (-gap / diameter.max(1e-9)).exp() as f32;
-        Some(ShapePrior { ends: [*a, *b], shapes: masks.map(|mask| Shape::new(&mask, cols)), share })
+        let weight = (-gap / diameter.max(LEAST_DIAMETER_MM)).exp() as f32;
+        Some(ShapePrior { ends: [*a, *b], shapes: masks.map(|mask| Shape::new(&mask, cols)), weight })
     }
 
-    /// Joins it with the probabilities carried to `slice`.
-    fn join(&self, slice: usize, carried: &mut [f32]) {
+    /// The weighted mean of the probabilities propagated to `slice` and the interpolated shape.
+    fn combine(&self, slice: usize, probability: &mut [f32]) {
         let position = Position { walked: slice - self.ends[0], left: self.ends[1] - slice };
         let Some(distance) = between(&self.shapes[0], &self.shapes[1], position) else { return };
-        for (p, d) in carried.iter_mut().zip(distance) {
-            *p += self.share * (1.0 / (1.0 + (-d).exp()) - *p);
+        for (p, d) in probability.iter_mut().zip(distance) {
+            *p += self.weight * (1.0 / (1.0 + (-d).exp()) - *p);
         }
     }
 }
@@ -260,11 +296,11 @@ mod tests {
 
     #[test]
     fn appearance_counts_nine_tenths_and_nothing_is_certain() {
-        let mut carried = [0.5, 0.0, 1.0];
-        join_appearance(&mut carried, &[1.0, 4.6, 0.0]);
+        let mut probability = [0.5, 0.0, 1.0];
+        combine_appearance(&mut probability, &[1.0, 4.6, 0.0]);
         // Odds 1 and e^0.9; 1/99 and e^4.14; 99 and 1.
         let odds = [0.9f32.exp(), 4.14f32.exp() / 99.0, 99.0];
         let expected = odds.map(|o| o / (1.0 + o));
-        assert!(carried.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-5), "{carried:?} {expected:?}");
+        assert!(probability.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-5), "{probability:?} {expected:?}");
     }
 }

@@ -1,28 +1,35 @@
-//! Probabilities made to agree with the image: a random walk through the voxels that ends where the networks say so, or on an
-//! annotated slice (Grady, "Multilabel Random Walker Image Segmentation Using Prior Models", 2005).
+//! Random walk with prior (Grady, "Multilabel Random Walker Image Segmentation Using Prior Models", 2005).
 //!
-//! The probability `x` of each voxel minimises `PRIOR · Σ (x - p)² + Σ w (x - x')²` over the prior `p` of every voxel and every pair of
-//! neighbours, in the slice and across; `w` falls with their difference of intensity. Annotated slices keep their masks, and are
-//! neighbours like any other. A positive definite system of equations, solved by conjugate gradients.
+//! The probability `x` of each voxel minimises `PRIOR · Σ (x - p)² + Σ w (x - x')²` over the prior `p` of every voxel
+//! and every pair of neighbours, in the slice and across; `w` falls with their difference of intensity. Annotated
+//! slices are boundary conditions: they keep their masks. The system of equations is positive definite and solved by
+//! conjugate gradients.
 
 use crate::torch::threads;
 
-/// Weight of the prior against one neighbour of the same intensity.
+/// Weight of the prior against one neighbour of the same intensity. Measured: docs/experiments.md, "Refinement".
 const PRIOR: f32 = 0.3;
-/// Difference of intensities, over the median difference of neighbours in a slice, at which a neighbour counts e^-1/2.
+/// Difference of intensities at which a neighbour's weight is e^-1/2, as a multiple of the median difference of
+/// neighbours in a slice. Measured: docs/experiments.md, "Refinement".
 const EDGE: f32 = 1.2;
-/// That difference is within these: an image without noise has edges, too, and one that is nothing but noise has none.
+/// Limits of that difference: an image without noise has edges, too, and one of pure noise has none. Chosen.
 const EDGES: [f32; 2] = [1e-3, 0.1];
-/// What a neighbour beyond an edge counts at least.
+/// Least weight of a neighbour, beyond an edge. Chosen.
 const LEAST_WEIGHT: f32 = 1e-3;
-/// Weight of a neighbour on another slice over that of one as far away in the same slice.
+/// Weight of a neighbour on another slice, as a multiple of that of one at the same distance in the slice. Chosen.
 const ACROSS: f32 = 2.5;
-/// Smaller differences are none: equal voxels of a quantised image say nothing about its noise.
+/// Smaller differences are left out of the median: equal voxels of a quantised image carry no information on its noise.
+/// Chosen.
 const LEAST_DIFFERENCE: f32 = 1e-4;
-/// Voxels that the median is taken over, about.
+/// Voxels from which the median is computed, about. Chosen.
 const SAMPLES: usize = 100_000;
-/// Steps of the solution; more change no mask.
+/// Steps of conjugate gradients. Measured: docs/experiments.md, "Refinement", 40 steps change the DSC by less than
+/// 0.002.
 const STEPS: usize = 10;
+/// Values that are added up at once; the compiler makes one vector operation of them. Chosen.
+const LANES: usize = 8;
+/// Values that are added up in single precision before the sum continues in double precision. Chosen.
+const SINGLE_PRECISION: usize = 4096;
 
 /// Consecutive slices.
 pub(crate) struct Block<'a> {
@@ -37,8 +44,8 @@ pub(crate) struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The probabilities, 0..1. What is done to a slice is done at once, while it is in the processor's cache; where there are threads
-    /// ([`threads::map`]), to several slices side by side.
+    /// The probabilities, 0..1. All operations on a slice are done together, while it is in the processor's cache; on
+    /// several threads ([`threads::map`]), several slices at a time.
     ///
     /// # Shapes
     /// `prior` and `image`: `[slices, rows, columns]` / the same.
@@ -48,7 +55,7 @@ impl Block<'_> {
         let system = System::new(self);
         let mut x = prior.to_vec();
         let [mut residual, mut direction, mut product] = [(); 3].map(|()| vec![0f32; x.len()]);
-        // What is left of the prior itself; nothing on slices that keep their probabilities.
+        // The residual of the prior as a first solution; 0 on slices that keep their probabilities.
         let mut size = each_slice(area, [&mut residual, &mut direction], |k, [residual, direction]| {
             if self.fixed[k] {
                 return 0.0;
@@ -73,7 +80,7 @@ impl Block<'_> {
             let new = each_slice(area, [&mut x, &mut residual, &mut product], |k, [x, residual, product]| {
                 x.iter_mut().zip(slice(&direction, k, area)).for_each(|(x, d)| *x += length * d);
                 residual.iter_mut().zip(&*product).for_each(|(r, p)| *r -= length * p);
-                // Not needed any more: it holds the next step.
+                // The product is not needed any more: its buffer holds the scaled residual.
                 system.scale(k, residual, product);
                 dot(residual, product)
             });
@@ -119,7 +126,7 @@ impl Block<'_> {
         weights
     }
 
-    /// Of neighbours in a slice that differ at all.
+    /// The median difference of neighbours in a slice that differ at all.
     fn median_difference(&self) -> f32 {
         let (area, cols) = (self.area(), self.side[1]);
         let every = (self.image.len() / SAMPLES).max(1);
@@ -142,7 +149,7 @@ impl Block<'_> {
     }
 }
 
-/// The system's matrix.
+/// The matrix of the system of equations.
 struct System {
     area: usize,
     cols: usize,
@@ -188,7 +195,7 @@ impl System {
         }
     }
 
-    /// `scaled`: `residual`, of slice `k`, over the matrix's diagonal.
+    /// `scaled`: `residual`, of slice `k`, divided by the matrix's diagonal.
     fn scale(&self, k: usize, residual: &[f32], scaled: &mut [f32]) {
         let parts = residual.iter().zip(slice(&self.diagonal, k, self.area));
         scaled.iter_mut().zip(parts).for_each(|(s, (r, d))| *s = r / d);
@@ -213,12 +220,10 @@ fn each_slice<const N: usize>(
     threads::map(jobs, |(k, slices)| run(k, slices)).into_iter().sum()
 }
 
-/// Sum of products, eight at a time.
+/// Sum of products.
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 8;
     let mut total = 0.0;
-    // No more are added up in single precision than its digits allow.
-    for (a, b) in a.chunks(4096).zip(b.chunks(4096)) {
+    for (a, b) in a.chunks(SINGLE_PRECISION).zip(b.chunks(SINGLE_PRECISION)) {
         let mut sums = [0f32; LANES];
         for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
             sums.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (a, b))| *s += a * b);
@@ -248,15 +253,16 @@ mod tests {
 
     #[test]
     fn an_edge_keeps_them_apart() {
-        // Two voxels on each side of an edge, the prior's border one voxel off: it moves to the edge.
+        // Three voxels on each side of an edge, the prior's border one voxel off: it moves to the edge.
         let image = [0.2, 0.2, 0.21, 0.8, 0.81, 0.8];
         let x = row(&image, &[false]).walk(&[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert!(x[..3].iter().all(|&x| x > 0.5) && x[3..].iter().all(|&x| x < 0.01), "{x:?}");
     }
 
     #[test]
-    fn annotated_slices_stay_and_draw_their_neighbours() {
-        // Three slices of one voxel; the first is annotated. ACROSS over 2 for slices twice as far apart as pixels.
+    fn annotated_slices_stay_and_pull_their_neighbours() {
+        // Three slices of one voxel; the first is annotated. Weight ACROSS / 2, as slices are twice as far apart as
+        // pixels.
         let block = Block { side: [1, 1], spacing: [2.0, 1.0, 1.0], image: &[0.5; 3], fixed: &[true, false, false] };
         let x = block.walk(&[1.0, 0.0, 0.0]);
         let w = (1.0 + LEAST_WEIGHT) * ACROSS / 2.0;
@@ -272,7 +278,7 @@ mod tests {
         let image = [0.1, 0.9, 0.1, 0.9];
         let block = Block { side: [2, 2], spacing: [1.0; 3], image: &image, fixed: &[false] };
         let x = block.walk(&[1.0, 0.0, 1.0, 0.0]);
-        // The median difference, 0.8, is that of the edge: it is the largest that is taken for noise that keeps them apart.
+        // The median difference, 0.8, is that of the edge; the upper limit of EDGES keeps the columns apart.
         assert!(x[0] > 0.99 && x[2] > 0.99 && x[1] < 0.01 && x[3] < 0.01, "{x:?}");
         // Rows of two intensities, a prior that crosses them.
         let image = [0.1, 0.1, 0.9, 0.9];

@@ -1,4 +1,4 @@
-//! Undo, redo, and a session as it is saved.
+//! Undo, redo, and the form in which a session is saved.
 
 use super::state::{SegmentState, State};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ pub(crate) struct History {
     depth: usize,
 }
 
-/// States whose planes are numbers into one list, so that each plane is saved once.
+/// States whose planes are indices into one list, so that each plane is saved once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedHistory {
     planes: Vec<Plane>,
@@ -36,7 +36,7 @@ impl History {
         &self.present
     }
 
-    /// Makes `next` the present; what had been undone is gone.
+    /// Makes `next` the present state; undone states are dropped.
     pub fn commit(&mut self, next: State) {
         self.past.push_back(std::mem::replace(&mut self.present, next));
         if self.past.len() > self.depth {
@@ -52,7 +52,7 @@ impl History {
         true
     }
 
-    /// Takes back one undo; false when there is none.
+    /// Redoes one undone step; false when there is none.
     pub fn redo(&mut self) -> bool {
         let Some(next) = self.future.pop() else { return false };
         self.past.push_back(std::mem::replace(&mut self.present, next));

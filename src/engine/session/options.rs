@@ -4,57 +4,57 @@ use crate::error::{Error, Result};
 use crate::volume::SliceAxis;
 use serde::{Deserialize, Serialize};
 
-/// Fixed for the life of a session.
+/// Options of a session, fixed for its life. The order of the fields is that of saved sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionOptions {
-    /// Intensities mapped to 0 and 1, in the volume's units. Default: the 0.5th and 99.5th percentile of the volume.
+    /// Intensities mapped to 0 and 1, in the volume's units. Default: the 0.5th and 99.5th percentile of the volume,
+    /// for CT limited to -250..450 HU.
     pub window: Option<(f64, f64)>,
-    /// NaN and infinite voxels: refused when false (default), else taken as the window's lower end.
+    /// Whether NaN and infinite voxels are replaced by the window's lower end; if not, such volumes are refused.
+    /// Default false.
     pub replace_non_finite: bool,
-    /// Every how many slices one stays in memory (the paper's N); 0 keeps none. Default 5.
+    /// One of so many slices of a chain stays in memory (the paper's N); 0: none. Default 5, as in the paper.
     pub memorize_every: usize,
-    /// Most slices kept in memory besides the annotated ones and the previous slice. Default 4.
+    /// Most slices that stay in memory besides the annotated ones and the previous slice. Default 4 (measured:
+    /// docs/experiments.md, "Memory").
     pub max_memory_slices: usize,
-    /// The slice just segmented is in memory. Default true; false is for experiments.
+    /// Whether the previous slice is in memory. Default true; false is for experiments.
     pub memorize_previous: bool,
-    /// Every annotated slice is in memory; false: of them, only the one where a chain starts. Default true; false is for
-    /// experiments.
+    /// Whether all annotated slices are in memory, or only the one from which a chain starts. Default true; false is
+    /// for experiments.
     pub memorize_annotated: bool,
-    /// A propagation ends after this many slices without target in a row. Default 3; 0 never ends early.
+    /// A chain ends after so many empty slices; 0: it never ends early. Default 3 (chosen).
     pub stop_after_empty: usize,
-    /// A slice whose largest probability is below this holds no target. Default 0.5.
+    /// A slice whose largest probability is lower is empty. Default 0.5 (chosen).
     pub presence_probability: f64,
-    /// A slice whose mask is smaller than this fraction of its neighbour's holds no target. Default 0.02.
+    /// A slice whose mask is smaller than this fraction of the chain's last mask is empty. Default 0.02 (chosen).
     pub presence_area_fraction: f64,
-    /// A slice that the quality head says holds the target with a lower probability than this counts as empty, unless an annotated
-    /// slice with the target lies ahead: what the mask was carried to is something else. Default 0.8; 0 for no such test.
+    /// A slice counts as empty if the quality head estimates a lower probability that it holds the target, unless an
+    /// annotated slice with the target lies ahead; 0: no such test. Default 0.8 (measured: docs/experiments.md, "End of
+    /// the target").
     pub least_presence: f64,
-    /// Masks with fewer pixels than this are taken as empty. Default 4.
+    /// Masks with fewer pixels are removed. Default 4 (chosen).
     pub min_area: usize,
-    /// Work on the whole slice, as in the paper, instead of a region of interest. Default false.
+    /// Whether networks receive the whole slice, as in the paper, instead of a region of interest. Default false.
     pub whole_slice: bool,
-    /// Side of the region of interest over the side of the target. Default 1.6.
+    /// Side of the region of interest as a multiple of the side of the target. Default 1.6 (chosen).
     pub roi_scale: f64,
-    /// What is carried from annotated slices is put right in three dimensions: held against the image, the slices on both sides and
-    /// what the annotated masks alone would leave there. Default true; false gives the networks' masks as they are.
-    #[serde(default = "yes")]
-    pub regularise: bool,
-    /// Steps that can be undone. Default 50.
+    /// Whether propagated masks are refined in three dimensions, by a random walk that combines network output, image
+    /// edges, neighbouring slices and interpolation between annotated masks. Default true; false gives the networks'
+    /// masks.
+    pub refine: bool,
+    /// Steps that can be undone. Default 50 (chosen).
     pub undo_depth: usize,
-    /// Most memory for features kept per slice, bytes. Default 400 MB.
+    /// Most memory for cached features of slices, bytes. Default 400 MB (chosen).
     pub feature_cache_bytes: usize,
-    /// Memory on a CUDA device: given back to the device when the session is freed (false, default), or left in libtorch's cache,
-    /// from which the next session of this process takes it at once. Not saved with a session.
+    /// Whether memory on a CUDA device stays in libtorch's cache when the session is freed, where the next session of
+    /// this process finds it, or is returned to the device. Default false. Not saved with a session.
     #[serde(skip)]
     pub keep_cuda_cache: bool,
-    /// Compute one slice at a time, keep features in the networks' own precision and share nothing between segments. Default
-    /// false; true is slower, for comparisons. Not saved with a session.
+    /// Whether slices are computed one at a time, with cached features in the networks' own precision and nothing
+    /// shared between segments: slower, for comparisons. Default false. Not saved with a session.
     #[serde(skip)]
     pub plain: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Default for SessionOptions {
@@ -73,7 +73,7 @@ impl Default for SessionOptions {
             min_area: 4,
             whole_slice: false,
             roi_scale: 1.6,
-            regularise: true,
+            refine: true,
             undo_depth: 50,
             feature_cache_bytes: 400_000_000,
             keep_cuda_cache: false,
@@ -120,10 +120,10 @@ pub enum Direction {
     Down,
 }
 
-/// What a propagation does.
+/// Options of one propagation.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PropagateOptions {
-    /// The segment to carry through the volume; `None`: every segment with an annotated slice along `axis`.
+    /// The segment to propagate; `None`: every segment with an annotated slice along `axis`.
     pub segment: Option<u32>,
     /// Axis to propagate along; `None`: the axis last drawn on.
     pub axis: Option<SliceAxis>,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Told after every slice of a propagation.
+/// Progress of a propagation, reported after every slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Slices done so far.
     pub done: usize,
-    /// Slices to do at most; fewer are done where the target ends early.
+    /// Most slices to do; chains that end early do fewer.
     pub total: usize,
     /// The slice just segmented.
     pub slice: usize,
@@ -21,17 +21,17 @@ pub struct Progress {
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// Asks the call that is running to stop before its next slice.
+    /// Requests that the running call stops before its next slice.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Forgets an earlier request; every propagation starts with this.
+    /// Clears an earlier request; every propagation starts with this.
     pub fn clear(&self) {
         self.0.store(false, Ordering::Release);
     }
 
-    /// Whether a stop was asked for.
+    /// Whether a stop is requested.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

@@ -1,8 +1,9 @@
-//! What a session knows and undo brings back. Cheap to copy: planes are shared.
+//! The state of a session, which undo and redo restore. Cheap to copy: planes are shared.
 
 use crate::engine::interact::interaction::Interaction;
+use crate::engine::propagate::outcome::Outcome;
 use crate::slice::field::Field;
-use crate::slice::plane::Plane;
+use crate::slice::plane::{INSIDE, Plane};
 use crate::slice::region::Roi;
 use crate::volume::SliceAxis;
 use serde::{Deserialize, Serialize};
@@ -22,16 +23,16 @@ pub(crate) struct State<P = Arc<Plane>> {
 pub(crate) struct SegmentState<P = Arc<Plane>> {
     pub field: Field<P>,
     pub axes: [AxisState; 3],
-    /// The field began as a mask given by the host: corrections fade into it with distance.
+    /// Whether the field began as a mask given by the host: corrections fade into it with distance.
     pub has_start_mask: bool,
 }
 
-/// What a segment knows of the slices along one axis.
+/// State of a segment's slices along one axis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AxisState {
     /// Slices drawn on.
     pub slices: BTreeMap<usize, SliceState>,
-    /// Region of interest of each slice that was segmented; the next round takes the same where it can.
+    /// Region of interest of each slice that was segmented; the next round reuses those that still serve.
     pub rois: BTreeMap<usize, Roi>,
     /// Estimated quality of each slice; empty before the first propagation along this axis.
     pub quality: Vec<f32>,
@@ -42,7 +43,7 @@ pub(crate) struct AxisState {
 pub(crate) struct SliceState {
     /// Accepted: no propagation changes it.
     pub annotated: bool,
-    /// What was drawn since the slice was last accepted.
+    /// Interactions since the slice was last accepted.
     pub interactions: Vec<Interaction>,
     /// Not yet propagated towards higher slice numbers.
     pub dirty_up: bool,
@@ -57,13 +58,23 @@ impl Default for State {
 }
 
 impl State {
-    /// The segment, made empty if it does not exist.
+    /// The segment, created empty if it does not exist.
     pub fn segment_mut(&mut self, segment: u32, shape: [usize; 3]) -> &mut SegmentState {
         self.segments.entry(segment).or_insert_with(|| SegmentState {
             field: Field::empty(shape),
             axes: Default::default(),
             has_start_mask: false,
         })
+    }
+
+    /// Replaces the slices that a propagation along `axis` computed. Returns their number.
+    pub fn apply(&mut self, axis: SliceAxis, outcomes: Vec<Outcome>) -> usize {
+        let mut replaced = 0;
+        for outcome in outcomes {
+            replaced += outcome.slices.len();
+            self.segments.get_mut(&outcome.segment).expect("a segment of this state").apply(axis, outcome);
+        }
+        replaced
     }
 }
 
@@ -88,10 +99,10 @@ impl SegmentState {
         &mut self.axes[axis.index()]
     }
 
-    /// Accepts a slice: its mask as it is, in full certainty.
+    /// Accepts a slice with its present mask: it is annotated, and its probabilities become 0 and 1.
     pub fn accept(&mut self, axis: SliceAxis, slice: usize) {
         let mut dense = self.field.slice(axis, slice);
-        dense.iter_mut().for_each(|v| *v = if *v >= crate::slice::plane::INSIDE { 255 } else { 0 });
+        dense.iter_mut().for_each(|v| *v = if *v >= INSIDE { 255 } else { 0 });
         self.field.set_slices(axis, &[(slice, dense)]);
         let state = SliceState { annotated: true, interactions: Vec::new(), dirty_up: true, dirty_down: true };
         self.axis_mut(axis).slices.insert(slice, state);
@@ -106,13 +117,31 @@ impl SegmentState {
         }
     }
 
+    /// Replaces the slices that a propagation along `axis` computed.
+    fn apply(&mut self, axis: SliceAxis, outcome: Outcome) {
+        let count = self.field.shape[axis.index()];
+        let state = self.axis_mut(axis);
+        state.rois = outcome.rois;
+        state.quality.resize(count, 0.0);
+        outcome.slices.iter().for_each(|estimate| state.quality[estimate.slice] = estimate.quality);
+        for side in outcome.finished {
+            let annotated = state.slices.get_mut(&side.slice).expect("an annotated slice");
+            if side.upwards {
+                annotated.dirty_up = false;
+            } else {
+                annotated.dirty_down = false;
+            }
+        }
+        self.field.set_planes(axis, outcome.slices.into_iter().map(|e| (e.slice, e.plane)).collect());
+    }
+
     /// Whether a slice of another axis is annotated.
     pub fn annotated_across(&self, axis: SliceAxis) -> bool {
         let (row_axis, col_axis) = axis.in_plane();
         [row_axis, col_axis].iter().any(|&a| self.axes[a].slices.values().any(|s| s.annotated))
     }
 
-    /// Puts back, in a slice along `axis`, the voxels that lie on annotated slices of the other axes.
+    /// Restores, in a slice along `axis`, the voxels that lie on annotated slices of the other axes.
     pub fn keep_annotated(&self, axis: SliceAxis, slice: usize, dense: &mut [u8]) {
         if !self.annotated_across(axis) {
             return;
@@ -131,8 +160,16 @@ impl SegmentState {
 }
 
 impl AxisState {
-    /// Accepted slices, ascending.
+    /// Annotated slices, ascending.
     pub fn annotated(&self) -> Vec<usize> {
         self.slices.iter().filter(|(_, s)| s.annotated).map(|(&k, _)| k).collect()
+    }
+
+    /// The quality head's estimate for each of `count` slices; 1 where annotated, 0 where there is none.
+    pub fn estimates(&self, count: usize) -> Vec<f32> {
+        let mut quality = self.quality.clone();
+        quality.resize(count, 0.0);
+        self.annotated().into_iter().for_each(|k| quality[k] = 1.0);
+        quality
     }
 }
