@@ -71,7 +71,7 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     assert!(area > 10_000, "{area}: all but its border, which is resampled");
     let (area, _) = scribble(&[1.0, 0.3, 0.3, 0.3]);
     assert!(area < 300, "{area}: only the scribble itself");
-    // A box says how large the target is: one more look, and another that is given the mean of both.
+    // A box gives the size of the target: one more ROI, and a last prediction that receives the mean of both.
     let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
     let (area, predictions) = draw(false, InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
     assert!(
@@ -80,7 +80,7 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     );
     assert!((13_000..=15_500).contains(&area), "{area}");
     let (area, _) = draw(false, InteractionKind::Box, &corners, &[1.0, 1.0, 0.4]);
-    assert_eq!(area, 0, "the last look decides");
+    assert_eq!(area, 0, "the last prediction decides");
     // A whole slice is looked at once, as in the paper.
     for (kind, points) in [(InteractionKind::Scribble, &line), (InteractionKind::Box, &corners)] {
         assert_eq!(draw(true, kind, points, &[]).1.len(), 1, "{kind:?}");
@@ -351,8 +351,8 @@ fn errors_of_one_slice_are_refined_between_annotated_ones() {
     let whole = 16 * 24;
     let leaked = areas(false, [6, 11]);
     assert_eq!((leaked[7], leaked[8], leaked[9], leaked[10]), (whole, 16 * 30, 0, whole));
-    // Five slices apart, a quarter of the diameter: what the annotated masks leave there counts three quarters. The
-    // image says otherwise, so that borders of what was put right are not exact.
+    // Five slices apart, a quarter of the diameter: the shape prior has a weight of three quarters. The image disagrees, so
+    // that refined borders are not exact.
     let refined = areas(true, [6, 11]);
     assert_eq!((refined[7], refined[10]), (whole, whole));
     assert!((whole..whole + 16 * 6 / 4).contains(&refined[8]), "{refined:?}");
@@ -388,7 +388,7 @@ fn what_lies_outside_the_annotated_mask_is_removed_from_other_slices() {
         };
         [inside(10..34), inside(34..40)]
     };
-    assert_eq!(in_mask(true, false), [16 * 24, 16 * 6], "as carried");
+    assert_eq!(in_mask(true, false), [16 * 24, 16 * 6], "as propagated");
     assert_eq!(in_mask(true, true), [16 * 24, 0], "known as surroundings");
     assert_eq!(in_mask(false, true), [16 * 24, 16 * 6], "unknown");
 }
@@ -401,7 +401,7 @@ fn what_is_in_memory_can_be_chosen_for_experiments() {
         for k in [3, 11] {
             s.set_slice_mask(1, SliceAxis::Depth, k, &slice_mask(12..28, 10..34)).unwrap();
         }
-        // That there is nothing says where the target ends, not what it looks like.
+        // An annotated slice without target is not memorized.
         s.set_slice_mask(1, SliceAxis::Depth, 20, &slice_mask(0..0, 0..0)).unwrap();
         go(&mut s, PropagateOptions { range: Some((12, 14)), ..both() });
         std::mem::take(&mut *calls.read.lock().unwrap())

@@ -51,8 +51,8 @@ impl SliceGrid {
         (self.rows as f64 * self.row_mm).max(self.cols as f64 * self.col_mm)
     }
 
-    /// Side of the region wanted for a target in `target`, mm: `scale` times its larger side, at least
-    /// [`LEAST_MARGIN`] pixels wider on every side, at most the slice.
+    /// Side of the region wanted for a target in `target`, mm: `scale` times its larger side, with at least
+    /// 16 pixels of margin on every side, at most the slice.
     pub fn wanted_side_mm(&self, target: PixelBox, scale: f64) -> f64 {
         let fine = self.row_mm.min(self.col_mm);
         let side =

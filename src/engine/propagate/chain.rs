@@ -68,7 +68,8 @@ pub(super) struct Step {
 }
 
 impl Chain {
-    /// A chain of at most `length` slices that reads the memory of `annotated` slices, among them the start.
+    /// A chain that reads the memory of `annotated` slices, among them its start. It has no slices to segment before
+    /// [`Chain::towards`].
     ///
     /// # Panics
     /// When the start is not among them.
@@ -108,7 +109,7 @@ impl Chain {
         }
     }
 
-    /// The chain leads over `length` slices, to the annotated slice `ahead` if there is one.
+    /// The chain with `length` slices to segment, towards the annotated slice `ahead` if there is one.
     pub fn towards(mut self, length: usize, ahead: Option<(usize, Plane)>) -> Chain {
         self.remaining = length;
         self.origin.ahead = ahead;
@@ -194,7 +195,7 @@ impl Chain {
     }
 }
 
-/// The slice after `slice`; any number below the first one, where a chain ends.
+/// The slice after `slice` in the direction of a chain; a number without meaning below slice 0, where chains end.
 fn next_slice(slice: usize, upwards: bool) -> usize {
     if upwards { slice + 1 } else { slice.wrapping_sub(1) }
 }
