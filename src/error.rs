@@ -86,16 +86,16 @@ pub(crate) fn torch_error(text: &str) -> Error {
     let lower = first.to_lowercase();
     if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
         Error::OutOfMemory(format!(
-            "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the device \
-             \"cpu\""
+            "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the \
+             device \"cpu\""
         ))
     } else if ["driver version is insufficient", "driver on your system is too old"]
         .iter()
         .any(|word| lower.contains(word))
     {
         Error::Unsupported(format!(
-            "CUDA cannot be used: the NVIDIA driver is too old ({first}). Install a newer driver (580 or later), or use \
-             the device \"cpu\""
+            "CUDA cannot be used: the NVIDIA driver is too old ({first}). Install a newer driver (580 or later), or \
+             use the device \"cpu\""
         ))
     } else if ["cuda error", "cublas_status", "cudnn_status", "device-side assert"]
         .iter()
@@ -103,8 +103,8 @@ pub(crate) fn torch_error(text: &str) -> Error {
     {
         // After a failure libtorch cannot use the device again in this process.
         Error::Torch(format!(
-            "the CUDA device failed: {first}. Nothing was changed: masks can be read and the session saved; then start the \
-             program again, or load the model on the device \"cpu\""
+            "the CUDA device failed: {first}. Nothing was changed: masks can be read and the session saved; then start \
+             the program again, or load the model on the device \"cpu\""
         ))
     } else {
         Error::Torch(first.to_string())

@@ -1,8 +1,8 @@
 //! mem3d: interactive 3D segmentation of medical volumes. A user draws on one slice; the engine segments the volume,
 //! estimates the quality of every slice and suggests the slice where a correction gains most.
 //!
-//! It implements Zhou et al., *Quality-Aware Memory Network for Interactive Volumetric Image Segmentation* (MICCAI 2021),
-//! called "the paper" or Mem3D in these pages. `docs/method.md` describes the pipeline from a stroke to the next
+//! It implements Zhou et al., *Quality-Aware Memory Network for Interactive Volumetric Image Segmentation* (MICCAI
+//! 2021), called "the paper" or Mem3D in these pages. `docs/method.md` describes the pipeline from a stroke to the next
 //! suggestion and has the glossary.
 //!
 //! # Layers
@@ -17,7 +17,7 @@
 //! |---|---|---|
 //! | [`error`], [`volume`] | the vocabulary of all layers | |
 //! | [`torch`] | the libtorch runtime: running networks, devices, threads, counted operations | networks |
-//! | [`slice`](mod@slice) | geometry of one slice: region of interest, resampling, intensity window, distances, shapes | networks, sessions |
+//! | [`slice`](mod@slice) | geometry of one slice: region of interest, resampling, distances, shapes | networks, sessions |
 //! | [`nn`] | networks: tensors in, tensors out | sessions, files but weights, C |
 //! | [`engine`] | sessions: interactions, propagation, refinement, suggestion, undo | files, C |
 //! | [`io`] | volumes, segmentations and saved sessions on disk | networks |

@@ -1,6 +1,6 @@
 //! The networks of preset `paper` compared with outputs of the published ones (`tests/golden/README.md`), with weights
-//! imported through the table of published names: both encoders, memory read, five-branch pyramid, decoder, and the whole
-//! interaction network.
+//! imported through the table of published names: both encoders, memory read, five-branch pyramid, decoder, and the
+//! whole interaction network.
 
 use mem3d::nn::import::published::{Imported, Importer, rename};
 use mem3d::nn::paper::aspp::{Aspp, Branches};

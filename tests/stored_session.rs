@@ -1,7 +1,7 @@
 //! A stored session stays readable: `tests/golden/session_v3.m3s`, saved by the first program with format 3.
 //!
-//! It was made by the calls of [`draw`] on the stand-in network of `tests/common`, so its contents are known. With
-//! MEM3D_UPDATE_SESSION set, the test writes the file anew: after a change of the format, under a new name.
+//! It holds the calls of `draw` on the stand-in network of `tests/common`, so its contents are known. With
+//! MEM3D_UPDATE_SESSION set, the tests write the file first: for a new version of the format, under a new name.
 
 mod common;
 
@@ -12,7 +12,7 @@ use mem3d::nn::InteractionKind;
 use mem3d::volume::SliceAxis;
 use std::path::{Path, PathBuf};
 
-/// Voxels of the second box: slices 4..=17, rows 32..38, columns 4..12.
+/// Pixels of the second box on a slice: rows 32..38, columns 4..12, on slices 4..=17.
 const SECOND_BOX_PIXELS: usize = 6 * 8;
 
 fn path() -> PathBuf {
@@ -44,13 +44,19 @@ fn draw() -> Session {
     session
 }
 
-#[test]
-fn a_stored_session_is_read() {
+/// A session restored from the stored file.
+fn restored() -> Session {
     if std::env::var_os("MEM3D_UPDATE_SESSION").is_some() {
         session_file::write(&path(), &draw().save()).unwrap();
     }
     let mut session = session();
     session.restore(session_file::read(&path()).unwrap()).unwrap();
+    session
+}
+
+#[test]
+fn a_stored_session_is_read() {
+    let mut session = restored();
     assert_eq!(session.options(), &options());
     assert_eq!(session.window(), (0.0, 255.0));
     assert_eq!(session.segments(), [1, 2]);
@@ -77,8 +83,7 @@ fn a_stored_session_is_read() {
 
 #[test]
 fn a_restored_session_goes_on() {
-    let mut session = session();
-    session.restore(session_file::read(&path()).unwrap()).unwrap();
+    let mut session = restored();
     session.accept(2, SliceAxis::Depth, 6).unwrap();
     let replaced =
         session.propagate(&PropagateOptions { segment: Some(2), ..PropagateOptions::default() }, &mut |_| true);

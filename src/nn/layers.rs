@@ -2,7 +2,7 @@
 //!
 //! | layer | parameters | output |
 //! |---|---|---|
-//! | [`Conv`] | `weight [CO, CI / groups, k, k]`, `bias [CO]` unless without | `[N, CO, ceil(H / stride), ceil(W / stride)]` |
+//! | [`Conv`] | `weight [CO, CI / groups, k, k]`, maybe `bias [CO]` | `[N, CO, ceil(H / stride), ceil(W / stride)]` |
 //! | [`BatchNorm`] | `weight`, `bias`, `running_mean`, `running_var`, all `[C]` | as the input |
 //! | [`ConvBn`] | those of both | as [`Conv`] |
 //! | [`GroupNorm`] | `weight [C]`, `bias [C]` | as the input |
@@ -106,8 +106,8 @@ impl Conv {
         y
     }
 
-    /// [`Conv::forward`] for one output channel, of which libtorch's convolution computes a register's width and drops the
-    /// others: a matrix product gives a map for each position of the kernel; these are shifted and added.
+    /// [`Conv::forward`] for one output channel, of which libtorch's convolution computes a register's width and drops
+    /// the others: a matrix product gives a map for each position of the kernel; these are shifted and added.
     fn to_one_channel(&self, x: &Tensor) -> Tensor {
         let ConvOptions { inputs, kernel, .. } = self.options;
         let (n, [height, width]) = (x.size()[0], size2(x));

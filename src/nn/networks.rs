@@ -276,10 +276,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// IoU at which a mask has the presence [`Judgement::BOUNDARY_PRESENCE`]. Chosen: a mask as large as the target then
-    /// covers half of it.
+    /// IoU at which a mask has the presence [`Judgement::BOUNDARY_PRESENCE`]. Chosen: a mask as large as the target
+    /// then covers half of it.
     pub const BOUNDARY_IOU: f64 = 0.35;
-    /// Presence at [`Judgement::BOUNDARY_IOU`]: the threshold below which the engine regards a slice as empty by default.
+    /// Presence at [`Judgement::BOUNDARY_IOU`]: the threshold below which the engine regards a slice as empty by
+    /// default.
     pub const BOUNDARY_PRESENCE: f64 = 0.8;
 
     /// Judgement of networks that estimate the IoU alone, `[N]`. The presence of a mask is IoU^e, with e such that
@@ -301,8 +302,8 @@ impl Judgement {
 pub struct Segmented {
     /// Foreground probability `[N, 1, H, W]`, f32.
     pub probability: Tensor,
-    /// Readout: values read from the memory, in preset `paper` joined with the query's own (F_k of eq. 8), at the stride
-    /// of the keys.
+    /// Readout: values read from the memory, in preset `paper` joined with the query's own (F_k of eq. 8), at the
+    /// stride of the keys.
     pub readout: Tensor,
     /// Cues of the decoder, for the quality head; none in networks without them.
     pub guide: Option<Guide>,

@@ -106,8 +106,8 @@ pub enum DiskFormat {
 /// Reads a model file.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of a
-/// newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
+/// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of
+/// a newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
 pub fn read(path: &Path) -> Result<ModelFile> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     parse(&bytes).map_err(|reason| Error::BadModel(format!("{}: {reason}", path.display())))

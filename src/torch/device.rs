@@ -43,8 +43,8 @@ pub fn parse(text: &str) -> Result<Device> {
             };
             let count = torch_ext::cuda_device_count().map_err(|reason| {
                 Error::Unsupported(format!(
-                    "CUDA cannot be used: {reason}. Use the device \"cpu\", or install PyTorch 2.11 with CUDA and a driver \
-                     for it"
+                    "CUDA cannot be used: {reason}. Use the device \"cpu\", or install PyTorch 2.11 with CUDA and a \
+                     driver for it"
                 ))
             })?;
             if index >= count {

@@ -43,8 +43,8 @@ pub(crate) fn for_jobs(jobs: usize, device: Device) -> usize {
     Shares::of(jobs, device).at_once
 }
 
-/// Calls `body`, which passes `jobs` jobs to [`each`], in a pool of threads if there are several jobs and several threads
-/// on the CPU; otherwise on the calling thread.
+/// Calls `body`, which passes `jobs` jobs to [`each`], in a pool of threads if there are several jobs and several
+/// threads on the CPU; otherwise on the calling thread.
 pub(crate) fn side_by_side<T: Send>(jobs: usize, device: Device, body: impl FnOnce() -> T + Send) -> T {
     let shares = Some(Shares::of(jobs, device)).filter(|shares| shares.at_once > 1);
     let Some(pool) = shares.and_then(pool) else { return body() };

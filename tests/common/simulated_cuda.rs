@@ -8,8 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
-/// LD_LIBRARY_PATH with which programs find the simulated device. None, with the reason on the standard error output, if
-/// it cannot be built: without a copy of libtorch, and on systems other than Linux.
+/// LD_LIBRARY_PATH with which programs find the simulated device. None, with the reason on the standard error output,
+/// if it cannot be built: without a copy of libtorch, and on systems other than Linux.
 fn libraries() -> Option<OsString> {
     if !cfg!(target_os = "linux") {
         eprintln!("skipped: CUDA is for Linux");

@@ -1,6 +1,6 @@
 //! Backbone: image features pretrained on photographs, EfficientNet-Lite0 (Tan and Le, 2019; Lite variant, 2020) to
-//! stride 16. The trunks add a linear map of them at each level. Its batch statistics are frozen. The previous, this and
-//! the next slice take the places of red, green and blue.
+//! stride 16. The trunks add a linear map of them at each level. Its batch statistics are frozen. The previous, this
+//! and the next slice take the places of red, green and blue.
 //!
 //! | level | blocks | output |
 //! |---|---|---|

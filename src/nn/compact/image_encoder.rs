@@ -24,8 +24,8 @@ pub(super) const SPREAD: f64 = 0.25;
 
 /// Channels of the position in a key: row and column.
 const POSITION: i64 = 2;
-/// Weight of the position before training. Chosen: with 48 channels, the affinity falls to exp(-1/2) at a quarter of the
-/// region's side.
+/// Weight of the position before training. Chosen: with 48 channels, the affinity falls to exp(-1/2) at a quarter of
+/// the region's side.
 const POSITION_WEIGHT: f64 = 7.4;
 
 /// A residual trunk to stride 16 whose coarsest level is added to stride 8.
@@ -100,8 +100,8 @@ impl ImageEncoder {
     }
 
     /// # Shapes
-    /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips `f2`,
-    /// `f4`, `f8`.
+    /// `slices`: `[N, CI, H, W]`, 0..1; `learnt`: the backbone's features of them / key `[N, CK, H/8, W/8]`, skips
+    /// `f2`, `f4`, `f8`.
     pub fn forward(&self, slices: &Tensor, learnt: Option<&[Tensor; 4]>) -> ImageFeatures {
         let skips = self.trunk.forward(&((slices - MEAN) / SPREAD), learnt);
         let features = self.key.forward(&skips[2]);

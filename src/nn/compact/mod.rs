@@ -1,13 +1,13 @@
 //! Preset `compact`: small networks with mask-free keys.
 //!
 //! Features of the image alone are computed once for each slice and cached; a round costs the memory read, the decoder,
-//! the quality head and the memory encoder. Trunks are residual networks with group normalisation, which does not depend
-//! on the batch.
+//! the quality head and the memory encoder. Trunks are residual networks with group normalisation, which does not
+//! depend on the batch.
 //!
 //! | network | input | output |
 //! |---|---|---|
 //! | [`Backbone`] (optional) | slices `[N, CI, H, W]` | pretrained features at strides 2, 4, 8 and 16 |
-//! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2` 24, `f4` 48, `f8` 96 channels (default), key `[N, CK, H/8, W/8]` |
+//! | [`ImageEncoder`] | slices `[N, CI, H, W]` | `f2`, `f4`, `f8` (24, 48, 96 channels), key `[N, CK, H/8, W/8]` |
 //! | [`MemoryEncoder`] | slices, `f8`, masks `[N, 1, H, W]` | value `[N, CV, H/8, W/8]` |
 //! | `memory_read` | key, memory | readout `[N, CV, H/8, W/8]`, labels `[N, 2, H/8, W/8]` |
 //! | `guide` | query slice, labels, [`SliceContext`] | [`crate::nn::Guide`] |

@@ -1,4 +1,5 @@
-//! Quality head (paper §2.3, eq. 8): presence of the target on a slice, and expected IoU of its mask where it is present.
+//! Quality head (paper §2.3, eq. 8): presence of the target on a slice, and expected IoU of its mask where it is
+//! present.
 //!
 //! | step | output |
 //! |---|---|

@@ -67,8 +67,8 @@ fn not_a_checkpoint(start: &[u8]) -> String {
     const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
     let old = start.starts_with(LEGACY) || start.get(257..262) == Some(b"ustar");
     if old {
-        return "this was saved by PyTorch before 1.6, in a format that cannot be read without executing it. If you trust \
-                its source, save it again in Python: \
+        return "this was saved by PyTorch before 1.6, in a format that cannot be read without executing it. If you \
+                trust its source, save it again in Python: \
                 torch.save(torch.load(\"old.pth\", map_location=\"cpu\", weights_only=True), \"new.pth\")"
             .into();
     }

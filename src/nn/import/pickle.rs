@@ -2,8 +2,8 @@
 //!
 //! A pickle is a program for a stack machine, and Python calls every function that it names. This machine builds values
 //! alone: a call becomes a tensor, a dictionary or the name of the function, and a name that no state dict needs is an
-//! error. Containers are stored in one list of each kind and refer to each other by index, so that depth and cycles of a
-//! hostile file do no harm.
+//! error. Containers are stored in one list of each kind and refer to each other by index, so that depth and cycles of
+//! a hostile file do no harm.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -385,8 +385,8 @@ impl Pickle {
     fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
         if !is_harmless(module, name) {
             return Err(format!(
-                "it refers to Python's {module}.{name}, which weights do not need; it was refused and nothing in it was \
-                 run. If you trust where it comes from, save the weights alone: \
+                "it refers to Python's {module}.{name}, which weights do not need; it is refused and nothing in it is \
+                 executed. If you trust its source, save the weights alone: \
                  torch.save(model.state_dict(), \"weights.pth\")"
             ));
         }
@@ -481,7 +481,7 @@ mod tests {
     fn what_would_run_code_is_refused() {
         // The classic: os.system("touch pwned"), by GLOBAL and by STACK_GLOBAL.
         let text = refusal(b"\x80\x02cos\nsystem\nX\x0b\x00\x00\x00touch pwned\x85R.");
-        assert!(text.contains("os.system") && text.contains("nothing in it was run"), "{text}");
+        assert!(text.contains("os.system") && text.contains("nothing in it is executed"), "{text}");
         let text = refusal(b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02ls\x85R.");
         assert!(text.contains("posix.system"), "{text}");
         for bytes in [

@@ -1,6 +1,6 @@
-//! Import of the published checkpoints: the space-time-memory network (with or without the authors' quality head) and the
-//! coarse-to-fine interaction network, as PyTorch state dicts. [`NAMES`] maps their names to those of preset `paper`; a
-//! prefix `module.` (from `DataParallel`) is ignored.
+//! Import of the published checkpoints: the space-time-memory network (with or without the authors' quality head) and
+//! the coarse-to-fine interaction network, as PyTorch state dicts. [`NAMES`] maps their names to those of preset
+//! `paper`; a prefix `module.` (from `DataParallel`) is ignored.
 
 use crate::error::{Error, Result};
 use crate::nn::networks::{InteractionKind, ModelInfo};
@@ -79,8 +79,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("Fine_net.final_predict.2.", "fine.scale."),
 ];
 
-/// Separate kernels of the memory encoder's first layer in the published code: slice, mask, background. Here they are the
-/// channels of one kernel, in this order.
+/// Separate kernels of the memory encoder's first layer in the published code: slice, mask, background. Here they are
+/// the channels of one kernel, in this order.
 const STEM_PARTS: [(&str, i64); 3] =
     [("Encoder_M.conv1.weight", 3), ("Encoder_M.conv1_m.weight", 1), ("Encoder_M.conv1_bg.weight", 1)];
 

@@ -205,8 +205,8 @@ impl Coarse {
     }
 
     /// # Shapes
-    /// `levels`: as from [`Coarse::forward`] / four times logits `[N, 1, H, W]`, f32; `H, W` four times those of the last
-    /// level.
+    /// `levels`: as from [`Coarse::forward`] / four times logits `[N, 1, H, W]`, f32; `H, W` four times those of the
+    /// last level.
     pub fn logits(&self, levels: &[Tensor; 4]) -> [Tensor; 4] {
         let quarter = size2(&levels[3]);
         [0, 1, 2, 3].map(|i| {

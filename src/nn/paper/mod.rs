@@ -142,7 +142,7 @@ impl PaperNetworks {
             config.interactions.iter().find(|(_, n)| !config.interaction_networks.contains_key(*n))
         {
             return Err(Error::BadModel(format!(
-                "the model's configuration names the interaction network {name:?} for {kind:?}, but has none of that name"
+                "the model's configuration names the interaction network {name:?} for {kind:?}, which it does not have"
             )));
         }
         let modules = PaperModules::new(&params, &config);

@@ -1,9 +1,9 @@
 //! Features of the end of a target: 14 numbers that show the quality head whether a mask still holds the target. Beyond
 //! the end a chain carries its mask on to something else, whose intensities, contrast, border or area differ.
 //!
-//! *Now* is the query slice with its predicted probability, *previous* the last slice that holds the target, *annotated*
-//! the slice that the chain starts from, *largest* the annotated slice with the largest area A_max. All maps are at half
-//! resolution.
+//! *Now* is the query slice with its predicted probability, *previous* the last slice that holds the target,
+//! *annotated* the slice that the chain starts from, *largest* the annotated slice with the largest area A_max. All
+//! maps are at half resolution.
 //!
 //! | number | field of [`EndFeatures`] | formula | range |
 //! |---|---|---|---|
@@ -18,7 +18,7 @@
 //! | 9 | `overlap_with_annotated` | as number 1, with the annotated slice | 0..1 |
 //! | 10 | `likeness_to_annotated` | as number 2, with the annotated slice | real |
 //! | 11 | `slices_from_annotated` | log(n), n slices from the annotated one | 0 or more |
-//! | 12 | `distance_from_annotated` | log(d / D), at least log 0.001; D: diameter of a disc of area A_max | -6.9 or more |
+//! | 12 | `distance_from_annotated` | log(d / D), at least log 0.001; D: diameter of a disc of A_max | -6.9 or more |
 //! | 13 | `distance_from_largest` | log(z / D), at least log 0.001; z: distance from the largest slice | -6.9 or more |
 //! | 14 | `expected_remaining_area` | 1 - (z / (z - d))² (1 - A_ann / A_max), clamped | -1..1, below 0 beyond the end |
 

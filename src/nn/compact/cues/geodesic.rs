@@ -1,10 +1,10 @@
-//! Grown region: geodesic distances from what is drawn inside and outside, along paths that avoid edges (Bai and Sapiro,
-//! "A geodesic framework for fast interactive image and video segmentation", 2007; as inputs of a network: Wang et al.,
-//! "DeepIGeoS", 2018). The interaction network's output is a residual over it.
+//! Grown region: geodesic distances from what is drawn inside and outside, along paths that avoid edges (Bai and
+//! Sapiro, "A geodesic framework for fast interactive image and video segmentation", 2007; as inputs of a network: Wang
+//! et al., "DeepIGeoS", 2018). The interaction network's output is a residual over it.
 //!
-//! value = (g_out - g_in) / (g_out + g_in + 2), in -1..1. A path costs 1.5 for each pixel and (difference of intensity /
-//! noise)², at most 40, for each step; the noise is half the median difference of neighbours. Everything is computed at
-//! half resolution, on the CPU. A path starts with this cost:
+//! value = (g_out - g_in) / (g_out + g_in + 2), in -1..1. A path costs 1.5 for each pixel and (difference of intensity
+//! / noise)², at most 40, for each step; the noise is half the median difference of neighbours. Everything is computed
+//! at half resolution, on the CPU. A path starts with this cost:
 //!
 //! | seed | inside | outside |
 //! |---|---|---|

@@ -1,6 +1,6 @@
-//! Matched label and novelty: non-local label fusion of the previous mask (Coupé et al., "Patch-based segmentation using
-//! expert priors", 2011; Rousseau et al., 2011). Each pixel is compared with the pixels in a disc around it on the
-//! previous slice, by 3 x 3 patches at half resolution.
+//! Matched label and novelty: non-local label fusion of the previous mask (Coupé et al., "Patch-based segmentation
+//! using expert priors", 2011; Rousseau et al., 2011). Each pixel is compared with the pixels in a disc around it on
+//! the previous slice, by 3 x 3 patches at half resolution.
 //!
 //! | quantity | formula |
 //! |---|---|

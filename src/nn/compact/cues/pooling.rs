@@ -65,8 +65,8 @@ pub(crate) fn smallest(t: &Tensor, side: i64) -> Tensor {
     [2, 3].iter().fold(t.shallow_clone(), |t, &dim| along(&t, dim, side / 2, &|a, b| a.minimum(b)))
 }
 
-/// Reduces each pixel and `reach` pixels on both sides of it along `dim` with `pick`, a maximum or minimum. Border pixels
-/// are repeated, which changes no extreme.
+/// Reduces each pixel and `reach` pixels on both sides of it along `dim` with `pick`, a maximum or minimum. Border
+/// pixels are repeated, which changes no extreme.
 fn along(t: &Tensor, dim: i64, reach: i64, pick: &dyn Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
     let n = t.size()[dim as usize];
     let pad = if dim == 2 { [0, 0, reach, reach] } else { [reach, reach, 0, 0] };
