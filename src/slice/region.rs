@@ -48,7 +48,7 @@ pub struct Roi {
 }
 
 impl Roi {
-    /// The pixels of a dense slice `[rows, cols]` in the region as f32 `[1, 1, roi.rows, roi.cols]`; 0 beyond the slice.
+    /// The pixels of a dense slice `[rows, cols]` in the region, as f32 `[1, 1, roi.rows, roi.cols]`; 0 beyond it.
     pub(crate) fn crop<T: Copy>(&self, dense: &[T], rows: usize, cols: usize, value: impl Fn(T) -> f32) -> Tensor {
         let pixels = self.pixels(dense, rows, cols, value);
         Tensor::from_slice(&pixels).view([1, 1, i64::from(self.rows), i64::from(self.cols)])
