@@ -36,7 +36,8 @@ pub fn check_kinds(model: &Model, protocol: &Protocol) -> Result<()> {
     }
     Err(Error::Unsupported(format!(
         "the model \"{}\" has no network for {missing:?}; leave it out of --interactions (corrections of boxes, \
-         extreme points and clicks are clicks, those of scribbles are scribbles), use --perfect-corrections, or another model",
+         extreme points and clicks are clicks, those of scribbles are scribbles), use --perfect-corrections, or \
+         another model",
         model.info().name
     )))
 }
