@@ -14,7 +14,7 @@ use mem3d::train::data::random::{Purpose, random};
 use mem3d::train::networks::{Design, Trainee};
 use mem3d::train::optimiser::Optimiser;
 use mem3d::train::options::{Length, Recipe, TrainOptions};
-use mem3d::train::run::{CHECKPOINT, LOG, RunOptions, Training, export};
+use mem3d::train::run::{CHECKPOINT, ExportOptions, LOG, RunOptions, Training, export};
 use mem3d::train::{Ended, Stage, interaction_net, memory_net, quality_head};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -208,7 +208,14 @@ fn a_training_ends_in_a_model_that_loads() {
     let mut training = Training::new(options(2, Recipe::Paper), run_options(folder.path()), None).unwrap();
     training.train(&AtomicBool::new(false), &mut |_| {}).unwrap();
     let model = folder.path().join("model.safetensors");
-    export(&folder.path().join(CHECKPOINT), &model, "tiny", "a test", "none", Some(96), DiskFormat::F16).unwrap();
+    let header = ExportOptions {
+        name: "tiny".into(),
+        provenance: "a test".into(),
+        licence: "none".into(),
+        network_size: Some(96),
+        format: DiskFormat::F16,
+    };
+    export(&folder.path().join(CHECKPOINT), &model, &header).unwrap();
     let model = Model::load(&model, "cpu", Precision::F32).unwrap();
     assert_eq!((model.info().name.as_str(), model.info().network_size), ("tiny", 96));
     assert_eq!((model.info().provenance.as_str(), model.info().licence.as_str()), ("a test", "none"));

@@ -74,8 +74,8 @@ pub fn find(folder: &Path) -> Result<Vec<Case>> {
     if cases.is_empty() {
         return Err(Error::bad_file(
             folder,
-            "no image with labels was found; use CASE/image.nii.gz with CASE/label.nii.gz, imagesTr with labelsTr, images \
-             with labels, or CASE_image.nii.gz with CASE_label.nii.gz (NIfTI or NRRD)",
+            "no image with labels was found; use CASE/image.nii.gz with CASE/label.nii.gz, imagesTr with labelsTr, \
+             images with labels, or CASE_image.nii.gz with CASE_label.nii.gz (NIfTI or NRRD)",
         ));
     }
     Ok(cases)

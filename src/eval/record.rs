@@ -7,7 +7,7 @@
 //! | `run.json` | a [`RunRecord`]: places, spacing, and for every round the annotated slices and all interactions |
 //! | `image.npy` | the image in the region, f32 `[depth, height, width]` |
 //! | `round_N.npy` | masks of the slices annotated up to round N, u8 `[slices, rows, columns]`, in the region |
-//! | `TOOL.round_N.npy` | mask of a tool after round N, u8 `[depth, height, width]`, in the region; written by the tool |
+//! | `TOOL.round_N.npy` | mask of a tool after round N, u8 `[depth, height, width]`, in the region, by the tool |
 //! | `TOOL.json` | seconds of the tool, one number a round; written by the tool |
 
 use super::metrics::{box_of, slice_areas};

@@ -35,8 +35,8 @@ pub(crate) fn check_inside(points: &[[f64; 3]], volume: &Volume) -> Result<(), S
     let outside = |p: &[f64; 3]| (0..3).any(|k| !(p[k] >= -0.5 && p[k] <= shape[k] as f64 - 0.5));
     match points.iter().position(outside) {
         Some(i) => Err(format!(
-            "point {} lies outside the volume: its voxel index is {}, the volume has {} x {} x {} voxels (depth, height, \
-             width). Is it drawn on this volume?",
+            "point {} lies outside the volume: its voxel index is {}, the volume has {} x {} x {} voxels (depth, \
+             height, width). Is it drawn on this volume?",
             i + 1,
             index_text(points[i]),
             shape[0],
@@ -75,8 +75,8 @@ impl Placed {
         if spread(&points, axis) > 1.0 {
             let slices = points.iter().map(|p| number(p[along]));
             return Err(format!(
-                "the points lie on no common slice: along axis {along}, where they agree best, they are on slices {} to \
-                 {}. Draw them on one slice of the volume (in 3D Slicer: rotate the slice view to the volume plane)",
+                "the points lie on no common slice: along axis {along}, where they agree best, they are on slices {} \
+                 to {}. Draw them on one slice of the volume (in 3D Slicer: rotate the slice view to the volume plane)",
                 slices.clone().min().unwrap_or(0),
                 slices.max().unwrap_or(0)
             ));

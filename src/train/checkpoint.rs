@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_leaves_the_old_checkpoint_and_says_why() {
+    fn a_failed_write_keeps_the_old_checkpoint_and_gives_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing").join("c.safetensors");
         assert!(checkpoint(0.1).write(&path).unwrap_err().to_string().contains("missing"));

@@ -5,7 +5,7 @@
 //! | [`data`] | clips from synthetic and real volumes |
 //! | [`networks`], [`optimiser`], [`losses`] | what the stages share |
 //! | [`memory_net`], [`interaction_net`], [`quality_head`] | the stages |
-//! | [`options`], [`run`], [`checkpoint`], [`log`] | a training from start to end |
+//! | [`options`], [`run`], `running`, [`checkpoint`], [`log`] | a training from start to end |
 
 pub mod checkpoint;
 pub mod data;

@@ -52,7 +52,7 @@ def random_walker(image, seeds, spacing, axis, max_voxels, **_):
     """Random walker (Grady 2006), in-plane and through-plane steps weighed by spacing."""
     from skimage.segmentation import random_walker as walk
 
-    # The linear system has one unknown a voxel: large regions are sampled at every n-th voxel in the plane of the slices.
+    # The linear system has one unknown a voxel: large regions are sampled at every n-th voxel of a slice.
     step = np.ones(3, int)
     in_plane = [k for k in range(3) if k != axis]
     while np.prod([-(-n // s) for n, s in zip(image.shape, step, strict=True)]) > max_voxels:

@@ -10,7 +10,7 @@ use mem3d::nn::params::TensorMap;
 use mem3d::nn::{Preset, weights};
 use mem3d::torch::device;
 use mem3d::train::networks::Design;
-use mem3d::train::run::{CHECKPOINT, export};
+use mem3d::train::run::{CHECKPOINT, ExportOptions, export};
 use mem3d::train::{Ended, Length, Recipe, RunOptions, Stage, Status, TrainOptions, Training};
 use mem3d::{Error, Result};
 use std::collections::BTreeMap;

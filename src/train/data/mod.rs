@@ -3,8 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
-//! | [`scene`], `shapes`, [`synthetic`] | label volumes, and how synthetic ones are made |
-//! | [`clips`], `frame`, `block`, `intensities` | slices cut from a scene as the engine shows them; their place; intensities |
+//! | [`scene`], `shapes`, [`synthetic`] | label volumes, synthetic ones included |
+//! | [`clips`], `frame`, `block`, `intensities` | slices sampled from a scene; their place; intensities |
 //! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
 //! | [`feed`], [`batch`], [`damage`] | worker threads that make clips; clips as tensors; masks with errors |
 

@@ -189,8 +189,8 @@ fn same_grid(image: &Volume, label: &Volume, path: &Path) -> Result<()> {
             return Err(Error::bad_file(
                 path,
                 format!(
-                    "voxel {corner:?} of the label lies {apart:.2} mm from the same voxel of its image (spacing {:?} and {:?} mm); \
-                     resample the label to the image's grid",
+                    "voxel {corner:?} of the label lies {apart:.2} mm from the same voxel of its image (spacing \
+                     {:?} and {:?} mm); resample the label to the image's grid",
                     b.spacing_mm, a.spacing_mm
                 ),
             ));

@@ -35,8 +35,9 @@ pub fn check_kinds(model: &Model, protocol: &Protocol) -> Result<()> {
         return Ok(());
     }
     Err(Error::Unsupported(format!(
-        "the model \"{}\" has no network for {missing:?}; leave it out of --interactions (corrections of boxes, extreme points \
-         and clicks are clicks, those of scribbles are scribbles), use --perfect-corrections, or another model",
+        "the model \"{}\" has no network for {missing:?}; leave it out of --interactions (corrections of boxes, \
+         extreme points and clicks are clicks, those of scribbles are scribbles), use --perfect-corrections, or \
+         another model",
         model.info().name
     )))
 }
