@@ -3,6 +3,8 @@
 pub(crate) mod batching;
 mod context;
 pub(crate) mod feature_cache;
+mod features;
 pub(crate) mod roi_choice;
 
-pub(crate) use context::{Context, join, not_a_number};
+pub(crate) use context::{Context, not_a_number};
+pub(crate) use features::join;
