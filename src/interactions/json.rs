@@ -392,7 +392,7 @@ mod tests {
             (r#"{"interactions": [{"kind": "click", "slice": 2, "points": [[1, 0, 0]]}]}"#, "not on slice 2"),
             (r#"{"rounds": [{}, {"interactions": [{"kind": "click"}]}]}"#, "rounds[1].interactions[0]"),
             (r#"{"slice_masks": [{"file": "none.nrrd"}]}"#, "none.nrrd"),
-            (r#"{"slice_masks": [{"file": "moved.nrrd", "label": 2}]}"#, "lies elsewhere"),
+            (r#"{"slice_masks": [{"file": "moved.nrrd", "label": 2}]}"#, "another place than the volume"),
             (r#"{"slice_masks": [{"file": "labels.nrrd", "label": 3}]}"#, "label 3 is nowhere"),
             (r#"{"slice_masks": [{"file": "labels.nrrd", "slice": 4}]}"#, "slice 4 is out of range"),
             (r#"{"segments": [{"number": 1, "color": "red"}]}"#, "is no colour"),
