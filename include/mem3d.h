@@ -273,6 +273,22 @@ MEM3D_API mem3d_status mem3d_set_thread_count(uint32_t count);
  */
 MEM3D_API mem3d_status mem3d_get_thread_count(uint32_t *count);
 
+/* ---- interaction ---- */
+
+/** What a user can draw, for #mem3d_interaction::kind. */
+typedef int32_t mem3d_interaction_kind;
+/** Values of #mem3d_interaction_kind. */
+enum {
+    /** A free stroke: the line through the points, or the pixels of a raster. */
+    MEM3D_INTERACTION_KIND_SCRIBBLE = 0,
+    /** A rectangle around the target: two opposite corners. */
+    MEM3D_INTERACTION_KIND_BOX = 1,
+    /** The outermost points of the target: four or more. */
+    MEM3D_INTERACTION_KIND_EXTREME_POINTS = 2,
+    /** Single points: one or more. */
+    MEM3D_INTERACTION_KIND_CLICK = 3,
+};
+
 /* ---- model ---- */
 
 /** The networks of one model file on one device. Never changes, so any number of sessions and threads may share it. */
@@ -511,20 +527,6 @@ MEM3D_API mem3d_status mem3d_session_new(const mem3d_model *model, const mem3d_v
 MEM3D_API void mem3d_session_free(mem3d_session *session);
 
 /* ---- session: draw ---- */
-
-/** What a user can draw, for #mem3d_interaction::kind. */
-typedef int32_t mem3d_interaction_kind;
-/** Values of #mem3d_interaction_kind. */
-enum {
-    /** A free stroke: the line through the points, or the pixels of a raster. */
-    MEM3D_INTERACTION_KIND_SCRIBBLE = 0,
-    /** A rectangle around the target: two opposite corners. */
-    MEM3D_INTERACTION_KIND_BOX = 1,
-    /** The outermost points of the target: four or more. */
-    MEM3D_INTERACTION_KIND_EXTREME_POINTS = 2,
-    /** Single points: one or more. */
-    MEM3D_INTERACTION_KIND_CLICK = 3,
-};
 
 /** One interaction on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`. */
 typedef struct mem3d_interaction {

@@ -1,5 +1,5 @@
-//! Sessions on a CUDA device. Skipped without one; `cargo test --test cuda -- --ignored --test-threads 1` runs them, and
-//! `tools/cuda.py` where there is no Rust toolchain. On a simulated device they always run.
+//! Sessions on a CUDA device. Skipped without one; `cargo test --test cuda -- --ignored --test-threads 1` runs them,
+//! and `tools/cuda.py` where there is no Rust toolchain. On a simulated device they always run.
 
 #[path = "common/simulated_cuda.rs"]
 mod simulated_cuda;

@@ -27,8 +27,8 @@ fn every_stage_is_trained() {
     let folder = tempfile::tempdir().unwrap();
     let small = r#"{"channels": [8, 8, 16, 16], "groups": 4, "key_channels": 8, "value_channels": 16}"#;
     std::fs::write(folder.path().join("small.json"), small).unwrap();
-    let arguments = "train --out all --config small.json --steps 10 --size 32 --batch 2 --clip 3 --scene-side 32 --scenes 1 \
-                     --held-out 1 --workers 1 --seed 5 -q --device";
+    let arguments = "train --out all --config small.json --steps 10 --size 32 --batch 2 --clip 3 --scene-side 32 \
+                     --scenes 1 --held-out 1 --workers 1 --seed 5 -q --device";
     let arguments: Vec<&str> = arguments.split_whitespace().chain(["cuda:0"]).collect();
     let Some(_) = mem3d(folder.path(), &arguments, &[]) else { return };
     let log = std::fs::read_to_string(folder.path().join("all/log.csv")).unwrap();

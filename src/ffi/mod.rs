@@ -18,6 +18,8 @@ pub mod log;
 
 pub mod device;
 
+pub mod interaction;
+
 pub mod model;
 
 pub mod volume_view;

@@ -248,7 +248,7 @@ impl mem3d_model {
             interaction_kinds: info
                 .interactions
                 .iter()
-                .fold(0, |bits, kind| bits | 1 << super::session::draw::number(*kind)),
+                .fold(0, |bits, kind| bits | 1 << super::interaction::number(*kind)),
             network_size: info.network_size as u32,
             slice_size: info.slice_size as u32,
             context_slices: info.context_slices as u32,

@@ -1,8 +1,8 @@
 //! Structs that grow: `struct_size` first, zero is the default of every field.
 //!
-//! A caller compiled against an older header gives a shorter struct: the fields it lacks are zero. A caller compiled
-//! against a newer one gives a longer struct: what we do not know must be zero, else it asks for something that would be
-//! ignored. (The rule of Linux's `copy_struct_from_user`.)
+//! A caller compiled against an older header passes a shorter struct: the fields it lacks are zero. A caller compiled
+//! against a newer one passes a longer struct: fields unknown here must be zero, since they would be ignored. (The rule
+//! of Linux's `copy_struct_from_user`.)
 
 use super::handle::null;
 use crate::error::{Error, Result};

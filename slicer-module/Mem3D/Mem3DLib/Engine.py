@@ -15,8 +15,8 @@ LIBTORCH_VERSION = "2.11.0"
 
 # Methods of Native.Session that call() may name.
 READS = frozenset(
-    "segments annotatedSlices readQuality suggestSlice readMask readSliceMask readProbability readLabels window memoryUsage "
-    "save restore".split()
+    "segments annotatedSlices readQuality suggestSlice readMask readSliceMask readProbability readLabels window "
+    "memoryUsage save restore".split()
 )
 CHANGES = frozenset("interact setSliceMask setMask accept propagate undo redo reset".split())
 

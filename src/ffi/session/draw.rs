@@ -5,36 +5,13 @@ use crate::engine::{Interaction, Stroke};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::handle::{self, null};
+use crate::ffi::interaction::mem3d_interaction_kind;
 use crate::ffi::mem3d_status;
 use crate::ffi::slices;
 use crate::ffi::versioned::{self, Versioned};
 use crate::ffi::volume_view::{byte_strides, copy_strided, mem3d_axis};
 use crate::nn::InteractionKind;
 use crate::volume::SliceMask;
-
-/// What a user can draw, for #mem3d_interaction::kind.
-#[repr(i32)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum mem3d_interaction_kind {
-    /// A free stroke: the line through the points, or the pixels of a raster.
-    Scribble = 0,
-    /// A rectangle around the target: two opposite corners.
-    Box = 1,
-    /// The outermost points of the target: four or more.
-    ExtremePoints = 2,
-    /// Single points: one or more.
-    Click = 3,
-}
-
-/// The number of `kind` in C.
-pub(in super::super) fn number(kind: InteractionKind) -> i32 {
-    match kind {
-        InteractionKind::Scribble => mem3d_interaction_kind::Scribble as i32,
-        InteractionKind::Box => mem3d_interaction_kind::Box as i32,
-        InteractionKind::ExtremePoints => mem3d_interaction_kind::ExtremePoints as i32,
-        InteractionKind::Click => mem3d_interaction_kind::Click as i32,
-    }
-}
 
 /// One interaction on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`.
 #[repr(C)]
