@@ -7,10 +7,10 @@ static void options_are_checked(const mem3d_model *model)
     fill_ball(voxels);
     const mem3d_volume_view view = view_of(voxels);
     mem3d_session *session = NULL;
-#define REFUSED(field, value, words)                                                                    \
-    do {                                                                                                \
-        ZEROED(mem3d_session_options, options);                                                         \
-        options.field = value;                                                                          \
+#define REFUSED(field, value, words)                                                                            \
+    do {                                                                                                        \
+        ZEROED(mem3d_session_options, options);                                                                 \
+        options.field = value;                                                                                  \
         CHECK_FAILS(mem3d_session_new(model, &view, &options, &session), MEM3D_STATUS_INVALID_ARGUMENT, words); \
     } while (0)
     REFUSED(replace_non_finite, 2, "options.replace_non_finite is 2");
