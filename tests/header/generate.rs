@@ -198,9 +198,12 @@ fn wrapped(code: &str) -> String {
     out
 }
 
+/// A member of an enum or a struct: the lines of its comment, and its code.
+type Member = (Vec<String>, String);
+
 /// The members of an enum or a struct, each with its comment: behind it where all of a group fit there, else in front.
 fn members(code: &str, end: char) -> Vec<String> {
-    let mut members: Vec<(Vec<String>, String)> = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     let mut doc = Vec::new();
     for line in code.lines().filter(|l| l.starts_with(INDENT)).map(str::trim) {
         match line.strip_suffix(end) {
@@ -212,7 +215,7 @@ fn members(code: &str, end: char) -> Vec<String> {
             None => panic!("this is no member and no comment: {line}"),
         }
     }
-    let mut groups: Vec<(Option<String>, Vec<(Vec<String>, String)>)> = vec![(None, Vec::new())];
+    let mut groups: Vec<(Option<String>, Vec<Member>)> = vec![(None, Vec::new())];
     for (mut doc, member) in members {
         if let Some(title) = doc[0].strip_prefix("@name ").map(str::to_owned) {
             groups.push((Some(title), Vec::new()));
@@ -223,7 +226,7 @@ fn members(code: &str, end: char) -> Vec<String> {
     groups.into_iter().flat_map(|(title, members)| group(title, &members)).collect()
 }
 
-fn group(title: Option<String>, members: &[(Vec<String>, String)]) -> Vec<String> {
+fn group(title: Option<String>, members: &[Member]) -> Vec<String> {
     let column = members.iter().map(|(_, member)| member.len()).max().unwrap_or(0);
     let behind = |doc: &[String]| doc.len() == 1 && INDENT.len() + column + " ///< ".len() + doc[0].len() <= WIDTH;
     let all_behind = members.iter().all(|(doc, _)| behind(doc));

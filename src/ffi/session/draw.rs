@@ -5,7 +5,6 @@ use crate::engine::{Interaction, Stroke};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::handle::{self, null};
-use crate::ffi::interaction::mem3d_interaction_kind;
 use crate::ffi::mem3d_status;
 use crate::ffi::slices;
 use crate::ffi::versioned::{self, Versioned};
