@@ -28,7 +28,7 @@ namespace mem3d {
 
 using Status = mem3d_status;
 
-/// A call that failed. what() says why, and what to do.
+/// A call that failed. what() states the cause and what to do.
 class Error : public std::runtime_error {
 public:
     Error(Status status, const char *text) : std::runtime_error(text), status_(status) {}

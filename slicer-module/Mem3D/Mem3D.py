@@ -1,4 +1,4 @@
-"""The module "Mem3D": registers the Segment Editor effect, the sample data and the tests, and says where things are."""
+"""The module "Mem3D": registers the Segment Editor effect, the sample data and the tests, and knows their places."""
 
 import os
 

@@ -6,7 +6,7 @@
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
 CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Interactions.py for what becomes what), propagates each segment through
 the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
-Slicer's settings. A case that fails is told and left out; the exit code is the number of such cases.
+Slicer's settings. A case that fails is reported and left out; the exit code is the number of such cases.
 """
 
 import os
@@ -65,7 +65,7 @@ def read(scene, storageClass, node, path):
 def readMarkups(scene, path):
     storage = slicer.vtkMRMLMarkupsJsonStorageNode()
     storage.SetScene(scene)
-    # The file says which kind of markups it holds.
+    # The file names the kind of its markups.
     node = storage.AddNewMarkupsNodeFromFile(str(path), path.name.split(".")[0])
     if node is None:
         raise UserError("%s holds no markups that can be read." % path)

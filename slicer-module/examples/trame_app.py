@@ -44,7 +44,7 @@ class Drawing:
         self._view = view
         self._onStroke = onStroke
         self._gesture = Gesture(SCRIBBLE)
-        # Before the view's own handling, which is then told to leave the event alone.
+        # Before the view's own handling, which then ignores the event.
         self._tags = {
             name: view.interactor().AddObserver(name, self._event, 10.0)
             for name in ("LeftButtonPressEvent", "MouseMoveEvent", "LeftButtonReleaseEvent")

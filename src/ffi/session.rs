@@ -52,7 +52,7 @@ impl mem3d_session {
         }
     }
 
-    /// The session, for a call that only looks: possible after a panic too, so that no work is lost.
+    /// The session, for a call that only reads: possible after a panic too, so that no work is lost.
     ///
     /// # Errors
     /// [`Error::Busy`] during another call.

@@ -56,7 +56,7 @@ pub(super) unsafe fn optional_output<'a, T>(
     unsafe { output(data, n, expected, name) }.map(Some)
 }
 
-/// Checks the number of values that the caller says a buffer has.
+/// Checks the number of values that the caller gives for a buffer.
 pub(super) fn check_count(n: usize, expected: usize, name: &str) -> Result<()> {
     if n == expected {
         return Ok(());

@@ -25,7 +25,7 @@ pub(super) unsafe trait Versioned: Copy {
 /// Reads a struct that the caller must give.
 ///
 /// # Safety
-/// `from` is NULL or readable for as many bytes as its `struct_size` says.
+/// `from` is NULL or readable for `struct_size` bytes.
 pub(super) unsafe fn read<T: Versioned>(from: *const T, name: &str) -> Result<T> {
     // SAFETY: by this function's contract.
     let size = unsafe { size_of_callers(from, name) }?;
@@ -69,7 +69,7 @@ pub(super) struct Out<T> {
 /// Checks a struct that is going to be filled, before anything is computed.
 ///
 /// # Safety
-/// `to` is NULL or writable for as many bytes as its `struct_size` says, until [`Out::put`].
+/// `to` is NULL or writable for `struct_size` bytes, until [`Out::put`].
 pub(super) unsafe fn out<T: Versioned>(to: *mut T, name: &str) -> Result<Out<T>> {
     // SAFETY: by this function's contract.
     let size = unsafe { size_of_callers(to, name) }?;

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something that the user can put right; its text says what, and how."""
+    """An error that the user can fix; its text states the cause and the remedy."""
 
 
 class HelperDiedError(UserError):

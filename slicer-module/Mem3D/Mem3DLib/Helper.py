@@ -47,7 +47,7 @@ def serve(channel, engine):
                 result = engine.call(name, *arguments, **named)
         except EOFError:  # the other end went away in the middle of a propagation
             return
-        except Exception as error:  # noqa: BLE001 - all of them are told to the other side
+        except Exception as error:  # noqa: BLE001 - all of them go to the other side
             known = isinstance(error, (Native.Error, UserError))
             text = str(error) if known else "%s: %s" % (type(error).__name__, error)
             channel.send(("error", type(error).__name__, text))

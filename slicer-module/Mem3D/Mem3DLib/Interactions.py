@@ -1,8 +1,8 @@
-"""Markups of Slicer (.mrk.json) as interactions, so that a script can be told what to segment by files made in Slicer.
+"""Markups of Slicer (.mrk.json) as interactions, so that files made in Slicer can drive a script.
 
 - a curve or a line: a scribble along it
 - a ROI: a box on the slice through its middle, cut along the axis in which it is thinnest
-- points: each a click; or together the extreme points, when the list's name says "extreme"
+- points: each a click; or together the extreme points, when the list's name contains "extreme"
 
 Outside of the structure is what has "negative" in the list's name, or a point whose label or description starts with
 "-" or "negative". Which segment it is for is for the caller to say.

@@ -2,7 +2,7 @@
 
 
 class Error(Exception):
-    """A call that failed. Its text says why, and what to do; nothing was changed."""
+    """A call that failed. Its text states the cause and what to do; nothing is changed."""
 
     status = None
 

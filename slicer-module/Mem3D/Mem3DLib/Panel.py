@@ -22,7 +22,7 @@ KINDS = {
 
 
 class Panel:
-    """`host` has logic, showSlice(axis, number), shownSlice(axis), and is told of changes by setOption(name, value),
+    """`host` has logic, showSlice(axis, number), shownSlice(axis), and receives changes by setOption(name, value),
     chooseSettings(settings), propagate(direction, first, last), nextSlice(), acceptSlice(), apply(), undoStep(),
     redoStep(), reset() and cancel()."""
 

@@ -33,7 +33,7 @@ def registerEffect():
 
     from . import SegmentEditorMem3D
 
-    # Slicer looks for the class in the package that is named like the file's folder, before it reads the file itself.
+    # Slicer searches the package that is named like the file's folder, before it reads the file itself.
     Mem3DLib.SegmentEditorMem3DEffect = SegmentEditorMem3D.SegmentEditorMem3DEffect
     effect = effects.qSlicerSegmentEditorScriptedEffect(None)
     effect.setPythonSource(SegmentEditorMem3D.__file__.replace("\\", "/"))

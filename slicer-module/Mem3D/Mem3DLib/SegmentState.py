@@ -13,7 +13,7 @@ from .Regions import Region
 MAX_CORRECTED_SLICES = 12
 
 
-# `calls` to the engine, (name, arguments) each; then its mask is `engineMask` (None: not told by this) for `written`.
+# `calls` to the engine, (name, arguments) each; then its mask is `engineMask` (None: unknown) for `written`.
 CatchUp = namedtuple("CatchUp", "calls engineMask written fingerprint")
 
 
@@ -70,7 +70,7 @@ class SegmentState:
         self._compared = None
 
     def catchUp(self, content, fingerprint):
-        """What has to be told to the engine, now that the segment holds `content`: a CatchUp. Changes nothing yet."""
+        """The calls that the engine needs, now that the segment holds `content`: a CatchUp. Changes nothing yet."""
         if not self.started:
             calls = [] if content.isEmpty() else [("setMask", (self.number, content.full()))]
             return CatchUp(calls, content, content, fingerprint)

@@ -243,7 +243,7 @@ class SessionLogic:
         self._opening = Opening(volume, geometry)
 
     def _current(self):
-        """The selected segment, what is known of it, and what the engine must be told first."""
+        """The selected segment, what is known of it, and the calls that the engine needs first."""
         segmentation, segmentID = self.editor.segmentationNode(), self.editor.selectedSegmentID()
         state = self._states.get(segmentID)
         if state is None:

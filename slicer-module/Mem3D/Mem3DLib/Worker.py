@@ -27,7 +27,7 @@ class Job:
         self.cancelled = True
 
     def report(self, progress):
-        """For the work, on its thread: notes how far it is, and says whether to go on."""
+        """For the work, on its thread: notes how far it is, and returns whether to go on."""
         self._progress = progress
         return not self.cancelled
 

@@ -60,7 +60,7 @@ class Mem3DSessionTestCase(unittest.TestCase):
         )
 
     def paint(self, segmentID, mask):
-        """As Slicer's Paint and Erase do it: an edit of the segment that the logic is not told of."""
+        """As Slicer's Paint and Erase do it: an edit of the segment that the logic is not notified of."""
         lattice = Segments.Lattice(self.editor.sourceImage(), self.segmentation)
         before = Segments.readSegment(self.segmentation, segmentID, lattice)
         Segments.writeSegment(self.editor, segmentID, lattice, before, Region.fromMask(mask.astype(np.uint8)))
