@@ -1,8 +1,7 @@
 """mem3d.h for Python: one class a handle, statuses as exceptions. Needs ctypes and numpy, nothing of Slicer.
 
 Arrays are numpy arrays [depth, height, width]; points are voxel indices in that order. Axes are numpy's, from 0;
-mem3d.h counts them from 1. The calls release the interpreter lock, so that a propagation can run in a thread while
-others go on. An exception raised by a callback stops the call and comes out of it.
+mem3d.h counts them from 1. The calls release the interpreter lock. An exception of a callback stops the call.
 
     with Library() as library, library.loadModel(path) as model, model.openSession(volume, spacingMm) as session:
         session.interact(1, AXIS_DEPTH, 40, SCRIBBLE, points=[[40, 100, 120], [40, 110, 130]])
@@ -34,11 +33,8 @@ _SCALARS = "uint8 int8 uint16 int16 uint32 int32 float32 float64".split()
 SCALAR_TYPES = {name: number + 1 for number, name in enumerate(_SCALARS)}
 
 Device = namedtuple("Device", "id name memoryTotalBytes memoryFreeBytes")
-ModelInfo = namedtuple(
-    "ModelInfo",
-    "preset name provenance licence checksum device interactionKinds networkSize sliceSize contextSlices keyChannels "
-    "valueChannels keyStride",
-)
+_INFO = "preset name provenance licence checksum device interactionKinds networkSize sliceSize contextSlices "
+ModelInfo = namedtuple("ModelInfo", _INFO + "keyChannels valueChannels keyStride")
 Progress = namedtuple("Progress", "done total slice segment")
 Suggestion = namedtuple("Suggestion", "segment axis slice quality gain")
 MemoryUsage = namedtuple("MemoryUsage", "volumeBytes masksBytes featuresBytes")
