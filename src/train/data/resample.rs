@@ -1,5 +1,5 @@
 //! Crop, resize and blur of planes in worker threads, without libtorch, whose own threads would compete for the cores.
-//! Cropping and resizing give the same numbers as [`crate::slice::resample`].
+//! Cropping and resizing give the same numbers as `slice::resample`.
 
 use crate::slice::region::Roi;
 
