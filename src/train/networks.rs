@@ -109,9 +109,8 @@ impl Design {
     }
 }
 
-/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features (about ten
-/// times as large as normalised ones) to a trunk. Measured with `mem3d train --init`: with 0.2 and 1 the loss of a
-/// trained model rises from 0.45 to 0.69 within 60 steps.
+/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features, which are not
+/// normalised, to a trunk. Chosen; `docs/experiments.md` has the losses with other factors.
 const BACKBONE_RATE: f64 = 0.1;
 
 fn compact_stage(name: &str) -> Stage {
