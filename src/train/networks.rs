@@ -109,8 +109,8 @@ impl Design {
     }
 }
 
-/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features, which are not
-/// normalised, to a trunk. Chosen; `docs/experiments.md` has the losses with other factors.
+/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features to a trunk.
+/// Chosen; `docs/experiments.md` has the losses with other factors.
 const BACKBONE_RATE: f64 = 0.1;
 
 fn compact_stage(name: &str) -> Stage {
