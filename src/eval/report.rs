@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::Path;
 
-/// Settings and results of an evaluation.
+/// What an evaluation measures: program, model, cases and rules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Setup {
     /// Version of mem3d.
     pub version: String,
     /// Name of the model.
@@ -31,6 +31,14 @@ pub struct Report {
     pub min_voxels: usize,
     /// Least number of slices of a target.
     pub min_slices: usize,
+}
+
+/// Setup and results of an evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is measured.
+    #[serde(flatten)]
+    pub setup: Setup,
     /// Cases that failed, with the reasons.
     pub failed: Vec<String>,
     /// Largest peak memory of the process over the targets, MB.
@@ -101,16 +109,16 @@ impl Report {
     }
 
     fn head(&self, out: &mut String) {
-        let p = &self.protocol;
-        let _ = writeln!(out, "# Evaluation of {}\n", self.model);
+        let p = &self.setup.protocol;
+        let _ = writeln!(out, "# Evaluation of {}\n", self.setup.model);
         let _ = writeln!(
             out,
             "{} targets of {} (labels with at least {} voxels in at least {} slices), {} rounds, seed {}, {} hand, {}; \
              mem3d {}, {}, {} threads. Definitions: docs/evaluation.md. Intervals: 95 %, bootstrap over targets.\n",
             self.summary.targets,
-            self.folder,
-            self.min_voxels,
-            self.min_slices,
+            self.setup.folder,
+            self.setup.min_voxels,
+            self.setup.min_slices,
             p.rounds,
             p.seed,
             if p.jitter { "unsteady" } else { "steady" },
@@ -119,9 +127,9 @@ impl Report {
             } else {
                 format!("up to {} corrections a slice until IoU {}", p.corrections, p.accept_iou)
             },
-            self.version,
-            self.device,
-            self.threads,
+            self.setup.version,
+            self.setup.device,
+            self.setup.threads,
         );
         for failed in &self.failed {
             let _ = writeln!(out, "Failed: {failed}\n");
@@ -151,7 +159,7 @@ impl Report {
             }
             table.row(row);
         }
-        let _ = writeln!(out, "## Methods\n\nNSD at {} mm.\n", self.protocol.tolerance_mm);
+        let _ = writeln!(out, "## Methods\n\nNSD at {} mm.\n", self.setup.protocol.tolerance_mm);
         table.write(out);
     }
 
@@ -179,7 +187,7 @@ impl Report {
     }
 
     fn first(&self) -> Option<&str> {
-        self.protocol.selections.first().map(|s| s.name())
+        self.setup.protocol.selections.first().map(|s| s.name())
     }
 
     /// Name of a method in tables and plots.

@@ -80,6 +80,9 @@ pub struct SliceQuality {
     pub quality: f32,
     /// True IoU.
     pub iou: f32,
+    /// Whether the mask is empty.
+    #[serde(default)]
+    pub empty: bool,
 }
 
 impl TargetResult {

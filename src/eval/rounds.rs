@@ -334,7 +334,8 @@ pub(crate) fn measure(
     let shown = (0..areas.len()).filter(|&k| areas[k] + mask_areas[k] > 0);
     let slices = shown.filter_map(|k| {
         let iou = |k| iou(&slice_of(mask, shape, axis, k).data, &slice_of(&target.reference, shape, axis, k).data);
-        quality(k).map(|quality| SliceQuality { slice: k, quality, iou: iou(k) as f32 })
+        let empty = mask_areas[k] == 0;
+        quality(k).map(|quality| SliceQuality { slice: k, quality, iou: iou(k) as f32, empty })
     });
     Round {
         round: 0,

@@ -354,9 +354,9 @@ mod tests {
             propagate_s: 2.0,
             replaced: 10,
             slices: vec![
-                SliceQuality { slice: 7, quality: 0.9, iou: 0.8 },
-                SliceQuality { slice: 8, quality: 0.5, iou: 0.4 },
-                SliceQuality { slice: 9, quality: 0.7, iou: 0.6 },
+                SliceQuality { slice: 7, quality: 0.9, iou: 0.8, empty: false },
+                SliceQuality { slice: 8, quality: 0.5, iou: 0.4, empty: false },
+                SliceQuality { slice: 9, quality: 0.7, iou: 0.6, empty: false },
             ],
         });
         Run { drawing: "box".into(), method: method.into(), number, rounds: rounds.collect() }

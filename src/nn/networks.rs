@@ -222,11 +222,11 @@ impl Memory {
 pub struct SliceContext {
     /// Expected shape: signed distance to the border of the previous mask, drawn towards the next annotated mask, over
     /// 1/8 of the side. `[N, 1, H, W]`, f32, -1..1, positive inside.
-    pub shape: Tensor,
+    pub expected_shape: Tensor,
     /// Previous mask in the query's region of interest: `[N, 1, H, W]`, f32, 0..1.
-    pub before_mask: Tensor,
+    pub previous_mask: Tensor,
     /// Previous slice in the same region: `[N, 1, H, W]`, 0..1.
-    pub before_slice: Tensor,
+    pub previous_slice: Tensor,
     /// Area of the target on the largest slice, over the area of the region of interest: `[N, 1]`, f32.
     pub largest_area: Tensor,
     /// Area of the target on the annotated slice, over the area of the region of interest: `[N, 1]`, f32.
@@ -254,7 +254,7 @@ pub struct SliceContext {
 pub struct Guide {
     /// Labels read from all memory and from the annotated slices alone: `[N, 2, H/8, W/8]`, f32, -1 outside..1 inside.
     pub labels: Tensor,
-    /// Expected shape, see [`SliceContext::shape`]: `[N, 1, H, W]`, f32, -1..1.
+    /// Expected shape, see [`SliceContext::expected_shape`]: `[N, 1, H, W]`, f32, -1..1.
     pub expected_shape: Tensor,
     /// Ratio of the intensities' histograms inside and outside of the expected shape: `[N, 1, H/2, W/2]`, f32, -1..1.
     pub appearance: Tensor,

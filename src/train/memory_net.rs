@@ -232,9 +232,9 @@ pub(super) fn slice_context(
         })
         .collect();
     SliceContext {
-        shape: Tensor::cat(&shapes, 0).to_device(masks.device()),
-        before_mask: masks,
-        before_slice: middle(before),
+        expected_shape: Tensor::cat(&shapes, 0).to_device(masks.device()),
+        previous_mask: masks,
+        previous_slice: middle(before),
         largest_area: start.largest[0].shallow_clone(),
         annotated_area: share(&start.masks),
         annotated_mask: start.masks.shallow_clone(),
@@ -419,7 +419,7 @@ mod tests {
         let alone = expected_shape(&[1.0, 1.0, 0.0, 0.0], None, 2);
         let between =
             expected_shape(&[1.0, 1.0, 0.0, 0.0], Some((&[1.0, 1.0, 1.0, 0.0], Position { walked: 4, left: 5 })), 2);
-        assert_eq!(values(&context.shape), [alone.as_slice(), between.as_slice()].concat());
+        assert_eq!(values(&context.expected_shape), [alone.as_slice(), between.as_slice()].concat());
         assert_ne!(alone, between);
     }
 }

@@ -4,7 +4,6 @@ use super::stage::Stage;
 use crate::error::{Error, Result};
 use crate::nn::compact::{CompactConfig, CompactNets};
 use crate::nn::layers::f32;
-use crate::nn::paper::memory_net::QueryView;
 use crate::nn::paper::query_encoder::normalise;
 use crate::nn::paper::{PaperConfig, PaperModules};
 use crate::nn::params::{Params, Target, TensorMap, Weights, network};
@@ -240,12 +239,7 @@ impl Trainee for PaperTrainee {
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
-        let query = self.modules.memory.encode(&self.normalised(slices));
-        let mut skips = vec![query.features.f4, query.features.f8];
-        if self.modules.quality.wants_f16() {
-            skips.push(query.features.f16);
-        }
-        ImageFeatures { slices: slices.shallow_clone(), key: query.key, value: Some(query.value), skips }
+        self.modules.encode_image(slices, &self.normalised(slices))
     }
 
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
@@ -253,12 +247,7 @@ impl Trainee for PaperTrainee {
     }
 
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &SliceContext) -> (Tensor, Segmented) {
-        let query = QueryView {
-            key: &features.key,
-            value: features.value.as_ref().expect("encoded by this network"),
-            f8: &features.skips[1],
-            f4: &features.skips[0],
-        };
+        let query = PaperModules::query(features);
         let readout = self.modules.memory.read(query.key, query.value, memory);
         let logits = f32(&self.modules.memory.decode(&readout, query.f8, query.f4));
         // Softmax over background and foreground is the sigmoid of their difference; sharpening doubles it.
@@ -270,11 +259,11 @@ impl Trainee for PaperTrainee {
 
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Tensor {
         let probability = &segmented.probability;
-        let seen = if self.modules.quality.wants_f16() { &features.skips[2] } else { &segmented.readout };
+        let input = self.modules.quality_input(features, segmented);
         let head = &self.modules.quality;
         // A head without parameters has no logit; nothing is trained then.
-        head.logit(seen, probability)
-            .unwrap_or_else(|| head.forward(seen, probability).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>))
+        head.logit(input, probability)
+            .unwrap_or_else(|| head.forward(input, probability).clamp(1e-4, 1.0 - 1e-4).logit(None::<f64>))
             .unsqueeze(1)
     }
 

@@ -74,7 +74,7 @@ struct Chains<'a> {
     annotated: Vec<usize>,
     /// Masks `[B, 1, H, W]` of the last slices that hold the target, and the slices.
     before: Tensor,
-    before_slices: ImageFeatures,
+    previous_slices: ImageFeatures,
     /// Whether no mask of a clip is damaged.
     whole: Vec<bool>,
     /// Whether the end of the target is recognised in a clip.
@@ -91,13 +91,13 @@ impl<'a> Chains<'a> {
         let twice = twice_annotated(batch, random);
         let before = carried_masks(batch, &twice, random);
         let whole: Vec<bool> = (0..b).map(|_| !chance(random, DAMAGED_CLIPS)).collect();
-        let before_slices = of_slice(&features, 1, b, t);
+        let previous_slices = of_slice(&features, 1, b, t);
         let mut memories = by_clip(trainee.memorize(&start, &first));
         let ahead = Ahead::choose(trainee, batch, &of_slice(&features, t - 1, b, t), 0.0, random);
-        let carried = trainee.memorize(&before_slices, &before);
+        let carried = trainee.memorize(&previous_slices, &before);
         memories.iter_mut().zip(carried).for_each(|(memories, carried)| memories.push(carried));
         let starts = Starts {
-            slices: [middle(&start), middle(&before_slices)],
+            slices: [middle(&start), middle(&previous_slices)],
             masks: [first, before.shallow_clone()],
             twice: Tensor::from_slice(&twice).view([-1, 1]).to_device(before.device()),
         };
@@ -112,7 +112,7 @@ impl<'a> Chains<'a> {
             memories,
             annotated,
             before,
-            before_slices,
+            previous_slices,
             whole,
             recognised,
         }
@@ -122,7 +122,7 @@ impl<'a> Chains<'a> {
     fn step(&mut self, i: i64, random: &Random) -> Propagated {
         let features = of_slice(&self.features, i, self.batch.clips(), self.batch.length());
         let start = self.ahead.largest(self.starts.of(self.batch, i), self.batch, i);
-        let context = self.ahead.slice_context(&start, &self.before, &self.before_slices, i);
+        let context = self.ahead.slice_context(&start, &self.before, &self.previous_slices, i);
         let memory = self.ahead.join(read_from(&self.memories, &self.annotated, true, random), i);
         let (_, segmented) = self.trainee.segment(&features, &memory, &context);
         let probability = self.some_damaged(&segmented.probability, i, random);
@@ -137,7 +137,7 @@ impl<'a> Chains<'a> {
             Tensor::cat(&empty.iter().enumerate().map(part).collect::<Vec<_>>(), 0)
         };
         self.before = choose(&self.before, &probability);
-        self.before_slices.slices = choose(&self.before_slices.slices, &features.slices);
+        self.previous_slices.slices = choose(&self.previous_slices.slices, &features.slices);
         Propagated { features, segmented: Segmented { probability, ..segmented }, context }
     }
 

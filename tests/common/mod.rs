@@ -168,16 +168,16 @@ impl Networks for StandIn {
         self.calls.read.lock().unwrap().extend(memory.iter().map(|m| m.keys.size()[0]));
         for (n, &first) in context.same_image.iter().enumerate() {
             let row = |t: &Tensor, n: usize| t.get(n as i64);
-            let slices = [&features.slices, &context.before_slice];
+            let slices = [&features.slices, &context.previous_slice];
             assert!(slices.iter().all(|t| row(t, n).equal(&row(t, first))), "{n} and {first} have other slices");
             assert!(memory[n].keys.equal(&memory[first].keys), "{n} and {first} have other keys");
             let shared = usize::from(n != first);
             self.calls.shared.fetch_add(shared, Ordering::Relaxed);
         }
-        let brightest = (0..memory.len()).map(|n| context.before_slice.get(n as i64).max().double_value(&[]));
+        let brightest = (0..memory.len()).map(|n| context.previous_slice.get(n as i64).max().double_value(&[]));
         self.calls.before.lock().unwrap().extend(brightest);
         if self.calls.follow.load(Ordering::Relaxed) {
-            let probability = (&context.shape * 50.0).sigmoid();
+            let probability = (&context.expected_shape * 50.0).sigmoid();
             return Segmented { readout: probability.shallow_clone(), probability, guide: None };
         }
         let parts: Vec<Tensor> = memory

@@ -8,7 +8,7 @@ use crate::common::{console, model, output};
 use mem3d::engine::SessionOptions;
 use mem3d::eval::cases::{self, Case, Wanted};
 use mem3d::eval::protocol::{self, Protocol};
-use mem3d::eval::report::{Report, write_csv};
+use mem3d::eval::report::{Report, Setup, write_csv};
 use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
 use mem3d::eval::{metrics, record};
@@ -208,7 +208,7 @@ pub fn run(args: &Args) -> Result<()> {
     let cases = select_cases(cases::find(folder)?, &args.cases)?;
     let model = args.model.load()?;
     work::check_kinds(&model, &protocol)?;
-    let settings = Settings {
+    let setup = Setup {
         version: env!("CARGO_PKG_VERSION").into(),
         model: model.info().name.clone(),
         model_checksum: model.checksum().into(),
@@ -216,12 +216,10 @@ pub fn run(args: &Args) -> Result<()> {
         threads: tch::get_num_threads(),
         folder: folder.display().to_string(),
         protocol,
-        options,
-        cases: args.cases.clone(),
-        labels: args.labels.clone(),
         min_voxels: args.min_voxels,
         min_slices: args.min_slices,
     };
+    let settings = Settings { setup, options, cases: args.cases.clone(), labels: args.labels.clone() };
     prepare(out, &settings, args.resume)?;
     let wanted = Wanted { labels: args.labels.clone(), min_voxels: args.min_voxels, min_slices: args.min_slices };
     let work = work::Work {
@@ -275,7 +273,9 @@ fn prepare(out: &Path, settings: &Settings, resume: bool) -> Result<()> {
         }
         let before = read_settings(out)?;
         // Another machine may continue; seconds are then of both.
-        let same = Settings { device: before.device.clone(), threads: before.threads, ..settings.clone() };
+        let mut same = settings.clone();
+        same.setup.device.clone_from(&before.setup.device);
+        same.setup.threads = before.setup.threads;
         if before != same {
             return Err(Error::argument(format!(
                 "{} holds an evaluation with other settings (see settings.json there); name another folder",
@@ -318,18 +318,10 @@ fn write_report(out: &Path, settings: &Settings, failed: Vec<String>, json: Opti
         }
     }
     let report = Report {
-        version: settings.version.clone(),
-        model: settings.model.clone(),
-        model_checksum: settings.model_checksum.clone(),
-        device: settings.device.clone(),
-        threads: settings.threads,
-        folder: settings.folder.clone(),
-        protocol: settings.protocol.clone(),
-        min_voxels: settings.min_voxels,
-        min_slices: settings.min_slices,
+        setup: settings.setup.clone(),
         failed,
         peak_memory_mb: results.iter().map(|t| t.peak_memory_mb).fold(0.0, f64::max),
-        summary: summarise(&results, &settings.protocol),
+        summary: summarise(&results, &settings.setup.protocol),
     };
     let pictures = plots::write(out, &report, &results)?;
     let text = report.markdown(&results, &pictures);
@@ -348,7 +340,7 @@ fn score(root: &Path, out: &Path, json: Option<&Path>) -> Result<()> {
     let settings = read_settings(out)?;
     let peers = out.join("peers");
     std::fs::create_dir_all(&peers).map_err(|e| Error::io(&peers, e))?;
-    for result in console::busy("measuring the tools' answers", || record::score(root, &settings.protocol))? {
+    for result in console::busy("measuring the tools' answers", || record::score(root, &settings.setup.protocol))? {
         result.write(&peers.join(format!("{}.json", result.name())))?;
     }
     write_report(out, &settings, Vec::new(), json)

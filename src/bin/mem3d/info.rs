@@ -110,6 +110,13 @@ fn print(report: &Report) {
         );
         println!("          provenance: {}", info.provenance);
         println!("          licence: {}", info.licence);
+        match &info.quality_calibration {
+            Some(c) => println!(
+                "          calibration: open {:?}, closed {:?}, empty {:?} (offset, slope), least doubt {}",
+                c.open, c.closed, c.empty, c.least_doubt
+            ),
+            None => println!("          calibration: none"),
+        }
         println!("          SHA-256 {}", model.sha256);
     }
     if let Some(reason) = &report.why_no_model {

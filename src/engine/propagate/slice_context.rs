@@ -33,9 +33,9 @@ impl Round<'_> {
         let numbers = Tensor::from_slice(&numbers.concat()).view([chains.len() as i64, -1]).to_device(device);
         let number = |i: i64| numbers.narrow(1, i, 1);
         SliceContext {
-            shape: join(&shapes),
-            before_mask: join(&masks),
-            before_slice: join(&previous),
+            expected_shape: join(&shapes),
+            previous_mask: join(&masks),
+            previous_slice: join(&previous),
             largest_area: number(0),
             annotated_area: number(1),
             annotated_mask: of_origin(|chain| &chain.origin.mask),

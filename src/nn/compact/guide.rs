@@ -46,12 +46,12 @@ impl Guide {
         groups: &ImageGroups,
         displacements: &Displacements,
     ) -> Guide {
-        let matches = Matches::new(displacements, &groups.once(slice), &groups.once(&context.before_slice));
-        let shape = &context.shape;
+        let matches = Matches::new(displacements, &groups.once(slice), &groups.once(&context.previous_slice));
+        let shape = &context.expected_shape;
         let inside = (shape * WEIGHT).clamp(0.0, 1.0);
         let outside = (shape * -WEIGHT).clamp(0.0, 1.0) * shape.gt(BEYOND_REACH).to_kind(shape.kind());
         let annotated = [&context.annotated_slice, &context.annotated_mask];
-        let matched_label = matches.label(&context.before_mask, groups);
+        let matched_label = matches.label(&context.previous_mask, groups);
         let novelty = groups.spread(&matches.novelty);
         let [appearance, likeness] = appearance_and_likeness(slice, [&inside, &outside], annotated);
         Guide { labels, expected_shape: shape.shallow_clone(), appearance, likeness, matched_label, novelty }

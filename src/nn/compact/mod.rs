@@ -224,9 +224,9 @@ mod tests {
 
     fn context(shape: &[i64]) -> SliceContext {
         SliceContext {
-            shape: noise(shape, 9) * 2.0 - 1.0,
-            before_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
-            before_slice: noise(shape, 11),
+            expected_shape: noise(shape, 9) * 2.0 - 1.0,
+            previous_mask: noise(shape, 10).ge(0.5).to_kind(Kind::Float),
+            previous_slice: noise(shape, 11),
             largest_area: noise(&[shape[0], 1], 12),
             annotated_area: noise(&[shape[0], 1], 17),
             annotated_mask: noise(shape, 13).ge(0.5).to_kind(Kind::Float),
@@ -241,9 +241,9 @@ mod tests {
     fn one_of(all: &SliceContext, n: i64) -> SliceContext {
         let one = |t: &Tensor| t.narrow(0, n, 1);
         SliceContext {
-            shape: one(&all.shape),
-            before_mask: one(&all.before_mask),
-            before_slice: one(&all.before_slice),
+            expected_shape: one(&all.expected_shape),
+            previous_mask: one(&all.previous_mask),
+            previous_slice: one(&all.previous_slice),
             largest_area: one(&all.largest_area),
             annotated_area: one(&all.annotated_area),
             annotated_mask: one(&all.annotated_mask),
@@ -346,10 +346,10 @@ mod tests {
             let f = c.encode_image(&image);
             let memory = c.memorize(&f, &noise(&[3, 1, 32, 32], 4));
             let all = context(&[3, 1, 32, 32]);
-            let before_slice = all.before_slice.index_select(0, &rows);
-            let alone = c.segment(&f, &memory, &SliceContext { before_slice: before_slice.shallow_clone(), ..all });
+            let previous_slice = all.previous_slice.index_select(0, &rows);
+            let alone = c.segment(&f, &memory, &SliceContext { previous_slice: previous_slice.shallow_clone(), ..all });
             let all = context(&[3, 1, 32, 32]);
-            let together = c.segment(&f, &memory, &SliceContext { before_slice, same_image: vec![0, 1, 0], ..all });
+            let together = c.segment(&f, &memory, &SliceContext { previous_slice, same_image: vec![0, 1, 0], ..all });
             assert!(close(&alone.probability, &together.probability) && close(&alone.readout, &together.readout));
             assert!(!close(&alone.probability.narrow(0, 0, 1), &alone.probability.narrow(0, 2, 1)));
         })

@@ -121,6 +121,31 @@ impl PaperModules {
             quality: QualityHead::new(&params.sub("quality"), config.quality, 2 * config.memory.value_channels),
         }
     }
+
+    /// Features of `slices`, `[N, CI, H, W]`, whose normalised channels, `[N, 3, H, W]`, are given.
+    pub fn encode_image(&self, slices: &Tensor, normalised: &Tensor) -> ImageFeatures {
+        let query = self.memory.encode(normalised);
+        let mut skips = vec![query.features.f4, query.features.f8];
+        if self.quality.wants_f16() {
+            skips.push(query.features.f16);
+        }
+        ImageFeatures { slices: slices.shallow_clone(), key: query.key, value: Some(query.value), skips }
+    }
+
+    /// The memory network's view of features that [`PaperModules::encode_image`] returned.
+    pub fn query(features: &ImageFeatures) -> QueryView<'_> {
+        QueryView {
+            key: &features.key,
+            value: features.value.as_ref().expect("encoded by this network"),
+            f8: &features.skips[1],
+            f4: &features.skips[0],
+        }
+    }
+
+    /// What the quality head receives beside the probability: features at stride 16, or the readout.
+    pub fn quality_input<'a>(&self, features: &'a ImageFeatures, segmented: &'a Segmented) -> &'a Tensor {
+        if self.quality.wants_f16() { &features.skips[2] } else { &segmented.readout }
+    }
 }
 
 /// The networks of a `paper` model.
@@ -195,12 +220,7 @@ impl Networks for PaperNetworks {
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
-        let query = self.modules.memory.encode(&self.normalised(slices));
-        let mut skips = vec![query.features.f4, query.features.f8];
-        if self.modules.quality.wants_f16() {
-            skips.push(query.features.f16);
-        }
-        ImageFeatures { slices: slices.shallow_clone(), key: query.key, value: Some(query.value), skips }
+        self.modules.encode_image(slices, &self.normalised(slices))
     }
 
     fn memorize(&self, features: &ImageFeatures, masks: &Tensor) -> Vec<Memory> {
@@ -208,19 +228,12 @@ impl Networks for PaperNetworks {
     }
 
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], _: &SliceContext) -> Segmented {
-        let query = QueryView {
-            key: &features.key,
-            value: features.value.as_ref().expect("encoded by this network"),
-            f8: &features.skips[1],
-            f4: &features.skips[0],
-        };
-        self.modules.memory.segment(query, memory)
+        self.modules.memory.segment(PaperModules::query(features), memory)
     }
 
     fn quality(&self, features: &ImageFeatures, segmented: &Segmented, _: &SliceContext) -> Judgement {
-        let head = &self.modules.quality;
-        let input = if head.wants_f16() { &features.skips[2] } else { &segmented.readout };
-        let iou = head.forward(input, &segmented.probability).to_kind(Kind::Float);
+        let input = self.modules.quality_input(features, segmented);
+        let iou = self.modules.quality.forward(input, &segmented.probability).to_kind(Kind::Float);
         Judgement::from_iou(iou, &segmented.probability)
     }
 }
@@ -246,9 +259,9 @@ mod tests {
             assert_eq!((features.slices.size(), features.key.size()), (vec![2, 1, 48, 32], vec![2, 8, 3, 2]));
             let memory = networks.memorize(&features, &map(1.0));
             let context = SliceContext {
-                shape: map(0.0),
-                before_mask: map(0.0),
-                before_slice: map(0.0),
+                expected_shape: map(0.0),
+                previous_mask: map(0.0),
+                previous_slice: map(0.0),
                 largest_area: Tensor::full([2, 1], 0.1, (Kind::Float, Device::Cpu)),
                 annotated_area: Tensor::full([2, 1], 0.1, (Kind::Float, Device::Cpu)),
                 annotated_mask: map(0.0),

@@ -62,9 +62,9 @@ pub fn time_parts(model: &Model, size: i64, device: Device, memorized: usize) ->
     let bank = mem3d::engine::propagate::memory_bank::MemoryBank::new((0..memorized).map(|k| (k, &one)), 0);
     let what = format!("segment (memory of {memorized} slices)");
     let context = nn::SliceContext {
-        shape: image(1) * 2.0 - 1.0,
-        before_mask: mask.shallow_clone(),
-        before_slice: image(1),
+        expected_shape: image(1) * 2.0 - 1.0,
+        previous_mask: mask.shallow_clone(),
+        previous_slice: image(1),
         largest_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
         annotated_area: Tensor::full([1, 1], 0.2, (Kind::Float, device)),
         annotated_mask: mask.shallow_clone(),

@@ -59,7 +59,7 @@ fn over_rounds(report: &Report) -> Vec<Chart> {
 }
 
 fn quality(report: &Report, results: &[TargetResult]) -> Vec<Chart> {
-    let Some(first) = report.protocol.selections.first().map(|s| s.name()) else { return Vec::new() };
+    let Some(first) = report.setup.protocol.selections.first().map(|s| s.name()) else { return Vec::new() };
     let chart = |drawing: &str| {
         let runs = results.iter().flat_map(|t| &t.runs).filter(|r| r.drawing == drawing && r.method == first);
         let rounds = runs.flat_map(|r| r.rounds.iter().filter(|r| r.slice.is_some()));

@@ -47,7 +47,7 @@ impl Work<'_> {
     pub fn all(&self, cases: &[Case]) -> Result<Vec<String>> {
         if self.jobs > 1 {
             // Sessions in several threads share the cores.
-            tch::set_num_threads((self.settings.threads / self.jobs as i32).max(1));
+            tch::set_num_threads((self.settings.setup.threads / self.jobs as i32).max(1));
         }
         let mut failed = Vec::new();
         let mut progress = console::Progress::new("cases", cases.len());
@@ -69,7 +69,7 @@ impl Work<'_> {
     /// Runs the targets of a case. Returns those that failed.
     fn case(&self, case: &Case) -> Result<Vec<String>> {
         let (image, labels) = cases::read(case)?;
-        let targets = cases::targets(&labels, self.wanted, &self.settings.protocol);
+        let targets = cases::targets(&labels, self.wanted, &self.settings.setup.protocol);
         let left: Vec<u32> = targets.into_iter().filter(|&label| !self.file(case, label).exists()).collect();
         if left.is_empty() {
             log::info!("{}: no target left to do", case.name);
@@ -111,7 +111,7 @@ impl Work<'_> {
     }
 
     fn target(&self, case: &Case, image: &Volume, label: u32, reference: Vec<u8>) -> Result<()> {
-        let protocol = &self.settings.protocol;
+        let protocol = &self.settings.setup.protocol;
         let target = Target { case: case.name.clone(), label, volume: image, reference };
         let name = target_name(&case.name, label);
         let runs = |s: &Selection| if *s == Selection::Random { protocol.random_runs } else { 1 };

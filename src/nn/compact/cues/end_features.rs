@@ -68,8 +68,8 @@ impl EndFeatures {
     /// `slice`, `probability`: `[N, 1, H, W]`, 0..1; `context`: of N slices.
     pub fn new(slice: &Tensor, probability: &Tensor, context: &SliceContext) -> EndFeatures {
         // 1. Statistics of the masks now, previous and annotated, stacked along N.
-        let slices = [slice, &context.before_slice, &context.annotated_slice].map(half);
-        let masks = [probability, &context.before_mask, &context.annotated_mask].map(half);
+        let slices = [slice, &context.previous_slice, &context.annotated_slice].map(half);
+        let masks = [probability, &context.previous_mask, &context.annotated_mask].map(half);
         let statistics = MaskStatistics::new(&Tensor::cat(&slices, 0), &Tensor::cat(&masks, 0));
         let n = slice.size()[0];
         let parts = |t: &Tensor| [0, 1].map(|i| t.narrow(0, i * n, n));
@@ -254,9 +254,9 @@ mod tests {
     /// pixels; the largest slice with 127 pixels at this distance.
     fn context(annotated_area: f32, distance_from_largest: f32) -> SliceContext {
         SliceContext {
-            shape: mask(),
-            before_mask: mask(),
-            before_slice: present(),
+            expected_shape: mask(),
+            previous_mask: mask(),
+            previous_slice: present(),
             largest_area: number(127.0 / 576.0),
             annotated_area: number(annotated_area / 576.0),
             annotated_mask: mask(),

@@ -75,11 +75,11 @@ impl<'a> Matches<'a> {
     /// Compares the patches of slices with those of their previous slices.
     ///
     /// # Shapes
-    /// `slice`, `before_slice`: `[G, 1, H, W]`, 0..1.
-    pub fn new(displacements: &'a Displacements, slice: &Tensor, before_slice: &Tensor) -> Matches<'a> {
+    /// `slice`, `previous_slice`: `[G, 1, H, W]`, 0..1.
+    pub fn new(displacements: &'a Displacements, slice: &Tensor, previous_slice: &Tensor) -> Matches<'a> {
         let slice = half(slice);
         let [height, width] = size2(&slice);
-        let padded = half(before_slice).replication_pad2d([RADIUS; 4]);
+        let padded = half(previous_slice).replication_pad2d([RADIUS; 4]);
         let mut difference = if on_cpu(&slice) {
             let moved = |(r, c)| padded.narrow(2, RADIUS + r, height).narrow(3, RADIUS + c, width) - &slice;
             Tensor::cat(&disc().map(moved).collect::<Vec<_>>(), 1)
@@ -101,9 +101,9 @@ impl<'a> Matches<'a> {
     /// Matched labels, -1 outside..1 inside; `groups` maps masks to slices.
     ///
     /// # Shapes
-    /// `before_mask`: `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
-    pub fn label(&self, before_mask: &Tensor, groups: &ImageGroups) -> Tensor {
-        let mask = half(before_mask);
+    /// `previous_mask`: `[N, 1, H, W]`, 0..1 / `[N, 1, H / 2, W / 2]`, f32.
+    pub fn label(&self, previous_mask: &Tensor, groups: &ImageGroups) -> Tensor {
+        let mask = half(previous_mask);
         let [height, width] = size2(&mask);
         let padded = mask.replication_pad2d([RADIUS; 4]);
         groups.join(&self.weights, &padded, |weights, padded| {
@@ -124,10 +124,10 @@ impl<'a> Matches<'a> {
 mod tests {
     use super::*;
 
-    fn matched(slice: &Tensor, before_slice: &Tensor, before_mask: &Tensor) -> (Tensor, Tensor) {
+    fn matched(slice: &Tensor, previous_slice: &Tensor, previous_mask: &Tensor) -> (Tensor, Tensor) {
         let displacements = Displacements::on(Device::Cpu);
-        let matches = Matches::new(&displacements, slice, before_slice);
-        (matches.label(before_mask, &ImageGroups::new(&[0])), matches.novelty)
+        let matches = Matches::new(&displacements, slice, previous_slice);
+        (matches.label(previous_mask, &ImageGroups::new(&[0])), matches.novelty)
     }
 
     #[test]
