@@ -264,6 +264,9 @@ pub struct Guide {
     pub matched_label: Tensor,
     /// Novelty: `[N, 1, H/2, W/2]`, f32, 0 (like the previous slice)..1 (unlike anything near it there).
     pub novelty: Tensor,
+    /// Familiarity of the keys: to the nearest key of the annotated slices, and to the nearest one inside their masks:
+    /// `[N, 2, H/8, W/8]`, f32, 0 (unlike all of them)..1 (equal to one). None in networks that do not use it.
+    pub familiarity: Option<Tensor>,
 }
 
 /// Estimates of the quality head.

@@ -22,8 +22,6 @@ const STEM: i64 = 32;
 const CENTRE: f64 = 127.0 / 255.0;
 /// Divisor of values 0..1, from the same formula.
 const SPREAD: f64 = 128.0 / 255.0;
-/// Upper bound of the activation, ReLU6.
-const SIX: f64 = 6.0;
 
 /// Groups of blocks of the architecture: ([expansion, kernel, stride, channels out, blocks], level).
 const GROUPS: [([i64; 5], usize); 5] = [
@@ -67,7 +65,7 @@ impl Block {
 }
 
 fn relu6(mut x: Tensor) -> Tensor {
-    x.clamp_(0.0, SIX)
+    x.relu6_()
 }
 
 /// EfficientNet-Lite0 without its last seven blocks.

@@ -27,6 +27,8 @@ pub struct CompactConfig {
     pub slice_size: i64,
     /// Pretrained network whose features the trunks add to theirs. Default none.
     pub backbone: BackboneKind,
+    /// Whether the quality head receives the familiarity of the keys, see [`crate::nn::Guide`].
+    pub familiarity: bool,
 }
 
 /// Pretrained networks whose image features the trunks can add to theirs.
@@ -51,6 +53,7 @@ impl Default for CompactConfig {
             network_size: 128,
             slice_size: 256,
             backbone: BackboneKind::None,
+            familiarity: false,
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct CompactNets {
     /// Drawing to mask logits.
     pub interaction: InteractionNet,
     displacements: Displacements,
+    familiarity: bool,
 }
 
 impl CompactNets {
@@ -79,6 +80,7 @@ impl CompactNets {
             quality_head: QualityHead::new(&params.sub("quality_head"), config),
             interaction: InteractionNet::new(&params.sub("interaction"), config),
             displacements: Displacements::on(params.target().device),
+            familiarity: config.familiarity,
         }
     }
 
@@ -119,9 +121,10 @@ impl CompactNets {
     pub fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> (Tensor, Segmented) {
         let groups = ImageGroups::new(&context.same_image);
         // 1. Memory read.
-        let Read { readout, labels } = read_memory(&features.key, memory, &groups);
+        let Read { readout, labels, familiarity } = read_memory(&features.key, memory, &groups, self.familiarity);
         // 2. Guide.
         let guide = Guide::new(&features.query_slice(), labels, context, &groups, &self.displacements);
+        let guide = Guide { familiarity, ..guide };
         // 3. Decoder.
         let logits = self.decoder.forward(&readout, &guide, features);
         let probability = logits.sigmoid();
@@ -208,6 +211,7 @@ mod tests {
             network_size: 32,
             slice_size: 48,
             backbone: BackboneKind::None,
+            familiarity: false,
         }
     }
 

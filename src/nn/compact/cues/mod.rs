@@ -13,7 +13,8 @@
 //! | grown region | `geodesic` | slice, drawing, previous mask | -1..1 | I |
 //! | 14 features of the end | `end_features` | slice, mask, [`crate::nn::SliceContext`] | see there | Q |
 //!
-//! Two more cues come from elsewhere: the labels from memory from `memory_read`, the expected shape from the engine.
+//! More cues come from elsewhere: labels from memory and familiarity from `memory_read`, the expected shape from the
+//! engine.
 //! `histogram` and `pooling` hold what these share.
 //!
 //! A change of a cue requires training; `docs/method.md` lists the stages.
