@@ -108,6 +108,19 @@ class EffectEditor:
         self._effect.modifySegmentByLabelmap(self.segmentationNode(), segmentID, image, mode)
 
 
+def releaseWithScene(widget, scene):
+    """Lets a Segment Editor widget go of its nodes and views when the scene is closed: it would take Slicer down."""
+
+    def release(*_):
+        scene.RemoveObserver(tag)
+        widget.setActiveEffectByName("")
+        widget.setSegmentationNode(None)
+        widget.removeViewObservations()
+
+    tag = scene.AddObserver(scene.StartCloseEvent, release)
+    return release
+
+
 class WidgetEditor(EffectEditor):
     """Over a Segment Editor widget that is not shown: for scripts in a Slicer without the logic."""
 
@@ -121,6 +134,7 @@ class WidgetEditor(EffectEditor):
         scene = segmentationNode.GetScene()
         widget = slicer.qMRMLSegmentEditorWidget()
         widget.setMRMLScene(scene)
+        releaseWithScene(widget, scene)
         widget.setMRMLSegmentEditorNode(_addEditorNode(scene))
         widget.setSegmentationNode(segmentationNode)
         widget.setSourceVolumeNode(volumeNode)

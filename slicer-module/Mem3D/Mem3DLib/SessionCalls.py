@@ -11,14 +11,15 @@ Outcome = namedtuple("Outcome", "result masks quality annotated suggestion")
 
 
 class Opening:
-    """A session to open once, by whichever step comes first."""
+    """A session to open once, by whichever step comes first. `volume()` gives its voxels."""
 
     def __init__(self, volume, geometry):
         self._arguments = (volume, geometry)
 
     def open(self, keeper):
         if self._arguments is not None:
-            keeper.open(*self._arguments)
+            volume, geometry = self._arguments
+            keeper.open(volume(), geometry)
             self._arguments = None
 
 
