@@ -21,7 +21,8 @@ from trame.decorators import change
 from trame_slicer.core import LayoutManager, SlicerApp, VolumeWindowLevel
 from trame_slicer.rca_view import register_rca_factories
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "Mem3D"), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
 import trame_page
 from Mem3DLib import QualityBars, SliceViews
@@ -37,6 +38,7 @@ from Mem3DLib.Worker import Worker
 
 POLL_SECONDS = 0.005
 COLOR = (0.95, 0.55, 0.15)  # Slicer would take one at random, maybe a grey, which is hard to see on a CT
+FILL = 0.35  # opacity of the segment in slice views, as the preview's
 SEGMENT = "segment"
 
 
@@ -90,8 +92,11 @@ class Mem3DApp(TrameApp):
 
     def _open(self, volumePath):
         self._volume = self._slicer.io_manager.load_volumes([str(volumePath)])[0]
+        # Into the slice views first: what comes later is drawn over it. In the 3D view is the segment alone.
+        self._slicer.display_manager.show_volume_in_slice_background(self._volume)
         self.segmentation = self._slicer.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segmentation")
         self.segmentation.CreateDefaultDisplayNodes()
+        self.segmentation.GetDisplayNode().SetOpacity2DFill(FILL)
         self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
         self.segmentation.GetSegmentation().AddEmptySegment(SEGMENT, SEGMENT, COLOR)
         self._editor = openEditor(self._volume, self.segmentation, SEGMENT)
@@ -103,9 +108,7 @@ class Mem3DApp(TrameApp):
         self._changed()
 
     def _show(self):
-        display = self._slicer.display_manager
-        display.show_volume_in_slice_background(self._volume)  # in the 3D view, the segment alone
-        display.reset_views()
+        self._slicer.display_manager.reset_views()
         for view in self._sliceViews:
             Drawing(view, self._stroke)
             node = slicer.mrmlScene.GetNodeByID(view.get_view_node_id())
@@ -199,10 +202,13 @@ class Mem3DApp(TrameApp):
             SliceViews.showPosition(self.logic.sliceCenterRas(axis, number), slicer.mrmlScene)
 
     def undo(self):
-        self._try(self.logic.undoStep, onDone=lambda done: self._say("Undone." if done else "There is nothing to undo."))
+        self._step(self.logic.undoStep, "Undone.", "There is nothing to undo.")
 
     def redo(self):
-        self._try(self.logic.redoStep, onDone=lambda done: self._say("Redone." if done else "There is nothing to redo."))
+        self._step(self.logic.redoStep, "Redone.", "There is nothing to redo.")
+
+    def _step(self, step, done, nothing):
+        self._try(step, onDone=lambda some: self._say(done if some else nothing))
 
     def apply(self):
         def done(changed):

@@ -275,6 +275,20 @@ class Mem3DSessionTestCase(Mem3DTesting.OneSession, unittest.TestCase):
         logic = self.open(array)
         logic.interact(SCRIBBLE, self.ras(STROKE))
 
+    def test_suggestionsAreSlicesThatWerePropagated(self):
+        logic = self.open(ball((24, 48, 40), (1.5, 1, 1)), ijkToRas((1, 1, 1.5)))
+        leftovers = np.zeros(self.array.shape, bool)
+        leftovers[1, 5:20, 5:20] = leftovers[22, 10:30, 10:30] = True
+        setVoxels(self.segmentation, "a", self.volume, leftovers)
+        logic.interact(SCRIBBLE, self.ras([[12, 18, 14], [12, 24, 20], [12, 30, 26]]), axis=AXIS_DEPTH)
+        self.assertIsNone(logic.state().suggestion)
+        for first, last in ((8, 16), (0, 23)):
+            logic.propagate(first=first, last=last)
+            suggestion, quality = logic.state().suggestion, logic.state().quality[AXIS_DEPTH]
+            self.assertTrue(first <= suggestion.slice <= last and suggestion.slice != 12, suggestion)
+            self.assertGreater(quality[suggestion.slice], 0)
+            self.assertAlmostEqual(suggestion.quality, quality[suggestion.slice], places=6)
+
     def test_whereToLookNext(self):
         logic = self.open()
         logic.interact(SCRIBBLE, self.ras(STROKE))
