@@ -5,8 +5,8 @@ slicer-module/examples/trame_app.py, in a headless Chromium.
     .venv-browser/bin/python tests/python/support/browser_user.py --chromium
 
 Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), the saved
-segmentation, and what the page said, shows in words, and where its views are (seen.json). With --chromium: prints the Chromium to use; fails when there is
-none.
+segmentation, and what the page said, what it shows in words, and where its views are (seen.json). With --chromium:
+prints the Chromium to use; fails when there is none.
 """
 
 import io
