@@ -24,13 +24,16 @@ def cursorPixels(effect):
 
 
 def runUnderOneLock(effect, until, seconds=120):
-    """Slicer's event loop while the worker is busy: it keeps the interpreter lock between two calls of the timer."""
+    """Slicer's event loop while the worker is busy: it keeps the interpreter lock between two calls of the timer.
+    Whether it became so; and the longest time, in seconds, that the main thread was in Python or waited for it."""
     usleep = ctypes.PyDLL(None).usleep  # unlike CDLL, it does not let go of the lock
-    end = time.monotonic() + seconds
+    end, worst = time.monotonic() + seconds, 0.0
     while not until() and time.monotonic() < end:
         usleep(1000 * effect._timer.interval())
+        startedAt = time.monotonic()
         effect.poll()
-    return until()
+        worst = max(worst, time.monotonic() - startedAt)
+    return until(), worst
 
 
 class SegmentationsPlugin:
