@@ -6,6 +6,8 @@ those for scripts also select(), undo() and redo().
 
 import slicer
 
+from .Ending import endAll
+
 
 def openEditor(volumeNode, segmentationNode, segmentID=None):
     """For scripts, on nodes of one scene; the first segment is selected unless `segmentID` is given."""
@@ -113,9 +115,11 @@ def releaseWithScene(widget, scene):
 
     def release(*_):
         scene.RemoveObserver(tag)
-        widget.setActiveEffectByName("")
-        widget.setSegmentationNode(None)
-        widget.removeViewObservations()
+        endAll(
+            lambda: widget.setActiveEffectByName(""),
+            lambda: widget.setSegmentationNode(None),
+            lambda: widget.removeViewObservations(),
+        )
 
     tag = scene.AddObserver(scene.StartCloseEvent, release)
     return release

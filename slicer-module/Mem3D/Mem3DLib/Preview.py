@@ -56,7 +56,7 @@ class Preview:
         if node is not None:
             hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
             if hierarchy is not None:
-                hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, False)
+                hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, True)  # its segments', too
             node.GetScene().RemoveNode(node)
         self._node = self._shown = None
 

@@ -59,7 +59,7 @@ class SegmentationsPlugin:
     def _removed(self, scene, event, node):
         item = self._hierarchy.GetItemByDataNode(node)
         if item:
-            self._hierarchy.RemoveItem(item, False, False)
+            self._hierarchy.RemoveItem(item, False, True)
 
     def _changed(self, node, _):
         if self._hierarchy.GetItemByDataNode(node) == 0:

@@ -82,6 +82,7 @@ class ScriptedEffect:
         self.confirmation = self.ConfirmedWithoutDialog
         self.frame = QtWidgets.QWidget()
         self._layout = QtWidgets.QVBoxLayout(self.frame)
+        self._layout.setContentsMargins(4, 4, 4, 4)
         self.actors = []
         self.undoStates = 0
 
