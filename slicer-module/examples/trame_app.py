@@ -5,7 +5,7 @@
     trame/bin/python slicer-module/examples/trame_app.py VOLUME.nrrd [--port 8080]
 
 Serves one user on this computer (http://127.0.0.1:8080). Model and device: MEM3D_MODEL, MEM3D_DEVICE. Drag with the
-left button: inside of the structure, or outside of it, as the button above says; Control turns that round.
+left button: inside of the structure, or outside of it, as the button above is set; Control turns that round.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class Mem3DApp(TrameApp):
         else:
             low, high = VolumeWindowLevel.window_level_to_min_max(*chosen)
         low, high = max(low, self.state.darkest), min(high, self.state.brightest)
-        if low >= high:  # a volume without values in this window: an MR, say
+        if low >= high:  # a volume without values in this window: an MR
             low, high = VolumeWindowLevel.get_volume_auto_min_max_range(self._volume)
         self.state.shades = [int(low), int(high)]
 

@@ -212,7 +212,7 @@ def test_the_round_is_seen_on_a_small_screen(bench):
     assert bench.effect.panel.widget.minimumSizeHint().width() <= 345
 
 
-def test_an_undone_result_is_told_and_can_be_applied_again(bench):
+def test_an_undone_result_is_shown_and_can_be_applied_again(bench):
     assert (bench.ui["undoButton"].text(), bench.ui["redoButton"].text()) == ("Undo", "Redo")
     bench.draw()
     bench.press("applyButton")
@@ -232,7 +232,7 @@ def test_an_undone_result_is_told_and_can_be_applied_again(bench):
     bench.press("applyButton")
     bench.wait()
     assert bench.status() == "Written into the segment." and (bench.held() == held).all()
-    # Another tool's edit is told, too, and is not undone by Apply.
+    # Another tool's edit is shown, too, and is not undone by Apply.
     setVoxels(bench.segmentation, "a", bench.volume, ball() > 0)
     assert slicer_app.processEvents(lambda: "edited" in bench.status(), 10)
     assert not bench.ui["applyButton"].isEnabled()

@@ -4,8 +4,8 @@ import logging
 
 
 def endAll(*steps):
-    """Does every step, whatever becomes of the others: when Slicer tells that it quits, it has destroyed the Qt objects
-    of its panels already, and to stop a timer that is gone is an error."""
+    """Does every step, whatever becomes of the others: when Slicer announces its end, the Qt objects of its panels are
+    destroyed already, and to stop a timer that is gone is an error."""
     for step in steps:
         try:
             step()

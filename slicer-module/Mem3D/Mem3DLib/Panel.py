@@ -197,5 +197,5 @@ class Panel:
                 self.ui[name].setEnabled(bool(on))
 
     def close(self):
-        self._updating = True  # a number box that loses the focus later on has nobody to tell
+        self._updating = True  # a number box may lose the focus later on
         self.strip.close()

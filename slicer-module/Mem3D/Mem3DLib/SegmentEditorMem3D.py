@@ -47,7 +47,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.feedback = StrokeFeedback(scriptedEffect)
         self._timer = None
         self._watch = None
-        self._edited = None  # what others did to the segment, as it was last told
+        self._edited = None  # what others did to the segment, as the panel shows it
         self._active = False
         self._refreshing = False
 
@@ -353,10 +353,10 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self._failed(error)
 
     def noticeEdits(self):
-        """Tells when Slicer's Undo or Redo, or another tool, edited the segment."""
+        """Shows in the panel when Slicer's Undo or Redo, or another tool, edited the segment."""
         if self.logic is None or not self._active or self.logic.worker.busy:
             return
-        edited, before = self.logic.look(), self._edited
+        edited, before = self.logic.edited(), self._edited
         self._edited = edited
         if edited != before:
             if edited is not None:

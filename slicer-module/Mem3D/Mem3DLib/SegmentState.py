@@ -69,8 +69,8 @@ class SegmentState:
         of the segment."""
         return self.differs or self.edited == "undone"
 
-    def look(self, content, fingerprint):
-        """Notes that the segment holds `content` now; the engine hears of it with the next step."""
+    def noteEdit(self, content, fingerprint):
+        """The segment holds `content` now; the engine gets it with the next step."""
         self.seen = fingerprint
         if self.written.changesTo(content) is None:
             self.edited = None

@@ -165,8 +165,8 @@ class SessionLogic:
         """What is known of a segment (the selected one): a SegmentState; None before it was drawn for."""
         return self._states.get(segmentID or self.editor.selectedSegmentID())
 
-    def look(self):
-        """Looks whether others edited the selected segment since the last step: "undone" when Slicer's Undo or Redo
+    def edited(self):
+        """What others did to the selected segment since the last step: "undone" when Slicer's Undo or Redo
         brought back what it held at an earlier step, "edited" otherwise; None when they did not."""
         state = self.state()
         if state is None or not state.started or not self.isCurrent():
@@ -176,7 +176,7 @@ class SessionLogic:
         if now == state.fingerprint:
             state.edited = state.seen = None
         elif now != state.seen:
-            state.look(Segments.readSegment(segmentation, segmentID, self.lattice), now)
+            state.noteEdit(Segments.readSegment(segmentation, segmentID, self.lattice), now)
         return state.edited
 
     def sliceCenterRas(self, axis, number):

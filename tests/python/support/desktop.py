@@ -13,7 +13,7 @@ ARROW_PIXELS = 21
 
 
 def quitSlicer(frame):
-    """Destroys the effect's Qt objects, and then tells that Slicer quits."""
+    """Destroys the effect's Qt objects, and then announces the end of Slicer."""
     shiboken6.delete(frame)
     slicer.app.aboutToQuit.emit()
 
