@@ -22,6 +22,7 @@ CORNERS = {
     "bottom": "left:50%;bottom:34px;",
     "slice": "right:8px;top:6px;",
 }
+WINDOW_LEVEL = "W {{ shades[1] - shades[0] }} L {{ Math.round((shades[0] + shades[1]) / 2) }}"
 STRIP = "height:44px;width:100%%;display:flex;align-items:flex-end;background:rgb%s;cursor:pointer;" % (BACKGROUND,)
 BAR = "flex:1 1 0;margin-right:1px;height:100%;display:flex;align-items:flex-end;"
 
@@ -102,8 +103,9 @@ def build(server, layout, app):
                 hide_details=True,
                 density="compact",
                 classes="mem3d-shades mx-4",
-                style="max-width:200px;",
+                style="max-width:160px;",
             )
+            html.Div(WINDOW_LEVEL, classes="mem3d-window-level", style="width:110px;font-size:13px;")
             VProgressLinear(indeterminate=True, active=idle, absolute=True, location="bottom")
         with page.content:
             layout.initialize_layout_grid(page)
@@ -118,6 +120,7 @@ def build(server, layout, app):
             with html.Div(style="display:flex;justify-content:space-between;"):
                 html.Div("{{ status }}", classes="mem3d-status")
                 html.Div("{{ quality }}", classes="mem3d-quality")
+                html.Div("Not a medical device.", style="color:#707070;")
     return page
 
 

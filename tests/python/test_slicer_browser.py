@@ -139,6 +139,7 @@ def test_a_stroke_in_a_browser_propagated_applied_and_saved(browser, address):
     assert seen["slice"] == ["slice 12 (0 to 23)", "slice 47 (0 to 95)", "slice 40 (0 to 79)"]
     assert seen["bars"] == SHAPE[0] and seen["quality"].startswith("1 of 24 slices drawn on or accepted.")
     assert (seen["soft tissue"], seen["bone"]) == ([0, 240], [0, 300])  # of the window and the volume
+    assert seen["window and level"] == "W 300 L 150"
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(PICTURES / "saved.seg.nrrd"))
     read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")

@@ -169,7 +169,7 @@ def use(page, address, folder):
     user.waitFor("outside", "pixels on the slice")
     user.chooseWindow("bone")
     user.look("bone", picture)
-    seen["bone"] = user.shades()
+    seen["bone"], seen["window and level"] = user.shades(), user.texts("window-level")[0]
     np.savez_compressed(folder / "pictures.npz", **user.pictures)
     seen.update(said=user.said, views=user.box(".remote-controlled-area"))
     (folder / "seen.json").write_text(json.dumps(seen, indent=1))
