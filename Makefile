@@ -21,7 +21,7 @@ demo: setup ## segments the bundled CT through the C interface; results in out/d
 	@tools/demo.sh
 
 VOLUME ?= examples/demo/data/sts_ct_012.nii.gz
-browser: build setup-browser ## the example in a browser, on 127.0.0.1:8080; VOLUME=FILE for another volume
+browser: build .venv-browser/mem3d-app.installed ## the example in a browser, on 127.0.0.1:8080; VOLUME=FILE for another volume
 	.venv-browser/bin/python slicer-module/examples/trame_app.py $(VOLUME)
 
 check: ## the quick turn: format, clippy, unit tests, layers, header, columns
@@ -65,8 +65,12 @@ test-python: ## tests of the Python binding and of the written files
 test-browser: setup-browser ## the browser example in Chromium; gets .venv-browser, and Chromium if there is none
 	.venv/bin/python -m pytest -rs tests/python/test_slicer_browser.py
 
-.venv-browser/mem3d.installed: tests/python/requirements-browser.txt
+.venv-browser/mem3d-app.installed: slicer-module/examples/requirements.txt
 	.venv/bin/python -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	cp $< $@
+
+.venv-browser/mem3d.installed: tests/python/requirements-browser.txt .venv-browser/mem3d-app.installed
 	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	cp $< $@
 

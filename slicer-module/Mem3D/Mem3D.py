@@ -73,6 +73,6 @@ class Mem3DTest(ScriptedLoadableModuleTest):
         import slicer.testing
 
         folder = os.path.join(os.path.dirname(__file__), "Testing", "Python")
-        for name in ("Mem3DSegmentsTestCase", "Mem3DSessionTestCase", "Mem3DEffectTestCase"):
+        for name in ("Mem3DSegmentsTestCase", "Mem3DSessionTestCase", "Mem3DUndoTestCase", "Mem3DEffectTestCase"):
             slicer.util.delayDisplay("Running " + name)
             slicer.testing.runUnitTest([folder], name)

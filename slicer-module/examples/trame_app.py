@@ -1,44 +1,49 @@
-"""mem3d in a browser, on the same logic as in Slicer: draw a stroke in a slice view, propagate, apply.
+"""mem3d in a browser, on the same logic as in Slicer: draw a stroke in a slice view, propagate, correct, apply, save.
 
     python -m venv trame
-    trame/bin/pip install "trame-slicer==2.0.0" "slicer-core==5.11.0.6" "slicer-layer-dm==2.0.0"
+    trame/bin/pip install -r slicer-module/examples/requirements.txt
     trame/bin/python slicer-module/examples/trame_app.py VOLUME.nrrd [--port 8080]
 
 Serves one user on this computer (http://127.0.0.1:8080). Model and device: MEM3D_MODEL, MEM3D_DEVICE. Drag with the
-left button: inside of the structure; with Control: outside of it.
+left button: inside of the structure, or outside of it, as the button above is set; Control turns that round.
 """
 
 import argparse
 import asyncio
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import slicer
 from trame.app import TrameApp
-from trame.widgets import html
-from trame_slicer.core import LayoutManager, SlicerApp
+from trame.decorators import change
+from trame_slicer.core import LayoutManager, SlicerApp, VolumeWindowLevel
 from trame_slicer.rca_view import register_rca_factories
-from trame_vuetify.ui.vuetify3 import SinglePageLayout
-from trame_vuetify.widgets.vuetify3 import VBtn, VProgressLinear, VSpacer
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
+import trame_page
+from Mem3DLib import QualityBars, SliceViews
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Gesture import Gesture
 from Mem3DLib.Native import SCRIBBLE
 from Mem3DLib.Preview import Preview
+from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DLib.Settings import Settings
 from Mem3DLib.Worker import Worker
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.005
 COLOR = (0.95, 0.55, 0.15)  # Slicer would take one at random, maybe a grey, which is hard to see on a CT
+FILL = 0.35  # opacity of the segment in slice views, as the preview's
+SEGMENT = "segment"
 
 
 class Drawing:
-    """Takes the left button's drags in one slice view; `onStroke(points, plane, negative)`."""
+    """Takes the left button's drags in one slice view; `onStroke(points, plane, turned)`."""
 
     def __init__(self, view, onStroke):
         self._view = view
@@ -62,8 +67,7 @@ class Drawing:
         else:
             points = self._gesture.release(xy, ras)
             if points:
-                plane = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
-                self._onStroke(points, plane, bool(interactor.GetControlKey()))
+                self._onStroke(points, SliceViews.sliceToRas(node), bool(interactor.GetControlKey()))
         interactor.GetCommand(self._tags[name]).SetAbortFlag(1)
 
 
@@ -72,44 +76,75 @@ class Mem3DApp(TrameApp):
         super().__init__(server=server)
         self._slicer = SlicerApp()
         slicer.mrmlScene = self._slicer.scene
-        register_rca_factories(self._slicer.view_manager, self._server)
-        layout = LayoutManager(self._slicer.scene, self._slicer.view_manager, self._server)
+        manager = self._slicer.view_manager
+        register_rca_factories(manager, self._server, slice_view_ui_f=trame_page.overSliceView)
+        layout = LayoutManager(self._slicer.scene, manager, self._server)
         layout.register_layout_dict(LayoutManager.default_grid_configuration())
         layout.set_layout("Axial Primary")
-        self._open(volumePath)
+        self.state.update({"busy": False, "pending": False, "suggested": False, "strip": [], "marks": {}})
         self.state.status = "Drag over the structure in a slice view."
-        self.state.busy = False
-        self._build(layout)
-        for view in self._slicer.view_manager.get_slice_views():
-            Drawing(view, self._stroke)
+        self._open(volumePath)
+        self.ui = trame_page.build(self._server, layout, self)
+        self._sliceViews = manager.get_slice_views()
+        self._otherViews = [view for view in manager.get_views() if view not in self._sliceViews]
+        self._show()
         self.server.controller.on_server_ready.add_task(self._poll)
 
     def _open(self, volumePath):
-        volume = self._slicer.io_manager.load_volumes([str(volumePath)])[0]
-        self._slicer.display_manager.show_volume(volume, do_reset_views=True)
+        self._volume = self._slicer.io_manager.load_volumes([str(volumePath)])[0]
+        # Into the slice views first: what comes later is drawn over it. In the 3D view is the segment alone.
+        self._slicer.display_manager.show_volume_in_slice_background(self._volume)
         self.segmentation = self._slicer.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "segmentation")
         self.segmentation.CreateDefaultDisplayNodes()
-        self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-        self.segmentation.GetSegmentation().AddEmptySegment("segment", "segment", COLOR)
-        self._editor = openEditor(volume, self.segmentation, "segment")
+        self.segmentation.GetDisplayNode().SetOpacity2DFill(FILL)
+        self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(self._volume)
+        self.segmentation.GetSegmentation().AddEmptySegment(SEGMENT, SEGMENT, COLOR)
+        self._editor = openEditor(self._volume, self.segmentation, SEGMENT)
+        self._grid = Lattice(self._editor.sourceImage(), self.segmentation).grid
         self.logic = SessionLogic(self._editor, Settings.fromEnvironment(), Worker())
         self.logic.onChanged = self._changed
         self._preview = Preview()
+        self.state.darkest, self.state.brightest = map(int, VolumeWindowLevel.get_volume_scalar_range(self._volume))
+        self._changed()
 
-    def _build(self, layout):
-        with SinglePageLayout(self._server) as self.ui:
-            self.ui.title.set_text("mem3d")
-            with self.ui.toolbar:
-                VSpacer()
-                VBtn("Propagate", click=self._propagate, disabled=("busy",), classes="mem3d-propagate")
-                VBtn("Take back", click=self._undo, disabled=("busy",), classes="mem3d-undo")
-                VBtn("Apply", click=self._apply, disabled=("busy",), classes="mem3d-apply")
-                VProgressLinear(indeterminate=True, active=("busy",), absolute=True, location="bottom")
-            with self.ui.content:
-                layout.initialize_layout_grid(self.ui)
-            with self.ui.footer:
-                self.ui.footer.clear()
-                html.Div("{{ status }}", classes="mem3d-status")
+    def _show(self):
+        self._slicer.display_manager.reset_views()
+        for view in self._sliceViews:
+            Drawing(view, self._stroke)
+            node = slicer.mrmlScene.GetNodeByID(view.get_view_node_id())
+            node.AddObserver("ModifiedEvent", lambda *_: self._mark())
+        self._mark()
+
+    def _mark(self):
+        found = {}
+        for view in self._sliceViews:
+            node = slicer.mrmlScene.GetNodeByID(view.get_view_node_id())
+            try:
+                found[node.GetSingletonTag()] = trame_page.marks(node, self._grid)
+            except UserError:
+                pass  # a view that is rotated shows no slice of the volume
+        self.state.marks = found
+        self._describe()
+
+    # ---- window and level ----
+
+    @change("windowName")
+    def _windowChosen(self, windowName, **_):
+        chosen = trame_page.WINDOWS[windowName]
+        if chosen is None:
+            low, high = VolumeWindowLevel.get_volume_auto_min_max_range(self._volume)
+        else:
+            low, high = VolumeWindowLevel.window_level_to_min_max(*chosen)
+        low, high = max(low, self.state.darkest), min(high, self.state.brightest)
+        if low >= high:  # a volume without values in this window: an MR
+            low, high = VolumeWindowLevel.get_volume_auto_min_max_range(self._volume)
+        self.state.shades = [int(low), int(high)]
+
+    @change("shades")
+    def _shadesChosen(self, shades, **_):
+        VolumeWindowLevel.set_volume_node_display_min_max_range(self._volume, *shades)
+
+    # ---- what is done ----
 
     async def _poll(self, **_):
         while True:
@@ -135,7 +170,7 @@ class Mem3DApp(TrameApp):
         self.state.status = text
         self.state.flush()
 
-    def _stroke(self, points, plane, negative):
+    def _stroke(self, points, plane, turned):
         if self.logic.worker.busy:
             return
         self._say("...")
@@ -143,32 +178,86 @@ class Mem3DApp(TrameApp):
         def done(mask):
             self._say("%d pixels on the slice. Draw again to correct it, or propagate." % np.count_nonzero(mask))
 
+        negative = (self.state.side == "outside") != turned
         self._try(self.logic.interact, SCRIBBLE, points, plane, negative=negative, onDone=done)
 
-    def _propagate(self):
+    def propagate(self):
         def progress(p):
             self._say("%d of %d slices" % (p.done, p.total))
 
         def done(count):
-            self._say("%d slices were segmented." % count)
+            self._say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
 
         self._try(self.logic.propagate, onDone=done, onProgress=progress)
 
-    def _undo(self):
-        self._try(self.logic.undoStep)
+    def nextSlice(self):
+        suggestion = self.logic.state().suggestion
+        self.showSlice(suggestion.slice, suggestion.axis)
+        self._say("Slice %d: correct it if it is wrong." % suggestion.slice)
 
-    def _apply(self):
+    def showSlice(self, number, axis=None):
+        state = self.logic.state()
+        if state is not None:
+            axis = state.axis if axis is None else axis
+            SliceViews.showPosition(self.logic.sliceCenterRas(axis, number), slicer.mrmlScene)
+
+    def undo(self):
+        self._step(self.logic.undoStep, "Undone.", "There is nothing to undo.")
+
+    def redo(self):
+        self._step(self.logic.redoStep, "Redone.", "There is nothing to redo.")
+
+    def _step(self, step, done, nothing):
+        self._try(step, onDone=lambda some: self._say(done if some else nothing))
+
+    def apply(self):
         def done(changed):
             self._say("Written into the segment." if changed else "The segment holds that already.")
+            if changed:
+                self._editor.logic.ToggleSegmentationSurfaceRepresentation(True)
+                for view in self._otherViews:
+                    view.reset_view()
 
         self._try(self.logic.apply, onDone=done)
 
+    def saved(self):
+        """The segment as a file for the browser to keep."""
+        storage = slicer.vtkMRMLSegmentationStorageNode()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "segmentation.seg.nrrd"
+            storage.SetFileName(str(path))
+            if not storage.WriteData(self.segmentation):
+                self._say("The file could not be written: is the temporary folder full?")
+                return None
+            content = path.read_bytes()
+        state = self.logic.state()
+        pending = state is not None and state.pending
+        self._say("Saved, without the preview: apply it, then save again." if pending else "Saved.")
+        return self.server.protocol.addAttachment(content)
+
+    # ---- what is seen ----
+
     def _changed(self):
         state = self.logic.state()
-        if state is not None and state.pending:
-            self._preview.show(self.logic.lattice, state.engineMask, self.segmentation, "segment")
+        pending = state is not None and state.pending
+        if pending:
+            self._preview.show(self.logic.lattice, state.engineMask, self.segmentation, SEGMENT)
         else:
             self._preview.hide()
+        strip = QualityBars.stripOf(state)
+        self.state.pending, self.state.suggested = pending, state is not None and state.suggestion is not None
+        self.state.strip = [
+            {"height": max(round(100 * bar.height), 10 * bar.marked), "color": "rgb(%d,%d,%d)" % bar.color}
+            for bar in QualityBars.bars(strip)
+        ]
+        self._describe()
+
+    def _describe(self):
+        state = self.logic.state()
+        axis = 0 if state is None else state.axis
+        shown = SliceViews.shownSlice(self._grid, axis, slicer.mrmlScene)
+        self.state.quality = QualityBars.sentence(QualityBars.stripOf(state), shown)
+        self.state.flush()
 
 
 def main():

@@ -1,5 +1,5 @@
-"""The example for browsers, used in one: a stroke drawn with the mouse, propagated and applied, all of it seen on the
-page.
+"""The example for browsers, used in one: a stroke drawn with the mouse, propagated, applied and saved, all of it seen
+on the page.
 
 It needs .venv-browser (another Slicer than the other tests have) and Chromium; `make test-browser` gets both.
 """
@@ -22,7 +22,7 @@ import slicer
 
 headless.start()
 
-from Mem3DTesting import addVolume, ball, ijkToRas
+from Mem3DTesting import addVolume, ball, ijkToRas, voxels
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "slicer-module" / "examples" / "trame_app.py"
@@ -33,7 +33,7 @@ PICTURES = ROOT / "out" / "browser"
 SHAPE, SPACING, RADIUS = (24, 96, 80), (1, 1, 3), 24
 # Imports, and first pictures without a graphics card, on a busy computer.
 START_SECONDS = 600
-AXIAL, CORONAL = 0, 2  # views, as the page lists them
+AXIAL, IN_3D, CORONAL = 0, 1, 2  # views, as the page lists them
 
 
 def freePort():
@@ -105,7 +105,7 @@ def coloured(pixels):
     return colourfulness(pixels) > 30
 
 
-def test_a_stroke_in_a_browser_propagated_and_applied(browser, address):
+def test_a_stroke_in_a_browser_propagated_applied_and_saved(browser, address):
     browser(address)
     seen = json.loads((PICTURES / "seen.json").read_text())
     pictures = np.load(PICTURES / "pictures.npz")
@@ -131,6 +131,18 @@ def test_a_stroke_in_a_browser_propagated_and_applied(browser, address):
     assert heights["propagated"] > 3 * heights["drawn"] > 0
     # Rows of pixels at its ends are half covered, and count or not.
     assert abs(heights["applied"] - heights["propagated"]) <= 2
-    # Slicer fills segments more densely than the preview is filled: what is seen now is the segment.
-    strength = {step: colourfulness(underTheStroke(step)).mean() for step in ("propagated", "applied")}
-    assert strength["applied"] > 1.2 * strength["propagated"]
+    # The segment, unlike the preview, is seen in 3D.
+    assert not coloured(view("propagated", IN_3D)).any() and coloured(view("applied", IN_3D)).mean() > 0.01
+    # What a radiologist expects over the views: axial, coronal, sagittal.
+    assert (seen["left"], seen["right"]) == (["R", "R", "A"], ["L", "L", "P"])
+    assert (seen["top"], seen["bottom"]) == (["A", "S", "S"], ["P", "I", "I"])
+    assert seen["slice"] == ["slice 12 (0 to 23)", "slice 47 (0 to 95)", "slice 40 (0 to 79)"]
+    assert seen["bars"] == SHAPE[0] and seen["quality"].startswith("1 of 24 slices drawn on or accepted.")
+    assert (seen["soft tissue"], seen["bone"]) == ([0, 240], [0, 300])  # of the window and the volume
+    assert seen["window and level"] == "W 300 L 150"
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(PICTURES / "saved.seg.nrrd"))
+    read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert storage.ReadData(read)
+    saved = voxels(read, "segment", slicer.mrmlScene.GetFirstNodeByName("volume"))
+    assert saved.any(axis=(1, 2)).sum() > 1 and saved[12, 48, 40]

@@ -53,18 +53,27 @@ def test_the_extension_is_packed(cmake, tmp_path, source):
     (engine / "libmem3d.so").write_text("the built library")
     for name, text in (("SlicerConfig", SLICER), ("Use", USE), ("Generate", ""), ("Describe", DESCRIBE)):
         (slicer / (name + ".cmake")).write_text(text)
-    for command in (
-        ["-S", source, "-B", build, "-DBUILD_TESTING=ON"]
-        + ["-DSlicer_DIR=%s" % slicer, "-DMEM3D_LIBRARY_DIR=%s" % engine],
-        ["--install", build, "--prefix", prefix],
+    configure = ["-S", source, "-B", build, "-DBUILD_TESTING=ON"]
+    configure += ["-DSlicer_DIR=%s" % slicer, "-DMEM3D_LIBRARY_DIR=%s" % engine]
+    # Without the address that it is published at there is a warning; with it, all addresses begin with it.
+    published = "https://code.example.net/mem3d"
+    for command, warned in (
+        (configure, True),
+        ([*configure, "-DEXTENSION_HOMEPAGE=" + published], False),
+        (["--install", build, "--prefix", prefix], False),
     ):
+        if "-S" in command:
+            for written in ("extension.txt", "tests.txt"):
+                (build / written).unlink(missing_ok=True)
         done = subprocess.run([cmake, *map(str, command)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert ("EXTENSION_HOMEPAGE is" in done.stderr) == warned, done.stderr
     told = dict(line.split("=", 1) for line in (build / "extension.txt").read_text().splitlines())
-    for name in ("HOMEPAGE", "ICONURL", "SCREENSHOTURLS"):
-        assert told[name].startswith("https://"), name
-    for name in ("ICONURL", "SCREENSHOTURLS"):
-        assert (ROOT / told[name].split("/raw/main/")[1]).is_file(), told[name]
+    assert told["HOMEPAGE"] == published and told["ICONURL"].startswith(published)
+    screenshots = told["SCREENSHOTURLS"].split(" ")
+    assert len(screenshots) == 3 and all(url.startswith(published) for url in screenshots)
+    for url in (told["ICONURL"], *screenshots):
+        assert (ROOT / url.split("/raw/main/")[1]).is_file(), url
     assert told["CATEGORY"] == "Segmentation" and told["DESCRIPTION"] and told["CONTRIBUTORS"]
     for name in ("LICENSE_FILE", "README_FILE"):
         assert Path(told[name]).is_file()

@@ -24,6 +24,13 @@ def registered():
     slicer_editor.complete()
 
 
+@pytest.fixture(autouse=True)
+def noCrash():
+    slicer_editor.crashes.clear()
+    yield
+    assert not slicer_editor.crashes
+
+
 def test_scripts_of_a_slicer_without_the_segment_editors_logic(monkeypatch):
     # Slicer 5.8: what is asked of the editor's widget is all that there is.
     slicer.mrmlScene.Clear()

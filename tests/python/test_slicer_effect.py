@@ -88,7 +88,7 @@ def test_every_kind_of_interaction(bench):
         bench.wait()
 
 
-def test_extreme_points_can_be_taken_back_one_by_one(bench):
+def test_extreme_points_can_be_removed_one_by_one(bench):
     bench.choose(EXTREME_POINTS)
     bench.draw([(-8, -24, 18)])
     bench.draw([(-32, -24, 18)])
@@ -120,8 +120,8 @@ def test_propagate_quality_and_suggestion(anyBench):
     assert bench.ui["progressBar"].isVisible() and not bench.ui["propagateButton"].isEnabled()
     bench.wait()
     assert "segmented" in bench.status()
-    assert bench.effect.panel.strip._shown[0] is not None and len(bench.effect.panel.strip._shown[0]) == 12
-    assert bench.effect.panel.strip._shown[1] == {6}
+    strip = bench.effect.panel.strip._shown[0]
+    assert len(strip.quality) == 12 and strip.annotated == {6}
     bench.screenshot("quality")
     if bench.state().suggestion is not None:
         bench.press("nextSliceButton")
@@ -165,7 +165,7 @@ def test_automatic_propagation_and_writing(bench):
     assert bench.held().any() and (bench.held() == (bench.state().engineMask.full() != 0)).all()
 
 
-def test_take_back_again_and_start_over(bench):
+def test_undo_redo_and_start_over(bench):
     bench.draw()
     mask = bench.state().engineMask.full()
     bench.press("undoButton")
@@ -173,7 +173,7 @@ def test_take_back_again_and_start_over(bench):
     assert bench.state().engineMask.isEmpty()
     bench.press("undoButton")
     bench.wait()
-    assert "nothing to take back" in bench.status()
+    assert "nothing to undo" in bench.status()
     bench.press("redoButton")
     bench.wait()
     assert (bench.state().engineMask.full() == mask).all()

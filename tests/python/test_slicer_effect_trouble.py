@@ -2,7 +2,6 @@
 in the middle, views that are turned, a helper process that dies."""
 
 import os
-import threading
 
 import pytest
 
@@ -15,7 +14,7 @@ import slicer
 headless.start()
 
 import slicer_app
-from effect_bench import CENTER, SPACING, STROKE, Bench
+from effect_bench import CENTER, SPACING, STROKE, Bench, SlowEngine
 from Mem3DLib.Native import AXIS_DEPTH
 from Mem3DTesting import addVolume, ball, ijkToRas
 
@@ -25,29 +24,6 @@ def bench():
     bench = Bench("inProcess")
     yield bench
     bench.effect.cleanup()
-
-
-class SlowEngine:
-    """An engine whose propagation waits at each slice until it is allowed to go on."""
-
-    def __init__(self, engine):
-        self._engine = engine
-        self.atSlice = threading.Semaphore(0)
-        self.mayGoOn = threading.Semaphore(0)
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
-
-    def call(self, name, *arguments, onSlice=None, **named):
-        if name == "propagate":
-            told = onSlice
-
-            def onSlice(progress):
-                self.atSlice.release()
-                self.mayGoOn.acquire()
-                return told(progress)
-
-        return self._engine.call(name, *arguments, onSlice=onSlice, **named)
 
 
 @pytest.fixture(params=["inProcess", "helper"])

@@ -11,3 +11,4 @@ headless.start()
 
 from Mem3DSegmentsTestCase import Mem3DSegmentsTestCase  # noqa: F401
 from Mem3DSessionTestCase import Mem3DHelperSessionTestCase, Mem3DSessionTestCase  # noqa: F401
+from Mem3DUndoTestCase import Mem3DHelperUndoTestCase, Mem3DUndoTestCase  # noqa: F401

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def test_effect_and_sample_are_registered_once_slicer_has_started():
     (sample,) = slicer_editor.SampleData.registered
     assert sample["category"] == "Mem3D" and Path(sample["uris"].replace("file://", "")).is_file()
     assert Path(sample["thumbnailFileName"]).is_file()
+    assert sample["customDownloader"].__name__ == "loadSample"
 
 
 def test_the_tutorial_is_found():
@@ -84,9 +86,16 @@ def test_the_tutorial_is_found():
 def test_every_button_of_the_panel(panel, monkeypatch, tmp_path):
     called = []
     monkeypatch.setattr(slicer.util, "selectModule", lambda name: called.append(name), raising=False)
-    monkeypatch.setattr(slicer.util, "loadVolume", lambda path: called.append(path))
+    display = slicer.vtkMRMLScalarVolumeDisplayNode()
+
+    def load(path, properties):
+        called.append(path)
+        return types.SimpleNamespace(GetDisplayNode=lambda: display)
+
+    monkeypatch.setattr(slicer.util, "loadVolume", load)
     pressed = slicer_app.pressAll(panel.ui, ["openButton", "sampleButton", "settingsButton"])
     assert called == ["SegmentEditor", sampleVolume()] and Path(called[1]).is_file()
+    assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (400, 40, 0)
     # A model that is chosen in the file dialog, then taken into use.
     model = tmp_path / "other.safetensors"
     monkeypatch.setattr(sys.modules["qt"].QFileDialog, "getOpenFileName", lambda *a: (str(model), "filter"))

@@ -16,6 +16,8 @@ headless.start()
 from Mem3DLib.Editors import LogicEditor
 from Mem3DLib.Native import SCRIBBLE
 from Mem3DLib.Preview import Preview
+from Mem3DLib.Regions import Region
+from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels
 from slicer_views import SliceView, ThreeDView, savePng
@@ -65,6 +67,31 @@ def test_the_preview_is_seen_where_the_mask_is(scene):
         preview.hide()
         assert not coloured(view.image()).any()
         preview.remove()
+
+
+def test_the_preview_does_not_hide_what_it_removes(scene):
+    volume, segmentation, editor = scene
+    held = ball() > 0
+    setVoxels(segmentation, "a", volume, held)
+    view = SliceView(slicer.app.applicationLogic(), volume)
+    view.node.JumpSliceByCentering(-20, -24, 18)
+    before = coloured(view.image())
+    smaller = held.copy()
+    smaller[:, :, :20] = False  # what lies on one side of the middle is to be removed
+    preview = Preview()
+    lattice = Lattice(editor.sourceImage(), segmentation)
+    preview.show(lattice, Region.fromMask(smaller), segmentation, "a")
+    image = view.image()
+    save(image, "preview-removes")
+    seen = coloured(image)
+    scale = view.node.GetFieldOfView()[0] / view.node.GetDimensions()[0]
+    assert abs(seen.sum() * scale**2 - smaller[6].sum()) < 0.1 * smaller[6].sum()
+    columns = np.flatnonzero(before.any(axis=0))
+    sides = [seen[:, : columns.mean().astype(int) - 8], seen[:, columns.mean().astype(int) + 8 :]]
+    assert sorted(side.any() for side in sides) == [False, True]
+    preview.hide()
+    assert (coloured(view.image()) == before).all()
+    preview.remove()
 
 
 def test_results_in_slices_of_an_oblique_volume_and_in_3d():

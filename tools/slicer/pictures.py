@@ -24,6 +24,7 @@ import slicer
 import slicer_app
 import slicer_editor
 import vtk
+import window
 
 slicer_app.completeApplication()
 
@@ -37,6 +38,7 @@ from slicer_views import SliceView, ThreeDView
 DATA = ROOT / "examples" / "demo" / "data"
 IMAGES = ROOT / "docs" / "images"
 SIDE = 400
+PANEL = 400, 380
 COLOR = (0.95, 0.55, 0.15)
 
 
@@ -102,7 +104,7 @@ def main(model):
     effect.activate()
     effect.updateGUIFromMRML()
     logic, ui = effect.logic, effect.panel.ui
-    host.frame.resize(430, 640)
+    host.frame.resize(*PANEL)
     host.frame.show()
     application = slicer.app.applicationLogic()
     axial, coronal, sagittal = (View(application, volume, o, (SIDE, SIDE)) for o in ("Axial", "Coronal", "Sagittal"))
@@ -146,6 +148,15 @@ def main(model):
     press("propagateButton")
     save("slicer-interaction.jpg", [clicked, preview, coronal.image()])
     panel("slicer-panel.png")
+    for size in ((1366, 768), (1920, 1080)):
+        views = [axial.image(), ThreeDView(application, slicer.mrmlScene, (SIDE, SIDE)).image()]
+        views += [coronal.image(), sagittal.image()]
+        name = IMAGES / ("slicer-%dx%d.jpg" % size)
+        _, seen = window.save(name, size, host.frame, views, "Mem3D CT", "tumour", COLOR)
+        print("%s shows %s" % (name.name, ", ".join(seen)))
+    host.frame.setParent(None)
+    host.frame.resize(*PANEL)
+    host.frame.show()
     press("applyButton")
     compare("round 1")
 
@@ -170,6 +181,7 @@ def main(model):
     views = [view.image() for view in (axial, coronal, sagittal)]
     save("slicer-views.jpg", views + [ThreeDView(application, slicer.mrmlScene, (SIDE, SIDE)).image()])
     ui["settingsButton"].setChecked(True)
+    host.frame.resize(PANEL[0], 640)
     panel("slicer-settings.png")
     effect.cleanup()
     modulePicture(model)

@@ -6,6 +6,8 @@ those for scripts also select(), undo() and redo().
 
 import slicer
 
+from .Ending import endAll
+
 
 def openEditor(volumeNode, segmentationNode, segmentID=None):
     """For scripts, on nodes of one scene; the first segment is selected unless `segmentID` is given."""
@@ -108,6 +110,21 @@ class EffectEditor:
         self._effect.modifySegmentByLabelmap(self.segmentationNode(), segmentID, image, mode)
 
 
+def releaseWithScene(widget, scene):
+    """Lets a Segment Editor widget go of its nodes and views when the scene is closed: it would take Slicer down."""
+
+    def release(*_):
+        scene.RemoveObserver(tag)
+        endAll(
+            lambda: widget.setActiveEffectByName(""),
+            lambda: widget.setSegmentationNode(None),
+            lambda: widget.removeViewObservations(),
+        )
+
+    tag = scene.AddObserver(scene.StartCloseEvent, release)
+    return release
+
+
 class WidgetEditor(EffectEditor):
     """Over a Segment Editor widget that is not shown: for scripts in a Slicer without the logic."""
 
@@ -121,6 +138,7 @@ class WidgetEditor(EffectEditor):
         scene = segmentationNode.GetScene()
         widget = slicer.qMRMLSegmentEditorWidget()
         widget.setMRMLScene(scene)
+        releaseWithScene(widget, scene)
         widget.setMRMLSegmentEditorNode(_addEditorNode(scene))
         widget.setSegmentationNode(segmentationNode)
         widget.setSourceVolumeNode(volumeNode)

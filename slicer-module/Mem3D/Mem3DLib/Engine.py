@@ -4,7 +4,9 @@ Three methods: start(), openSession(), call(); close() ends it. None of them tou
 from one thread (see Worker.py). `Engine` runs here, `HelperEngine.HelperEngine` elsewhere.
 """
 
+import ctypes
 import importlib.util
+import os
 import sys
 
 from . import Native
@@ -32,6 +34,7 @@ class Engine:
     def start(self, settings):
         """Loads library and model; gives what is worth showing: a dict of plain values."""
         path = modelFile(settings)
+        _openUnlocked(Native.libraryCandidates(settings.libraryPath or None))
         self._library = Native.Library(settings.libraryPath or None)
         self._library.setThreadCount(settings.threads)
         if path.startswith("random:"):
@@ -100,10 +103,21 @@ def mayRunInProcess():
     return version is None or version.split("+")[0] == LIBTORCH_VERSION
 
 
-def makeEngine(settings):
-    """The engine that `settings` ask for, not started yet."""
+def _openUnlocked(candidates):
+    """Opens the library without the interpreter lock. ctypes.CDLL holds it until libtorch is loaded, which takes half a
+    second in which Slicer could not react; after this, it finds everything there. What fails here fails there again,
+    in words."""
+    found = next((path for path in candidates if os.path.exists(path)), None)
+    if found is not None and sys.platform != "win32":
+        dlopen = ctypes.CDLL(None).dlopen
+        dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+        dlopen(os.fsencode(found), os.RTLD_NOW | ctypes.DEFAULT_MODE)
+
+
+def makeEngine(settings, environment=None):
+    """The engine that `settings` ask for, not started yet; `environment`: of a helper process."""
     if settings.mode == "inProcess" or (settings.mode == "auto" and mayRunInProcess()):
         return Engine()
     from .HelperEngine import HelperEngine
 
-    return HelperEngine()
+    return HelperEngine(environment=environment)

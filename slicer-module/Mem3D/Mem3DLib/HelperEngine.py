@@ -17,13 +17,14 @@ from .Errors import HelperDiedError, UserError
 
 
 class HelperEngine:
-    """Starts the helper process with the first call."""
+    """Starts the helper process with the first call. `environment`: of the process, from helperEnvironment()."""
 
     isHelper = True
 
-    def __init__(self, command=None):
+    def __init__(self, command=None, environment=None):
         here = os.path.dirname(os.path.abspath(__file__))
         self._command = command or [pythonProgram(), os.path.join(here, "Helper.py")]
+        self._environment = helperEnvironment() if environment is None else environment
         self._process = None
         self._channel = None
         self._shared = None
@@ -41,7 +42,7 @@ class HelperEngine:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=helperEnvironment(),
+                env=self._environment,
                 **hidden
             )
         except OSError as error:
@@ -167,7 +168,7 @@ def pythonProgram():
 
 
 def helperEnvironment():
-    """The environment of the helper process."""
+    """The environment of the helper process. In Slicer, to be asked for on the main thread."""
     environment = startupEnvironment() or dict(os.environ)
     # Threads that soon wait asleep: beside a program that keeps a core busy, active waiting takes several times as
     # long, and sleeping at once takes twice as long on an idle machine.

@@ -1,17 +1,21 @@
 """The effect's panel: the .ui file, wired to a logic that it is given. It asks the effect's owner (`host`) for what
-belongs to views and nodes, so that a test can stand in for both.
+belongs to views and nodes, so that a test can stand in for both. Nothing in it moves or changes its size, whatever is
+shown: a press always meets what was aimed at.
 
 Only setters, `property()` and signals without overloads are used: they mean the same in PythonQt and in PySide.
 """
 
-import os
-
 import qt
 
-from . import Native, UiFiles
+from . import Native, QualityBars, UiFiles
 from .Native import BOTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE, UP
 from .QualityStrip import QualityStrip
 from .SettingsForm import SettingsForm
+
+ICON_PIXELS = 20
+# Of the text for the user, the progress in the lowest of them.
+MESSAGE_LINES = 3
+PADDING = 2
 
 KINDS = {
     SCRIBBLE: ("scribbleButton", "Scribble", "Drag a stroke over the structure in a slice view."),
@@ -37,25 +41,31 @@ class Panel:
         self._group.setExclusive(True)
         for kind, (name, icon, _) in KINDS.items():
             button = self.ui[name]
-            button.setIcon(qt.QIcon(os.path.join(UiFiles.RESOURCES, "Icons", icon + ".png")))
-            button.setIconSize(qt.QSize(24, 24))
-            button.setToolButtonStyle(qt.Qt.ToolButtonTextUnderIcon)
-            button.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
+            button.setIcon(UiFiles.icon(icon))
+            button.setIconSize(qt.QSize(ICON_PIXELS, ICON_PIXELS))
             self._group.addButton(button)
             button.clicked.connect(lambda *_, kind=kind: self._chooseKind(kind))
         self.ui["scribbleButton"].setChecked(True)
         self.strip = QualityStrip(self.ui["qualityStrip"], self._stripClicked)
-        self.settings = SettingsForm(host.chooseSettings)
+        self.settings = SettingsForm(host.chooseSettings, compact=True)
         self.widget.layout().addWidget(self.settings.widget)
         self.ui.update(self.settings.ui)
-        for name in ("progressBar", "cancelButton"):  # nothing below them moves when they come and go
-            policy = self.ui[name].property("sizePolicy")
-            if hasattr(policy, "setRetainSizeWhenHidden"):  # not in every PythonQt
-                policy.setRetainSizeWhenHidden(True)
-                self.ui[name].setSizePolicy(policy)
+        self._fixSizes()
         self._wire()
         self.showBusy(False)
         self.say(KINDS[SCRIBBLE][2])
+
+    def _fixSizes(self):
+        """Room for any text and any number, once and for all: longer texts scroll."""
+        ui = self.ui
+        line = qt.QFontMetrics(ui["statusLabel"].property("font")).lineSpacing()
+        ui["messageFrame"].setFixedHeight(MESSAGE_LINES * line + 2 * PADDING)
+        ui["qualityLabel"].setFixedHeight(2 * line)
+        for name, largest in (("firstSliceBox", 99999), ("lastSliceBox", 99999), ("radiusBox", 50)):
+            present = ui[name].property("maximum")
+            ui[name].setMaximum(largest)
+            ui[name].setFixedWidth(ui[name].property("sizeHint").width())
+            ui[name].setMaximum(present)
 
     def _wire(self):
         ui, host = self.ui, self._host
@@ -124,28 +134,9 @@ class Panel:
         """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took, and
         the last propagation."""
         ui = self.ui
-        quality = state.quality.get(state.axis) if state is not None else None
-        annotated = state.markedSlices() if state is not None else ()
-        if quality is not None and not any(q > 0 for n, q in enumerate(quality) if n not in annotated):
-            quality = [0.0] * len(quality)  # nothing was propagated: there is nothing to judge but what was drawn
-        suggestion = state.suggestion if state is not None else None
-        suggested = suggestion.slice if suggestion is not None and suggestion.axis == state.axis else None
-        held = state.engineMask.slicesHeld(state.axis) if state is not None else None
-        self.strip.show(quality, annotated, suggested, currentSlice, held)
-        if quality is None:
-            text = "Draw on a slice, then propagate."
-        elif not any(quality):
-            text = "%d of %d slices drawn on or accepted. Propagate to see the others' quality." % (
-                len(annotated),
-                len(quality),
-            )
-        else:
-            text = "%d of %d slices drawn on or accepted." % (len(annotated), len(quality))
-            if currentSlice is not None and 0 <= currentSlice < len(quality):
-                text += " Slice %d: quality %.2f." % (currentSlice, quality[currentSlice])
-            if suggested is not None:
-                text += " Correct slice %d next." % suggested
-        ui["qualityLabel"].setText(text)
+        strip = QualityBars.stripOf(state)
+        self.strip.show(strip, currentSlice)
+        ui["qualityLabel"].setText(QualityBars.sentence(strip, currentSlice))
         if state is not None and shape is not None and self._range != (shape, state.axis):
             self._range = (shape, state.axis)
             last = shape[state.axis] - 1
@@ -153,16 +144,16 @@ class Panel:
                 ui[name].setMaximum(last)
                 ui[name].setValue(value)
         self._known = state is not None
-        self._drawn = len(annotated) > 0 or (state is not None and not state.engineMask.isEmpty())
-        self._suggested = suggestion is not None
-        self._differs = state is not None and state.differs
+        self._applicable = state is not None and state.applicable
+        self._drawn = len(strip.annotated) > 0 or (state is not None and not state.engineMask.isEmpty())
+        self._suggested = state is not None and state.suggestion is not None
         self._enable()
         if info is not None:
             self.settings.showInfo(info, *seconds)
             for kind, (name, _, _) in KINDS.items():
                 ui[name].setEnabled(kind in info["interactionKinds"])
 
-    _known = _drawn = _suggested = _differs = False
+    _known = _drawn = _suggested = _applicable = False
 
     def showBusy(self, busy):
         """Whether the engine is at work: then there is nothing to do but to wait or to cancel."""
@@ -182,11 +173,8 @@ class Panel:
         """One sentence for the user, in the place where all of them are."""
         label = self.ui["statusLabel"]
         label.setText(text)
-        label.setStyleSheet(
-            "background: #f8d7da; color: #6a1a21; border: 1px solid #d9a0a6; border-radius: 3px; padding: 4px;"
-            if error
-            else "padding: 4px;"
-        )
+        label.setToolTip(text)
+        label.setStyleSheet("background: #f8d7da; color: #6a1a21;" if error else "")
 
     def sayError(self, error):
         """What went wrong, in its own words; a cancelled step is no error."""
@@ -200,7 +188,7 @@ class Panel:
         for names, on in (
             (("propagateButton", "propagateUpButton", "propagateDownButton", "acceptButton"), idle and self._drawn),
             (("nextSliceButton",), idle and self._suggested),
-            (("applyButton",), idle and self._differs),
+            (("applyButton",), idle and self._applicable),
             (("undoButton", "redoButton", "resetButton"), idle and self._known),
             (("settingsApplyButton",), idle),
             (("firstSliceBox", "lastSliceBox"), bool(self.ui["rangeCheckBox"].property("checked"))),
@@ -209,4 +197,5 @@ class Panel:
                 self.ui[name].setEnabled(bool(on))
 
     def close(self):
+        self._updating = True  # a number box may lose the focus later on
         self.strip.close()

@@ -1,5 +1,6 @@
 """The engine's mask shown over the slices before it is written: a segmentation of its own that is neither listed nor
-saved. Main thread only."""
+saved. Meanwhile the segment itself is not seen in slice views, so that what will be removed is not covered by it. Main
+thread only."""
 
 import slicer
 
@@ -14,6 +15,7 @@ class Preview:
     def __init__(self):
         self._node = None
         self._shown = None
+        self._curtain = Curtain()
 
     @property
     def node(self):
@@ -40,15 +42,21 @@ class Preview:
             node.GetSegmentation().Modified()
             segment.Modified()
         self._display(node).SetVisibility(True)
+        self._curtain.draw(segmentationNode, segmentID)
 
     def hide(self):
+        self._curtain.open()
         if self.node is not None:
             self._display(self.node).SetVisibility(False)
 
     def remove(self):
         """Takes it out of the scene."""
+        self._curtain.open()
         node = self.node
         if node is not None:
+            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+            if hierarchy is not None:
+                hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, True)  # its segments', too
             node.GetScene().RemoveNode(node)
         self._node = self._shown = None
 
@@ -59,6 +67,10 @@ class Preview:
         node.SetSaveWithScene(False)
         self._node = scene.AddNode(node)
         node = self._node
+        # Slicer gives hidden nodes no item in its hierarchy, and then misses it at each change of a segmentation.
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        if hierarchy is not None:
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
         node.CreateDefaultDisplayNodes()
         node.GetSegmentation().AddEmptySegment(SEGMENT, SEGMENT)
         display = self._display(node)
@@ -71,3 +83,42 @@ class Preview:
     @staticmethod
     def _display(node):
         return node.GetDisplayNode()
+
+
+class Curtain:
+    """Makes one segment invisible in slice views until open(). A scene that is saved meanwhile does not show it."""
+
+    def __init__(self):
+        self._drawn = None  # (segmentation node, segment, its fill opacity, its outline opacity)
+        self._observed = None  # (scene, tags)
+
+    def draw(self, segmentationNode, segmentID):
+        if self._drawn is not None and self._drawn[:2] == (segmentationNode, segmentID):
+            return
+        self.open()
+        display = segmentationNode.GetDisplayNode()
+        if display is None:
+            return
+        opacities = display.GetSegmentOpacity2DFill(segmentID), display.GetSegmentOpacity2DOutline(segmentID)
+        self._drawn = (segmentationNode, segmentID, *opacities)
+        self._set(0.0, 0.0)
+        scene = segmentationNode.GetScene()
+        tags = [scene.AddObserver(scene.StartSaveEvent, lambda *_: self._set(*opacities))]
+        tags.append(scene.AddObserver(scene.EndSaveEvent, lambda *_: self._set(0.0, 0.0)))
+        self._observed = scene, tags
+
+    def open(self):
+        if self._observed is not None:
+            scene, tags = self._observed
+            for tag in tags:
+                scene.RemoveObserver(tag)
+        if self._drawn is not None:
+            self._set(*self._drawn[2:])
+        self._drawn = self._observed = None
+
+    def _set(self, fill, outline):
+        node, segmentID = self._drawn[:2]
+        display = node.GetDisplayNode() if node.GetScene() is not None else None
+        if display is not None and node.GetSegmentation().GetSegment(segmentID) is not None:
+            display.SetSegmentOpacity2DFill(segmentID, fill)
+            display.SetSegmentOpacity2DOutline(segmentID, outline)

@@ -2,15 +2,9 @@
 
 import qt
 
-BAR = (90, 160, 90)
-LOW = (205, 80, 70)
-EMPTY = (112, 118, 126)
-ANNOTATED = (70, 120, 215)
-SUGGESTED = (240, 150, 30)
+from .QualityBars import BACKGROUND, Strip, bars
+
 CURRENT = (255, 255, 255)
-BACKGROUND = (45, 48, 54)
-# Below this a bar is painted as low: half of the mask may be wrong.
-LOW_QUALITY = 0.5
 
 
 class _Clicks(qt.QObject):
@@ -46,15 +40,13 @@ class QualityStrip:
     def __init__(self, label, onSlice):
         self._label = label
         self._onSlice = onSlice
-        self._shown = None
+        self._shown = (Strip(None, frozenset(), None, None), None)
         self._clicks = _Clicks(label, self._clicked, self._paint)
         label.installEventFilter(self._clicks)
 
-    def show(self, quality, annotated=(), suggested=None, current=None, held=None):
-        """One value 0..1 a slice; None for nothing to show. `held`: the slices with something of the mask; the bars of
-        the others are grey."""
-        quality = None if quality is None else [float(q) for q in quality]
-        shown = (quality, set(annotated), suggested, current, None if held is None else set(held))
+    def show(self, strip, current=None):
+        """A QualityBars.Strip; `current`: the slice that is seen, or None."""
+        shown = (strip, current)
         if shown != self._shown:
             self._shown = shown
             self._paint()
@@ -63,10 +55,10 @@ class QualityStrip:
         self._label.removeEventFilter(self._clicks)
 
     def _clicked(self, x, width):
-        quality = self._shown[0] if self._shown else None
-        if quality:
-            number = int(x * len(quality) / max(width, 1))
-            self._onSlice(min(max(number, 0), len(quality) - 1))
+        count = len(self._shown[0].quality or ())
+        if count:
+            number = int(x * count / max(width, 1))
+            self._onSlice(min(max(number, 0), count - 1))
 
     def _paint(self):
         width, height = self._label.property("width"), self._label.property("height")
@@ -74,30 +66,24 @@ class QualityStrip:
             return
         pixmap = qt.QPixmap(width, height)
         pixmap.fill(qt.QColor(*BACKGROUND))
-        if self._shown is not None and self._shown[0]:
+        if self._shown[0].quality:
             painter = qt.QPainter(pixmap)
             self._paintBars(painter, width, height)
             painter.end()
         self._label.setPixmap(pixmap)
 
     def _paintBars(self, painter, width, height):
-        quality, annotated, suggested, current, held = self._shown
-        for number, value in enumerate(quality):
-            left = number * width // len(quality)
-            right = max((number + 1) * width // len(quality), left + 1)
+        strip, current = self._shown
+        shown = bars(strip)
+        for number, bar in enumerate(shown):
+            left = number * width // len(shown)
+            right = max((number + 1) * width // len(shown), left + 1)
             gap = 1 if right - left > 3 else 0
-            color = BAR if held is None or number in held else EMPTY
-            if value < LOW_QUALITY:
-                color = LOW
-            if number in annotated:
-                color = ANNOTATED
-            if number == suggested:
-                color = SUGGESTED
-            tall = int(min(max(value, 0.0), 1.0) * (height - 10))
+            tall = int(bar.height * (height - 10))
             if tall > 0:
-                painter.fillRect(left, height - 4 - tall, right - left - gap, tall, qt.QColor(*color))
-            if number in annotated or number == suggested:  # seen where there is no bar, too
-                painter.fillRect(left, height - 4, right - left, 4, qt.QColor(*color))
-        if current is not None and 0 <= current < len(quality):
-            middle = (2 * current + 1) * width // (2 * len(quality))
+                painter.fillRect(left, height - 4 - tall, right - left - gap, tall, qt.QColor(*bar.color))
+            if bar.marked:
+                painter.fillRect(left, height - 4, right - left, 4, qt.QColor(*bar.color))
+        if current is not None and 0 <= current < len(shown):
+            middle = (2 * current + 1) * width // (2 * len(shown))
             painter.fillRect(middle, 0, 1, height, qt.QColor(*CURRENT))

@@ -4,6 +4,8 @@ import os
 
 import slicer
 
+SOFT_TISSUE = (400, 40)  # window and level, Hounsfield units
+
 _MODULE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -45,6 +47,15 @@ def sampleVolume():
     return _found("sts_ct_012.nii.gz", "examples", "demo", "data")
 
 
+def loadSample(source=None):
+    """The sample CT as a volume node, seen in the window of soft tissue; `source`: what Sample Data hands over."""
+    node = slicer.util.loadVolume(sampleVolume(), {"name": "Mem3D CT"})
+    display = node.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(*SOFT_TISSUE)
+    return [node]
+
+
 def registerSampleData():
     """"Mem3D CT" in Sample Data: read from this computer, nothing is downloaded."""
     path = sampleVolume()
@@ -60,4 +71,5 @@ def registerSampleData():
         fileNames=os.path.basename(path),
         nodeNames="Mem3D CT",
         loadFileType="VolumeFile",
+        customDownloader=loadSample,
     )

@@ -1,28 +1,34 @@
 """The Segment Editor effect "Mem3D": interactions drawn in slice views to the logic, results to panel and preview."""
 
 import logging
-import os
 
 import qt
 import slicer
 import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
-from . import SliceViews, UiFiles
+from . import KeyFocus, Options, SliceViews, UiFiles
 from .Editors import EffectEditor
+from .Ending import endAll
 from .Errors import UserError
 from .Gesture import EXTREME_COUNT, Gesture
-from .Native import BOTH, SCRIBBLE
+from .Native import BOTH
 from .Native import Error as EngineError
 from .Panel import Panel
 from .Preview import Preview
+from .SegmentWatch import SegmentWatch
 from .SessionLogic import SessionLogic
 from .Settings import Settings
 from .StrokeFeedback import StrokeFeedback, xyToRas
 from .Worker import Worker
 
-POLL_MS = 20
-DEFAULTS = {"kind": SCRIBBLE, "negative": 0, "radiusMm": 0.0, "autoPropagate": 0, "autoApply": 0, "takeFromOthers": 0}
+POLL_MS = 5  # each poll lets the worker go on: see Worker.BREATH_SECONDS
+CURSOR_PIXELS = 24
+EDITED = {
+    "undone": "Undone in the segment. Apply writes the result again, as Slicer's Redo (Ctrl+Shift+Z) does; what you "
+    "draw next goes on from the segment as it is.",
+    "edited": "The segment was edited. The next step takes that over.",
+}
 
 
 class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
@@ -40,6 +46,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.gesture = Gesture()
         self.feedback = StrokeFeedback(scriptedEffect)
         self._timer = None
+        self._watch = None
+        self._edited = None  # what others did to the segment, as the panel shows it
         self._active = False
         self._refreshing = False
 
@@ -53,11 +61,12 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         return cloned
 
     def icon(self):
-        return qt.QIcon(os.path.join(UiFiles.RESOURCES, "Icons", "Mem3D.png"))
+        # Slicer makes the cursor over the views of the icon's first size: not to cover the anatomy.
+        return UiFiles.icon("Mem3D", CURSOR_PIXELS)
 
     def helpText(self):
         return (
-            "<html>Segments a structure from a few strokes.<br>"
+            "<html>Segments a structure from a few strokes<br>"  # Slicer adds "... Show details."
             "<ul><li><b>Draw on a slice</b>: a stroke, a box, four extreme points or a click; n switches between "
             "inside and outside.</li><li><b>Propagate</b> carries the slice's mask through the volume.</li>"
             "<li><b>Next slice to correct</b> shows where a correction helps most. Draw there, or use Paint and Erase."
@@ -75,11 +84,11 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self._timer = qt.QTimer(self.panel.widget)
         self._timer.setInterval(POLL_MS)
         self._timer.timeout.connect(self.poll)
+        self._watch = SegmentWatch(self.panel.widget, self.noticeEdits)
         slicer.app.aboutToQuit.connect(self.cleanup)
 
     def setMRMLDefaults(self):
-        for name, value in DEFAULTS.items():
-            self.scriptedEffect.setParameterDefault(name, str(value))
+        Options.setDefaults(self.scriptedEffect)
 
     def activate(self):
         self._active = True
@@ -88,6 +97,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.logic.useSettings(settings)
             self.panel.settings.show(settings)
         self.refresh()
+        self.noticeEdits()
 
     def deactivate(self):
         state = self.logic.state() if self.logic is not None and self.logic.isCurrent() else None
@@ -95,6 +105,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             text = "Mem3D: the preview is not in the segment yet; go back and press Apply."
             slicer.util.showStatusMessage(text, 8000)
         self._active = False
+        if self._watch is not None:
+            self._watch.watch(None)
         self.gesture.clear()
         self.feedback.close()
         self.preview.hide()
@@ -104,19 +116,22 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         logic, self.logic = self.logic, None
         if logic is None:
             return
-        slicer.app.aboutToQuit.disconnect(self.cleanup)
-        self._timer.stop()
+        self._active = False
         logic.onChanged = logic.worker.onBusyChanged = None
-        logic.close()
-        self.feedback.close()
-        self.preview.remove()
-        self.panel.close()
+        logic.close()  # before all else: a thread in the engine would take Slicer down at its end
+        endAll(
+            lambda: slicer.app.aboutToQuit.disconnect(self.cleanup),
+            lambda: self._timer.stop(),
+            lambda: self._watch.close(),
+            self.feedback.close,
+            self.preview.remove,
+            lambda: self.panel.close(),
+        )
 
     def sourceVolumeNodeChanged(self):
         self.refresh()
 
-    def referenceGeometryChanged(self):
-        self.refresh()
+    referenceGeometryChanged = sourceVolumeNodeChanged
 
     def updateGUIFromMRML(self):
         if self.logic is None:
@@ -136,6 +151,9 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
     def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
         """Whether the event was one of ours."""
         if self.logic is None or viewWidget.className() != "qMRMLSliceWidget":
+            return False
+        if eventId == vtk.vtkCommand.EnterEvent:
+            KeyFocus.takeKeys(viewWidget, self.panel.widget)
             return False
         if eventId == vtk.vtkCommand.KeyPressEvent:
             return self._keyPressed(callerInteractor.GetKeySym())
@@ -184,24 +202,18 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def _sayPoints(self):
         drawn = len(self.gesture.points)
-        self.panel.say("%d of %d outermost points. Key x takes the last one back." % (drawn, EXTREME_COUNT))
+        self.panel.say("%d of %d outermost points. Key x removes the last one." % (drawn, EXTREME_COUNT))
 
     # ---- what the panel asks for ----
 
     def options(self):
         """The options kept with the scene."""
-        effect = self.scriptedEffect
-        return {
-            "kind": effect.integerParameter("kind"),
-            "negative": effect.integerParameter("negative") != 0,
-            "radiusMm": effect.doubleParameter("radiusMm"),
-            "autoPropagate": effect.integerParameter("autoPropagate") != 0,
-            "autoApply": effect.integerParameter("autoApply") != 0,
-            "takeFromOthers": effect.integerParameter("takeFromOthers") != 0,
-        }
+        return Options.read(self.scriptedEffect)
 
     def setOption(self, name, value):
-        self.scriptedEffect.setParameter(name, str(value) if isinstance(value, float) else str(int(value)))
+        if self.options()[name] == value:
+            return  # a number box only lost the focus: what is being drawn stays
+        Options.write(self.scriptedEffect, name, value)
         self.feedback.clear()
         self._useOptions(self.options())
 
@@ -237,7 +249,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         def done(count):
             self.panel.say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
 
-        doing = "Propagating through the volume. Cancel stops within one slice and changes nothing."
+        doing = "Propagating. Cancel changes nothing."
         self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress, doing=doing)
 
     def apply(self):
@@ -245,18 +257,18 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             text = "Written into the segment." if changed else "The segment holds that already."
             if self.logic.state().differs:
                 text = (
-                    "Written as far as allowed. What is left out belongs to other segments or lies outside of the "
-                    "editable area or intensity range; change what is allowed, then apply again."
+                    "Written as far as allowed. Other segments or the masking section keep the rest out; change what "
+                    "is allowed, then apply again."
                 )
             self.panel.say(text)
 
         self._try(self.logic.apply, onDone=done)
 
     def undoStep(self):
-        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.say("There is nothing to take back."))
+        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.say("There is nothing to undo."))
 
     def redoStep(self):
-        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.say("There is nothing to do again."))
+        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.say("There is nothing to redo."))
 
     def reset(self):
         text = "Forgotten. The segment's voxels are as they were."
@@ -310,6 +322,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def _try(self, action, *arguments, doing=None, **named):
         """Calls into the logic; what it refuses is said in the panel, and else what it is `doing`."""
+        self._edited = None
         try:
             action(*arguments, onError=self._failed, **named)
             if doing:
@@ -339,12 +352,26 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         except Exception as error:  # noqa: BLE001 - the timer must go on, and the user must see it
             self._failed(error)
 
+    def noticeEdits(self):
+        """Shows in the panel when Slicer's Undo or Redo, or another tool, edited the segment."""
+        if self.logic is None or not self._active or self.logic.worker.busy:
+            return
+        edited, before = self.logic.edited(), self._edited
+        self._edited = edited
+        if edited != before:
+            if edited is not None:
+                self.panel.say(EDITED[edited])
+            elif before == "undone":
+                self.panel.say("The segment holds the result again.")
+            self.refresh()
+
     def refresh(self):
         """Brings panel and preview to the present state."""
         if self.logic is None or self._refreshing:
             return
         self._refreshing = True  # looking at the source volume may make Slicer call back
         try:
+            self._watch.watch(self.logic.editor.segmentationNode() if self._active else None)
             if not self.logic.isCurrent():
                 self.preview.hide()
             else:

@@ -32,6 +32,8 @@ class SegmentState:
         self.quality = {}  # axis -> one value a slice
         self.annotated = {}  # axis -> slice numbers
         self.suggestion = None
+        self.edited = None  # what others did since the engine knew of it: "undone", "edited", or None
+        self.seen = None  # fingerprint of the voxels that this is about
         self._checkpoints = {}
         self._compared = None
         self._applied = None
@@ -61,8 +63,31 @@ class SegmentState:
             marked.add(self.drawn[1])
         return marked
 
+    @property
+    def applicable(self):
+        """Whether there is something that apply() would write: the engine's mask differs, or Slicer's Undo took it out
+        of the segment."""
+        return self.differs or self.edited == "undone"
+
+    def noteEdit(self, content, fingerprint):
+        """The segment holds `content` now; the engine gets it with the next step."""
+        self.seen = fingerprint
+        if self.written.changesTo(content) is None:
+            self.edited = None
+        else:
+            self.edited = "undone" if content.checksum() in self._checkpoints else "edited"
+
+    def notApplied(self, catchUp):
+        """Whether these calls go back to a state from before apply(); notes then that the segment is in it, and that
+        the engine's mask stays what it is."""
+        if not any(name == "_rewind" for name, _ in catchUp.calls):
+            return False
+        self.written, self.fingerprint, self.edited = catchUp.written, catchUp.fingerprint, None
+        return True
+
     def noteWritten(self, written, fingerprint):
         """The segment holds `written` now, for the engine's present mask."""
+        self.edited = None
         self.written = written
         self.fingerprint = fingerprint
         self._applied = (self.engineMask.checksum(), written.checksum())
@@ -86,6 +111,7 @@ class SegmentState:
     def commit(self, catchUp):
         """Notes that the engine knows."""
         self.started = True
+        self.edited = None
         self.written, self.fingerprint = catchUp.written, catchUp.fingerprint
         if catchUp.engineMask is not None:
             self.engineMask = catchUp.engineMask

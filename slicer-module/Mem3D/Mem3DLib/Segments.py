@@ -33,11 +33,16 @@ def imageArray(image):
     return array.reshape(depth, height, width)
 
 
-def volumeArray(image):
-    """A copy of the voxels, of a type that the engine takes."""
+def volumeVoxels(image):
+    """The source volume's voxels as a view, which keeps them in memory."""
     array = imageArray(image)
     if array is None:
         raise UserError("The source volume holds no voxels. Choose another one in the Segment Editor.")
+    return array
+
+
+def volumeArray(array):
+    """A copy of the voxels, of a type that the engine takes. No MRML: for any thread."""
     if array.dtype.name in ("int64", "uint64"):
         small = np.iinfo(np.int32).min <= array.min() and array.max() <= np.iinfo(np.int32).max
         return array.astype(np.int32 if small else np.float64)

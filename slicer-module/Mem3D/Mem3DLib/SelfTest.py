@@ -16,10 +16,10 @@ MIDDLE = [side // 2 for side in SHAPE]
 Result = namedtuple("Result", "info startSeconds interactionSeconds roundSeconds slices dice")
 
 
-def tryEngine(settings, makeEngine=makeEngine):
-    """Segments a bright ball with these settings; raises what goes wrong."""
+def tryEngine(settings, environment=None):
+    """Segments a bright ball with these settings; raises what goes wrong. `environment`: of a helper process."""
     volume, ball = _volume()
-    engine = makeEngine(settings)
+    engine = makeEngine(settings, environment)
     try:
         times = [time.monotonic()]
         info = engine.start(settings)

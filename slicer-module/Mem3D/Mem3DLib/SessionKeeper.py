@@ -11,15 +11,18 @@ import tempfile
 from . import Native
 from .Engine import CHANGES, makeEngine
 from .Errors import HelperDiedError, UserError
+from .HelperEngine import helperEnvironment
 
 
 class SessionKeeper:
-    """One engine, started when first needed, and at most one session in it."""
+    """One engine, started when first needed, and at most one session in it. Made on the main thread, the only one on
+    which Slicer gives its environment."""
 
     def __init__(self, settings, makeEngine=makeEngine):
         self.settings = settings
         self.info = None  # what Engine.start() gave
         self._makeEngine = makeEngine
+        self._environment = helperEnvironment()
         self._engine = None
         self._running = False
         self._opened = None  # (volume, geometry) of the session
@@ -30,7 +33,7 @@ class SessionKeeper:
         """Loads library and model unless that is done; gives what is worth showing."""
         if not self._running:
             if self._engine is None:
-                self._engine = self._makeEngine(self.settings)
+                self._engine = self._makeEngine(self.settings, self._environment)
             self.info = self._engine.start(self.settings)
             self._running = True
         return self.info

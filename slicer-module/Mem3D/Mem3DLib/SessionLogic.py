@@ -136,9 +136,12 @@ class SessionLogic:
 
     def apply(self, onDone=None, onError=None):
         """Writes the engine's mask into the selected segment, as far as the editable area, the intensity range, the
-        overwrite settings and `takeFromOthers` allow. `onDone(whether anything changed)`."""
+        overwrite settings and `takeFromOthers` allow; again, when Slicer's Undo took it out. `onDone(whether anything
+        changed)`."""
         self._prepare()
         segmentID, state, catchUp = self._current()
+        if catchUp is not None and state.notApplied(catchUp):
+            catchUp = None
 
         def write(_):
             changed = self._write(segmentID, state)
@@ -161,6 +164,20 @@ class SessionLogic:
     def state(self, segmentID=None):
         """What is known of a segment (the selected one): a SegmentState; None before it was drawn for."""
         return self._states.get(segmentID or self.editor.selectedSegmentID())
+
+    def edited(self):
+        """What others did to the selected segment since the last step: "undone" when Slicer's Undo or Redo
+        brought back what it held at an earlier step, "edited" otherwise; None when they did not."""
+        state = self.state()
+        if state is None or not state.started or not self.isCurrent():
+            return None
+        segmentation, segmentID = self.editor.segmentationNode(), self.editor.selectedSegmentID()
+        now = Segments.fingerprint(segmentation, segmentID)
+        if now == state.fingerprint:
+            state.edited = state.seen = None
+        elif now != state.seen:
+            state.noteEdit(Segments.readSegment(segmentation, segmentID, self.lattice), now)
+        return state.edited
 
     def sliceCenterRas(self, axis, number):
         """Where to move a slice view to show that slice, at the middle of the segment's mask there."""
@@ -185,7 +202,7 @@ class SessionLogic:
     def isCurrent(self):
         """Whether the open session is still about the editor's nodes as they are."""
         try:
-            return self._key is not None and self._key == self._sourceKey()
+            return self._key is not None and self._key == self._source()[0]
         except UserError:
             return False
 
@@ -216,31 +233,31 @@ class SessionLogic:
         Segments.segmentOf(segmentation, self.editor.selectedSegmentID())
         return volume, segmentation
 
-    def _sourceKey(self):
+    def _source(self):
+        """What a session would be about now, and the volume on the segmentation's geometry."""
         volume, segmentation = self._nodes()
         image = self.editor.sourceImage()
         if image is None:
             raise UserError("The source volume cannot be brought onto the segmentation's geometry. Choose another one.")
         lattice = Segments.Lattice(image, segmentation)
         parent = volume.GetParentTransformNode()
-        return _SourceKey(
-            lattice,
-            (volume.GetID(), segmentation.GetID(), volume.GetImageData().GetMTime()),
-            (parent.GetID(), parent.GetMTime()) if parent else None,
-        )
+        nodes = volume.GetID(), segmentation.GetID(), volume.GetImageData().GetMTime()
+        return _SourceKey(lattice, nodes, (parent.GetID(), parent.GetMTime()) if parent else None), image
 
     def _prepare(self):
         """Makes sure that a session on the present nodes is open, or will be before the next engine call."""
-        key = self._sourceKey()
+        key, image = self._source()
         if key == self._key:
             return
         self.worker.cancel()
         lattice = key.lattice
-        volume = Segments.volumeArray(self.editor.sourceImage())
+        voxels = Segments.volumeVoxels(image)
         grid = lattice.grid
         geometry = {"spacingMm": grid.spacingMm(), "originMm": grid.originLps(), "direction": grid.directionLps()}
         self._key, self.lattice, self._states = key, lattice, {}
-        self._opening = Opening(volume, geometry)
+        # Copied on the worker, which takes half a second for a large volume. Voxels that change meanwhile change the
+        # key, and what comes out is dropped.
+        self._opening = Opening(lambda: Segments.volumeArray(voxels), geometry)
 
     def _current(self):
         """The selected segment, what is known of it, and the calls that the engine needs first."""

@@ -11,13 +11,14 @@ MODE_TEXTS = (("auto", "automatic"), ("inProcess", "in Slicer"), ("helper", "in 
 
 class SettingsForm:
     """`widget`: to be put somewhere; `ui`: what is in it by name; `onChosen(settings)` when the user takes what is
-    entered into use."""
+    entered into use. `compact`: nothing is seen of it but its button until that is pressed."""
 
-    def __init__(self, onChosen):
+    def __init__(self, onChosen, compact=False):
         self.widget, self.ui = UiFiles.load("Mem3DSettings")
         ui = self.ui
         self._onChosen = onChosen
-        ui["settingsContent"].setVisible(False)
+        self._closable = ("settingsContent", "infoLabel") if compact else ("settingsContent",)
+        self._show(False)
         for device in ("auto", "cpu", "cuda:0"):
             ui["deviceBox"].addItem(device)
         for _, text in MODE_TEXTS:
@@ -28,7 +29,11 @@ class SettingsForm:
 
     def _toggled(self, shown):
         self.ui["settingsButton"].setArrowType(qt.Qt.DownArrow if shown else qt.Qt.RightArrow)
-        self.ui["settingsContent"].setVisible(bool(shown))
+        self._show(bool(shown))
+
+    def _show(self, shown):
+        for name in self._closable:
+            self.ui[name].setVisible(shown)
 
     def _browse(self):
         path = qt.QFileDialog.getOpenFileName(

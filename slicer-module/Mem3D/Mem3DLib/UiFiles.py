@@ -2,6 +2,7 @@
 
 import os
 
+import qt
 import slicer
 
 RESOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Resources")
@@ -11,6 +12,16 @@ def load(name):
     """The widget of Resources/UI/NAME.ui, and everything in it by its name."""
     widget = slicer.util.loadUI(os.path.join(RESOURCES, "UI", name + ".ui"))
     return widget, _namedChildren(widget)
+
+
+def icon(name, firstSize=None):
+    """Resources/Icons/NAME.png. `firstSize`: pixels of a small copy, which is the first of the icon's sizes."""
+    drawn = qt.QPixmap(os.path.join(RESOURCES, "Icons", name + ".png"))
+    if firstSize is None:
+        return qt.QIcon(drawn)
+    made = qt.QIcon(drawn.scaled(firstSize, firstSize, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation))
+    made.addPixmap(drawn)
+    return made
 
 
 def _namedChildren(widget):

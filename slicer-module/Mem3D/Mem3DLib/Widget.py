@@ -6,15 +6,17 @@ import qt
 import slicer
 
 from . import UiFiles
+from .Ending import endAll
 from .Errors import UserError
+from .HelperEngine import helperEnvironment
 from .Native import Error as EngineError
-from .Registration import sampleVolume, tutorial
+from .Registration import loadSample, sampleVolume, tutorial
 from .SelfTest import sentence, tryEngine
 from .Settings import Settings
 from .SettingsForm import SettingsForm
 from .Worker import Worker
 
-POLL_MS = 50
+POLL_MS = 5
 
 
 class Widget:
@@ -29,7 +31,7 @@ class Widget:
         self.ui["tutorialLabel"].setText("Tutorial: %s. Everything runs on this computer." % tutorial())
         self.ui["sampleButton"].setEnabled(sampleVolume() is not None)
         self.ui["openButton"].clicked.connect(lambda *_: slicer.util.selectModule("SegmentEditor"))
-        self.ui["sampleButton"].clicked.connect(lambda *_: slicer.util.loadVolume(sampleVolume()))
+        self.ui["sampleButton"].clicked.connect(lambda *_: loadSample())
         self.ui["testButton"].clicked.connect(lambda *_: self._try())
         self.worker = Worker()
         self.worker.onBusyChanged = self._busyChanged
@@ -45,9 +47,9 @@ class Widget:
 
     def close(self):
         """Ends what would outlive the panel; may be called more than once."""
-        self._timer.stop()
         self.worker.onBusyChanged = None
         self.worker.close()
+        endAll(lambda: self._timer.stop())
 
     def _chosen(self, settings):
         settings.save(self._store)
@@ -57,7 +59,8 @@ class Widget:
     def _try(self):
         settings = self.settings.settings()
         self.ui["testLabel"].setText("Loading library and model, and segmenting a small volume...")
-        self.worker.run(lambda job: tryEngine(settings), self._tried, self._failed)
+        environment = helperEnvironment()
+        self.worker.run(lambda job: tryEngine(settings, environment), self._tried, self._failed)
 
     def _tried(self, result):
         self.settings.showInfo(result.info)

@@ -4,9 +4,14 @@ happens on the main thread, whenever that calls poll() - from a timer in Slicer,
 One thread for all calls: libtorch keeps plans and caches per thread. Needs the standard library only.
 """
 
+import atexit
 import queue
 import threading
 import time
+
+# How long poll() stands aside each time. Slicer's main thread keeps the interpreter lock while it waits for events
+# (PythonQt does not let go of it): the worker advances only while Python on the main thread sleeps.
+BREATH_SECONDS = 0.0005
 
 
 class Job:
@@ -54,6 +59,8 @@ class Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="Mem3D engine", daemon=True)
             self._thread.start()
+            # A thread inside the engine must not outlive the interpreter: it takes the program down.
+            atexit.register(self.close)
         self._jobs.put(job)
         if len(self._waiting) == 1 and self.onBusyChanged:
             self.onBusyChanged(True)
@@ -69,7 +76,9 @@ class Worker:
             job.cancel()
 
     def poll(self):
-        """Delivers what is finished and how far the rest is; on the main thread."""
+        """Delivers what is finished and how far the rest is, and lets the worker go on; on the main thread."""
+        if self._waiting:
+            time.sleep(BREATH_SECONDS)
         for job in list(self._waiting):
             progress = job.takeProgress()
             if progress is not None and job.onProgress:
@@ -109,6 +118,7 @@ class Worker:
         thread, self._thread = self._thread, None
         if thread is None:
             return True
+        atexit.unregister(self.close)
         self._jobs.put(None)
         thread.join(timeout)
         self._finished = queue.Queue()

@@ -14,7 +14,7 @@ import slicer
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(here), os.path.join(here, "Python")]
-CASES = ("Mem3DSegmentsTestCase", "Mem3DSessionTestCase", "Mem3DEffectTestCase")
+CASES = ("Mem3DSegmentsTestCase", "Mem3DSessionTestCase", "Mem3DUndoTestCase", "Mem3DEffectTestCase")
 
 passed = False
 try:

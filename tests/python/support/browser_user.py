@@ -1,12 +1,12 @@
-"""The user of test_slicer_browser.py: draws, propagates and applies in slicer-module/examples/trame_app.py, in a
-headless Chromium.
+"""The user of test_slicer_browser.py: draws, propagates, corrects, applies and saves in
+slicer-module/examples/trame_app.py, in a headless Chromium.
 
     .venv-browser/bin/python tests/python/support/browser_user.py ADDRESS FOLDER
     .venv-browser/bin/python tests/python/support/browser_user.py --chromium
 
-Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), and what
-the page said and where its views are (seen.json). With --chromium: prints the Chromium to use; fails when there is
-none.
+Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), the saved
+segmentation, and what the page said, what it shows in words, and where its views are (seen.json). With --chromium:
+prints the Chromium to use; fails when there is none.
 """
 
 import io
@@ -109,6 +109,33 @@ class User:
     def press(self, name):
         self._page.click(".mem3d-" + name)
 
+    def texts(self, name):
+        """Of all elements of that name, in the page's order."""
+        return self._page.locator(".mem3d-" + name).all_inner_texts()
+
+    def shades(self):
+        """Of the darkest and the brightest value that the window tells apart."""
+        thumbs = self._page.locator(".mem3d-shades [role=slider]").all()
+        return [float(thumb.get_attribute("aria-valuenow")) for thumb in thumbs]
+
+    def chooseWindow(self, name):
+        self._page.click(".mem3d-window .v-field")
+        self._page.click(".v-overlay .v-list-item:has-text('%s')" % name)
+
+    def goTo(self, number):
+        """Presses a bar of the strip of quality; gives how many there are."""
+        bars = self._page.locator(".mem3d-strip > div")
+        bars.nth(number).click()
+        self._page.wait_for_function(
+            "n => document.querySelector('.mem3d-mark-slice').innerText.startsWith('slice ' + n + ' ')", arg=number
+        )
+        return bars.count()
+
+    def save(self, path):
+        with self._page.expect_download() as download:
+            self.press("save")
+        download.value.save_as(path)
+
 
 def use(page, address, folder):
     page.set_default_timeout(1e3 * PATIENCE_SECONDS)
@@ -118,17 +145,33 @@ def use(page, address, folder):
     # The views are black before their first pictures.
     page.wait_for_function("[...document.querySelectorAll('.image-display-area')].every(i => i.naturalWidth > 0)")
     picture = user.look("opened", np.zeros(0))
+    seen = {name: user.texts("mark-" + name) for name in ("left", "right", "top", "bottom", "slice")}
+    seen["soft tissue"] = user.shades()
     user.dragOverTheMiddle()
     user.waitFor("drawn", "pixels on the slice")
     picture = user.look("drawn", picture)
     user.press("propagate")
     user.waitFor("propagated", "were segmented")
     picture = user.look("propagated", picture)
+    seen["quality"] = user.texts("quality")[0]
     user.press("apply")
     user.waitFor("applied", "Written")
-    user.look("applied", picture)
+    picture = user.look("applied", picture)
+    user.save(folder / "saved.seg.nrrd")
+    user.waitFor("saved", "Saved")
+    user.press("undo")
+    user.waitFor("undone", "Undone")
+    user.press("redo")
+    user.waitFor("redone", "Redone")
+    seen["bars"] = user.goTo(2)
+    user.press("outside")
+    user.dragOverTheMiddle()
+    user.waitFor("outside", "pixels on the slice")
+    user.chooseWindow("bone")
+    user.look("bone", picture)
+    seen["bone"], seen["window and level"] = user.shades(), user.texts("window-level")[0]
     np.savez_compressed(folder / "pictures.npz", **user.pictures)
-    seen = {"said": user.said, "views": user.box(".remote-controlled-area")}
+    seen.update(said=user.said, views=user.box(".remote-controlled-area"))
     (folder / "seen.json").write_text(json.dumps(seen, indent=1))
 
 
@@ -142,7 +185,7 @@ def main(arguments):
             return
         address, folder = arguments
         browser = playwright.chromium.launch(executable_path=program)
-        use(browser.new_page(viewport={"width": 800, "height": 600}), address, Path(folder))
+        use(browser.new_page(viewport={"width": 1280, "height": 800}), address, Path(folder))
         browser.close()
 
 

@@ -1,11 +1,13 @@
 """What the effect needs of Slicer's Qt application, which the wheels lack: `qt` (PySide6 off-screen), the base class of
-effects, `scriptedEffect` over the real Segment Editor logic, and slice views over real slice nodes.
+effects, `scriptedEffect` over the real Segment Editor logic, and slice views over real slice nodes. Where Slicer's
+desktop differs from PySide's, they do as that does: see desktop.py, too.
 
 Import it after headless.start(), and before anything that imports qt.
 """
 
 import os
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -52,6 +54,13 @@ class _Application(QtCore.QObject):
     aboutToQuit = QtCore.Signal()
 
 
+def _startupEnvironment():
+    """Of the application, which is a Qt object: Slicer gives it on the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("startupEnvironment() was asked for on another thread")
+    return dict(os.environ)
+
+
 def completeApplication():
     """Adds to `slicer.app` what effects use."""
     slicer.app.settings_ = UserSettings()
@@ -59,6 +68,7 @@ def completeApplication():
     slicer.app.object_ = _Application()
     slicer.app.aboutToQuit = slicer.app.object_.aboutToQuit
     slicer.app.statusMessages = []
+    slicer.util.startupEnvironment = _startupEnvironment
     slicer.util.showStatusMessage = lambda text, duration=0: slicer.app.statusMessages.append(text)
 
 
@@ -72,6 +82,7 @@ class ScriptedEffect:
         self.confirmation = self.ConfirmedWithoutDialog
         self.frame = QtWidgets.QWidget()
         self._layout = QtWidgets.QVBoxLayout(self.frame)
+        self._layout.setContentsMargins(4, 4, 4, 4)
         self.actors = []
         self.undoStates = 0
 
@@ -117,6 +128,19 @@ class ScriptedEffect:
         self.actors.remove(actor)
 
 
+class SliceView(QtWidgets.QWidget):
+    """qMRMLSliceView: the view, and inside the widget with OpenGL, which gets the keys when it has the focus."""
+
+    def __init__(self):
+        super().__init__()
+        self.renders = 0
+        self.inside = QtWidgets.QWidget(self)
+        self.inside.setFocusPolicy(QtCore.Qt.StrongFocus)
+
+    def scheduleRender(self):
+        self.renders += 1
+
+
 class SliceWidget:
     """qMRMLSliceWidget: a slice node and what the effect asks of the widget around it."""
 
@@ -130,7 +154,7 @@ class SliceWidget:
         self.node.SetOrientation(orientation)
         self.node.SetDimensions(size[0], size[1], 1)
         self.node.SetFieldOfView(fieldOfViewMm, fieldOfViewMm * size[1] / size[0], 1)
-        self.renders = 0
+        self.view = SliceView()
 
     def className(self):
         return "qMRMLSliceWidget"
@@ -139,10 +163,7 @@ class SliceWidget:
         return SimpleNamespace(GetSliceNode=lambda: self.node)
 
     def sliceView(self):
-        return self
-
-    def scheduleRender(self):
-        self.renders += 1
+        return self.view
 
     def xy(self, ras):
         """Where a position in RAS is seen."""
@@ -174,6 +195,10 @@ class Mouse:
         return used
 
     def key(self, name):
+        """With the mouse over the view. The key goes to whoever has the focus."""
+        self.send("EnterEvent")
+        if application.focusWidget() is not self._widget.sliceView().inside:
+            return False
         return self.send("KeyPressEvent", key=name)
 
 

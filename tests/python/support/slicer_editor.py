@@ -21,8 +21,11 @@ EVENTS = (
     "LeftButtonReleaseEvent",
     "LeftButtonDoubleClickEvent",
     "MouseMoveEvent",
+    "EnterEvent",
     "KeyPressEvent",
 )
+# Scenes that were closed under a living editor, which takes Slicer down.
+crashes = []
 
 
 class ScriptedEffect(slicer_app.ScriptedEffect):
@@ -62,11 +65,18 @@ class SegmentEditorWidget:
         self._tags = []
         self._active = None
         self._effects = {}
+        self._segmentation = None
 
     def setMRMLScene(self, scene):
         self._logic = slicer.vtkSlicerSegmentEditorLogic()
         self._logic.SetMRMLScene(scene)
         self._editor = LogicEditor(self._logic)
+        scene.AddObserver(scene.EndCloseEvent, self._sceneClosed)
+
+    def _sceneClosed(self, *_):
+        if self._segmentation is not None or self._tags:
+            crashes.append("a scene was closed under a Segment Editor widget")
+        self._segmentation, self._tags = None, []
 
     def setMRMLSegmentEditorNode(self, node):
         self._logic.SetSegmentEditorNode(node)
@@ -82,6 +92,7 @@ class SegmentEditorWidget:
         return self._logic.GetSegmentEditorNode()
 
     def setSegmentationNode(self, node):
+        self._segmentation = node
         self._logic.SetSegmentationNode(node)
 
     def setSourceVolumeNode(self, node):
@@ -107,9 +118,7 @@ class SegmentEditorWidget:
     def setActiveEffectByName(self, name):
         if self._active:
             self._active.self().deactivate()
-            for interactor, tag in self._tags:
-                interactor.RemoveObserver(tag)
-            self._tags = []
+            self.removeViewObservations()
         self._active = self._effects.get(name)
         if self._active:
             self._active.self().activate()
@@ -117,6 +126,11 @@ class SegmentEditorWidget:
             manager = slicer.app.layoutManager()
             for view in map(manager.sliceWidget, manager.sliceViewNames()):
                 self._observe(view)
+
+    def removeViewObservations(self):
+        for interactor, tag in self._tags:
+            interactor.RemoveObserver(tag)
+        self._tags = []
 
     def _observe(self, view):
         interactor = view.interactorStyle().GetInteractor()

@@ -35,7 +35,13 @@ def main():
         assert Path(Mem3D.__file__).parent == options.additional_module_paths
         Mem3D.Mem3D(slicer_editor.Parent())
         slicer_editor.startUp()
-    slicer.util.exit = sys.exit
+
+    def leave(code):
+        for crash in slicer_editor.crashes:
+            print(crash)
+        sys.exit(134 if slicer_editor.crashes else code)
+
+    slicer.util.exit = leave
     sys.argv = [str(options.python_script), *rest]
     runpy.run_path(str(options.python_script), run_name="__main__")
 

@@ -10,6 +10,7 @@ import slicer
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from Mem3DLib.Editors import releaseWithScene
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH, CLICK, EXTREME_POINTS
 from Mem3DLib.Registration import registerEffect
 from Mem3DLib.Settings import Settings
@@ -29,9 +30,14 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.editor = None
 
     def tearDown(self):
+        self.closeEditor()
+
+    def closeEditor(self):
+        """As the module Segment Editor does it: a scene must not be closed under a living editor."""
         if self.editor:
-            self.editor.setActiveEffectByName("")
+            self.release()
             self.effect.cleanup()
+            self.editor = None
 
     def open(self, turn=None):
         self.volume = addVolume(ball(), ijkToRas(SPACING, turn=turn))
@@ -40,6 +46,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
         if "Mem3D" not in self.editor.availableEffectNames():  # the module was not loaded at Slicer's start
             registerEffect()
             self.editor = self.makeEditor()
+        self.release = releaseWithScene(self.editor, slicer.mrmlScene)
         self.editor.setSegmentationNode(self.segmentation)
         self.editor.setSourceVolumeNode(self.volume)
         self.editor.setCurrentSegmentID("a")
@@ -132,8 +139,8 @@ class Mem3DEffectTestCase(unittest.TestCase):
 
     def test_everyViewOfAStraightAndOfAnObliqueVolume(self):
         for turn in (None, rotation(25, 2) @ rotation(-40, 1)):
+            self.closeEditor()
             slicer.mrmlScene.Clear()
-            self.tearDown()
             self.open(turn)
             for name, drawn in (("Red", (AXIS_DEPTH, 6)), ("Green", (AXIS_HEIGHT, 24)), ("Yellow", (AXIS_WIDTH, 20))):
                 self.drag(name)

@@ -13,42 +13,15 @@ import slicer
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import Mem3DTesting
-from Mem3DLib import Native, Segments
+from Mem3DLib import Native
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE
-from Mem3DLib.Regions import Region
 from Mem3DLib.SessionLogic import SessionLogic
-from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, rotation, setVoxels, voxels
-
-SPACING = (1, 1, 3)
-STROKE = [[6, 18, 14], [6, 24, 20], [6, 30, 26]]
+from Mem3DTesting import SPACING, STROKE, addSegmentation, ball, ijkToRas, randomSettings, rotation, setVoxels, voxels
 
 
-class Mem3DSessionTestCase(unittest.TestCase):
-    mode = "inProcess"
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-        self.logic = None
-
-    def tearDown(self):
-        if self.logic:
-            self.logic.close()
-
-    def open(self, array=None, matrix=None, segments=("a", "b"), transform=None):
-        self.array = ball() if array is None else array
-        self.volume = addVolume(self.array, ijkToRas(SPACING) if matrix is None else matrix, transform=transform)
-        self.segmentation = addSegmentation(self.volume, segments, transform)
-        self.editor = openEditor(self.volume, self.segmentation, segments[0])
-        self.logic = SessionLogic(self.editor, randomSettings(self.mode))
-        return self.logic
-
-    def ras(self, points):
-        return Segments.Lattice(self.editor.sourceImage(), self.segmentation).grid.indexToRas(points)
-
-    def held(self, segmentID="a"):
-        return voxels(self.segmentation, segmentID, self.volume)
+class Mem3DSessionTestCase(Mem3DTesting.OneSession, unittest.TestCase):
 
     def native(self):
         """The same engine, without Slicer in between."""
@@ -58,12 +31,6 @@ class Mem3DSessionTestCase(unittest.TestCase):
         return library.randomModel(seed=1, device="cpu").openSession(
             self.array, spacingMm=SPACING[::-1], replace_non_finite=1
         )
-
-    def paint(self, segmentID, mask):
-        """As Slicer's Paint and Erase do it: an edit of the segment that the logic is not notified of."""
-        lattice = Segments.Lattice(self.editor.sourceImage(), self.segmentation)
-        before = Segments.readSegment(self.segmentation, segmentID, lattice)
-        Segments.writeSegment(self.editor, segmentID, lattice, before, Region.fromMask(mask.astype(np.uint8)))
 
     def test_anInteractionIsTheEnginesOwn(self):
         logic = self.open()
@@ -198,65 +165,6 @@ class Mem3DSessionTestCase(unittest.TestCase):
         logic.apply()
         self.assertTrue((self.held()[6] == (preview | painted[6])).all())
 
-    def test_undoAndRedoOfSlicerTakeTheEngineAlong(self):
-        logic = self.open()
-        logic.interact(SCRIBBLE, self.ras(STROKE))
-        logic.apply()
-        first = self.held()
-        logic.interact(BOX, self.ras([[8, 14, 10], [8, 34, 30]]), axis=AXIS_DEPTH)
-        logic.apply()
-        second = self.held()
-        self.assertFalse((first == second).all())
-        self.editor.undo()
-        self.assertTrue((self.held() == first).all())
-        logic.apply()  # brings the engine up to date; there is nothing to write
-        self.assertTrue((self.held() == first).all())
-        self.assertTrue((logic.state().engineMask.full() == first).all())
-        self.editor.redo()
-        logic.apply()
-        self.assertTrue((self.held() == second).all())
-        self.assertTrue((logic.state().engineMask.full() == second).all())
-
-    def test_undoOfOneSegmentLeavesTheOther(self):
-        logic = self.open()
-        logic.interact(SCRIBBLE, self.ras(STROKE))
-        logic.apply()
-        a = self.held("a")
-        self.editor.node().SetOverwriteMode(self.editor.node().OverwriteNone)
-        self.editor.select("b")
-        logic.interact(BOX, self.ras([[6, 2, 2], [6, 12, 12]]), axis=AXIS_DEPTH)
-        logic.apply()
-        b = self.held("b")
-        self.assertTrue((self.held("a") == a).all())
-        self.editor.undo()  # of b's
-        self.editor.undo()  # of a's
-        self.editor.select("a")
-        logic.apply()
-        self.assertFalse(self.held("a").any())
-        self.editor.redo()
-        self.editor.redo()
-        logic.apply()
-        self.assertTrue((self.held("a") == a).all())
-        self.editor.select("b")
-        logic.apply()
-        self.assertTrue((self.held("b") == b).all())
-
-    def test_undoAfterAnEditOfAnotherSegmentInBetween(self):
-        logic = self.open()
-        logic.interact(SCRIBBLE, self.ras(STROKE))
-        logic.apply()
-        first = self.held()
-        logic.interact(BOX, self.ras([[8, 14, 10], [8, 34, 30]]), axis=AXIS_DEPTH)
-        other = np.zeros(self.array.shape, bool)
-        other[0, :3, :3] = True
-        setVoxels(self.segmentation, "b", self.volume, other)  # touches the labelmap that a may share
-        logic.apply()
-        self.assertFalse((self.held() == first).all())
-        self.editor.undo()
-        logic.apply()
-        self.assertTrue((self.held() == first).all())
-        self.assertTrue((logic.state().engineMask.full() == first).all())
-
     def test_aSegmentThatHoldsSomethingIsRefined(self):
         logic = self.open()
         start = ball() > 0
@@ -366,6 +274,20 @@ class Mem3DSessionTestCase(unittest.TestCase):
         array[0] = np.nan
         logic = self.open(array)
         logic.interact(SCRIBBLE, self.ras(STROKE))
+
+    def test_suggestionsAreSlicesThatWerePropagated(self):
+        logic = self.open(ball((24, 48, 40), (1.5, 1, 1)), ijkToRas((1, 1, 1.5)))
+        leftovers = np.zeros(self.array.shape, bool)
+        leftovers[1, 5:20, 5:20] = leftovers[22, 10:30, 10:30] = True
+        setVoxels(self.segmentation, "a", self.volume, leftovers)
+        logic.interact(SCRIBBLE, self.ras([[12, 18, 14], [12, 24, 20], [12, 30, 26]]), axis=AXIS_DEPTH)
+        self.assertIsNone(logic.state().suggestion)
+        for first, last in ((8, 16), (0, 23)):
+            logic.propagate(first=first, last=last)
+            suggestion, quality = logic.state().suggestion, logic.state().quality[AXIS_DEPTH]
+            self.assertTrue(first <= suggestion.slice <= last and suggestion.slice != 12, suggestion)
+            self.assertGreater(quality[suggestion.slice], 0)
+            self.assertAlmostEqual(suggestion.quality, quality[suggestion.slice], places=6)
 
     def test_whereToLookNext(self):
         logic = self.open()

@@ -1,4 +1,4 @@
-"""Nodes for the tests, in the present scene: of Slicer itself, or of slicer-core's parts."""
+"""Nodes and a session for the tests, in the present scene: of Slicer itself, or of slicer-core's parts."""
 
 import os
 import time
@@ -6,6 +6,14 @@ import time
 import numpy as np
 import slicer
 import vtk
+from Mem3DLib import Segments
+from Mem3DLib.Editors import openEditor
+from Mem3DLib.Regions import Region
+from Mem3DLib.SessionLogic import SessionLogic
+from Mem3DLib.Settings import Settings
+
+SPACING = (1, 1, 3)
+STROKE = [[6, 18, 14], [6, 24, 20], [6, 30, 26]]
 
 
 def rotation(degrees, axis):
@@ -80,8 +88,6 @@ def voxels(segmentation, segmentID, volume):
 
 def randomSettings(mode="auto"):
     """Random weights (seed 1) on the CPU, one thread: fast, the same everywhere, and meaningless."""
-    from Mem3DLib.Settings import Settings
-
     library = os.environ.get("MEM3D_LIBRARY", "")
     return Settings(modelPath="random:1", libraryPath=library, device="cpu", threads=1, mode=mode)
 
@@ -93,3 +99,37 @@ def waitFor(condition, seconds=120):
         slicer.app.processEvents()
         time.sleep(0.002)
     return condition()
+
+
+class OneSession:
+    """For test cases: one volume, one segmentation, one session on them."""
+
+    mode = "inProcess"
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        self.logic = None
+
+    def tearDown(self):
+        if self.logic:
+            self.logic.close()
+
+    def open(self, array=None, matrix=None, segments=("a", "b"), transform=None):
+        self.array = ball() if array is None else array
+        self.volume = addVolume(self.array, ijkToRas(SPACING) if matrix is None else matrix, transform=transform)
+        self.segmentation = addSegmentation(self.volume, segments, transform)
+        self.editor = openEditor(self.volume, self.segmentation, segments[0])
+        self.logic = SessionLogic(self.editor, randomSettings(self.mode))
+        return self.logic
+
+    def ras(self, points):
+        return Segments.Lattice(self.editor.sourceImage(), self.segmentation).grid.indexToRas(points)
+
+    def held(self, segmentID="a"):
+        return voxels(self.segmentation, segmentID, self.volume)
+
+    def paint(self, segmentID, mask):
+        """As Slicer's Paint and Erase do it: an edit of the segment that the logic is not notified of."""
+        lattice = Segments.Lattice(self.editor.sourceImage(), self.segmentation)
+        before = Segments.readSegment(self.segmentation, segmentID, lattice)
+        Segments.writeSegment(self.editor, segmentID, lattice, before, Region.fromMask(mask.astype(np.uint8)))
