@@ -75,8 +75,8 @@ int main()
     // An oblique image of ITK: x to the back, y upwards, z to the left, by the columns of the matrix.
     const auto itk = mem3d::itk_view(voxels.data(), {40, 48, 12}, {1, 1, 3}, {5, 6, 7}, {0, 0, 1, 1, 0, 0, 0, 1, 0});
     CHECK(itk.shape[0] == 12 && itk.shape[2] == 40 && itk.spacing_mm[0] == 3 && itk.origin_mm[2] == 7);
-    const std::vector<double> rows(itk.direction, itk.direction + 9), wanted{1, 0, 0, 0, 0, 1, 0, 1, 0};
-    CHECK(rows == wanted);
+    const std::vector<double> axes(itk.direction, itk.direction + 9), wanted{1, 0, 0, 0, 0, 1, 0, 1, 0};
+    CHECK(axes == wanted);
     mem3d::Session placed(model, itk);
     // Voxel x 4, y 5, z 2 lies at origin + 4 back + 5 up + 2 * 3 left.
     const mem3d::Point index = placed.index({5 + 6, 6 + 4, 7 + 5});

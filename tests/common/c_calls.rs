@@ -53,7 +53,7 @@ impl Bytes<'_> {
         match self.next() {
             255 => u32::MAX,
             254 => 1 << 31,
-            253 => usual + 1,
+            253 => usual.saturating_add(1),
             value => u32::from(value) % (usual + 1),
         }
     }
@@ -181,7 +181,7 @@ impl Calls {
         drawn.negative = u32::from(bytes.next() % 4 == 0);
         drawn.coordinates = bytes.number(1) as i32;
         drawn.radius_mm = if bytes.next() == 255 { f64::NAN } else { 0.0 };
-        let axis = (drawn.axis - 1).clamp(0, 2) as usize;
+        let axis = drawn.axis.saturating_sub(1).clamp(0, 2) as usize;
         drawn.slice = bytes.number(SHAPE[axis] as u32 - 1);
         let mut points: Vec<[f64; 3]> =
             (0..bytes.next() % 6).map(|_| SHAPE.map(|side| bytes.coordinate(side))).collect();
@@ -194,7 +194,7 @@ impl Calls {
 
     fn set_slice_mask(&self, bytes: &mut Bytes) -> mem3d_status {
         let axis = bytes.number(3) as i32;
-        let side = SHAPE[(axis - 1).clamp(0, 2) as usize];
+        let side = SHAPE[axis.saturating_sub(1).clamp(0, 2) as usize];
         let pattern = bytes.next();
         let mask: Vec<u8> = (0..VOXELS / side).map(|i| u8::from(i % 20 > usize::from(pattern % 20))).collect();
         let (segment, slice) = (bytes.number(3), bytes.number(side as u32 - 1));

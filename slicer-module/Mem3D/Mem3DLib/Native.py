@@ -254,7 +254,7 @@ class Session(_Handle):
         if points is not None:
             points = np.ascontiguousarray(points, dtype=np.float64)
             if points.ndim != 2 or points.shape[1] != 3:
-                raise InvalidArgumentError("points has shape %s; give n rows of three numbers" % (points.shape,))
+                raise InvalidArgumentError("points has shape %s; give n rows of depth, height, width" % (points.shape,))
             drawn.points, drawn.n_points = points.ctypes.data, len(points)
         if raster is not None:
             raster = self._maskBytes(raster, mask.shape, "raster")
