@@ -68,7 +68,7 @@ def saves(folder, kills):
     with library.randomModel(seed=1, device="cpu") as model, model.openSession(ball()) as session:
         for _ in range(kills):
             child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-            child.stdout.readline()  # the first save is done
+            check(child.stdout.readline(), "a process cannot save")  # the first save is done
             time.sleep(random.uniform(0, 0.05))
             child.kill()
             child.communicate()
