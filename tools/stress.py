@@ -133,7 +133,8 @@ def trainings(folder, kills):
         # A resumed training works, since it writes a checkpoint of its own.
         while child.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
             time.sleep(0.01)
-        check(child.poll() is None, "the training ended: %s" % child.stderr.read().decode())
+        if child.poll() is not None:
+            check(False, "the training ended: %s" % child.stderr.read().decode())
         time.sleep(random.uniform(0, 0.5))
         child.send_signal(signal.SIGKILL)
         child.communicate()

@@ -178,7 +178,7 @@ impl Calls {
         drawn.segment = bytes.number(3);
         drawn.axis = bytes.number(3) as i32;
         drawn.kind = bytes.number(3) as i32;
-        drawn.negative = u32::from(bytes.next() % 4 == 0);
+        drawn.negative = u32::from(bytes.next().is_multiple_of(4));
         drawn.coordinates = bytes.number(1) as i32;
         drawn.radius_mm = if bytes.next() == 255 { f64::NAN } else { 0.0 };
         let axis = drawn.axis.saturating_sub(1).clamp(0, 2) as usize;

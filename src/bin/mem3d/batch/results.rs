@@ -153,7 +153,11 @@ impl Results {
             Some(earlier) => *earlier = row,
             None => rows.push(row),
         }
-        if to_file { write(&self.path, &rows) } else { Ok(self.rows = rows) }
+        if to_file {
+            return write(&self.path, &rows);
+        }
+        self.rows = rows;
+        Ok(())
     }
 
     /// Writes what goes to standard output.
