@@ -1,13 +1,13 @@
-//! Memory for the moment when there is none left. Rust ends the process when a small allocation fails; with a block that
-//! is then given back, such allocations succeed, the call ends with the error of a larger one, and the next call is
-//! refused with [`Error::OutOfMemory`] while the block cannot be had again.
+//! Memory for the moment when there is none left. Rust ends the process when a small allocation fails; with a block
+//! that is then given back, such allocations succeed, the call ends with the error of a larger one, and the next call
+//! is refused with [`Error::OutOfMemory`] while the block cannot be had again.
 
 use crate::error::{Error, Result};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// Size of the block: the small allocations of one call. Chosen. It is not touched, so that it takes address space only.
+/// Size of the block: the small allocations of one call. Chosen. It is not touched and takes address space only.
 const LAYOUT: Layout = match Layout::from_size_align(24 << 20, 16) {
     Ok(layout) => layout,
     Err(_) => panic!("a size and an alignment"),

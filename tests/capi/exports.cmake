@@ -1,4 +1,4 @@
-# The library exports the functions of mem3d.h and nothing else, so that it meets no symbol of a host or another library.
+# The library exports the functions of mem3d.h and nothing else: it meets no symbol of a host or another library.
 cmake_minimum_required(VERSION 3.22)
 execute_process(COMMAND "${NM}" -D --defined-only "${LIBRARY}" RESULT_VARIABLE status OUTPUT_VARIABLE output)
 if(NOT status EQUAL 0)
