@@ -2,7 +2,7 @@
 SHELL := bash
 
 .PHONY: help setup setup-tests setup-lint setup-browser try-browser peers build demo browser check test test-rust \
-	test-c test-python test-browser lint lint-rust lint-other format picture doc clean
+	test-c test-python test-browser fuzz stress lint lint-rust lint-other format picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -73,6 +73,17 @@ test-browser: setup-browser ## the browser example in Chromium; gets .venv-brows
 .venv-browser/mem3d.installed: tests/python/requirements-browser.txt .venv-browser/mem3d-app.installed
 	.venv-browser/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	cp $< $@
+
+# Needs a nightly compiler and cargo-fuzz (cargo install cargo-fuzz).
+FUZZ_SECONDS ?= 600
+fuzz: setup ## every fuzzer for ten minutes (FUZZ_SECONDS=N for another time)
+	for target in $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))); do mkdir -p out/fuzz/$$target; \
+	  cargo +nightly fuzz run $$target out/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
+	    -rss_limit_mb=4096 || exit 1; \
+	done
+
+stress: build setup-tests ## kills saves, batches and trainings while they write, 50 times each
+	.venv/bin/python tools/stress.py
 
 # The generated header is formatted by its generator.
 C_FILES = $(shell git ls-files '*.c' '*.cc' '*.cpp' '*.h' '*.hpp' ':!include/mem3d.h')

@@ -37,4 +37,8 @@ fn main() {
     // Hosts remember this name, not the path they were linked with. The number is MEM3D_ABI_VERSION.
     let name = if macos { "-install_name,@rpath/libmem3d.1.dylib" } else { "-soname,libmem3d.so.1" };
     println!("cargo::rustc-cdylib-link-arg=-Wl,{name}");
+    if !macos {
+        // rustc exports the C symbols of every crate; a host must see those of mem3d only (tests/capi/exports.cmake).
+        println!("cargo::rustc-cdylib-link-arg=-Wl,--exclude-libs,ALL");
+    }
 }

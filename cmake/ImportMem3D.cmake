@@ -20,6 +20,7 @@ else()
     set(mem3d_full "libmem3d.so.${PROJECT_VERSION}")
 endif()
 set(MEM3D_BUILT_LIBRARY "${mem3d_folder}/${mem3d_file}")
+set(MEM3D_BUILT_COMMAND "${mem3d_folder}/mem3d")
 
 # Programs of the build tree look for the SONAME, which cargo does not make: links beside each other, as installed.
 set(mem3d_links "${PROJECT_BINARY_DIR}/lib")
@@ -30,11 +31,11 @@ file(CREATE_LINK "${mem3d_soname}" "${mem3d_links}/${mem3d_file}" SYMBOLIC)
 # Cargo knows what is out of date; when nothing is, this takes no time.
 add_custom_target(
     mem3d_cargo ALL
-    COMMAND "${MEM3D_CARGO}" build --lib --profile "${MEM3D_CARGO_PROFILE}"
+    COMMAND "${MEM3D_CARGO}" build --lib --bin mem3d --profile "${MEM3D_CARGO_PROFILE}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     # ninja follows the link: nothing before cargo ran
-    BYPRODUCTS "${MEM3D_BUILT_LIBRARY}" "${mem3d_links}/${mem3d_file}"
-    COMMENT "Building libmem3d with cargo (${MEM3D_CARGO_PROFILE})"
+    BYPRODUCTS "${MEM3D_BUILT_LIBRARY}" "${MEM3D_BUILT_COMMAND}" "${mem3d_links}/${mem3d_file}"
+    COMMENT "Building libmem3d and mem3d with cargo (${MEM3D_CARGO_PROFILE})"
     USES_TERMINAL
     VERBATIM
 )

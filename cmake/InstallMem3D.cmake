@@ -1,4 +1,5 @@
-# A relocatable package: library, headers, CMake package and pkg-config file. Every path in it is relative.
+# A relocatable package: library, command, model, headers, CMake package, pkg-config file and licences. Every path in it
+# is relative.
 include(CMakePackageConfigHelpers)
 
 set(mem3d_config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/Mem3D")
@@ -10,12 +11,30 @@ install(CODE "
     file(CREATE_LINK \"${mem3d_full}\" \"\${folder}/${mem3d_soname}\" SYMBOLIC)
     file(CREATE_LINK \"${mem3d_soname}\" \"\${folder}/${mem3d_file}\" SYMBOLIC)
 ")
+install(PROGRAMS "${MEM3D_BUILT_COMMAND}" DESTINATION "${CMAKE_INSTALL_BINDIR}")
+
+# What cargo built looks for libtorch where it was built too; a package looks beside itself only.
+file(RELATIVE_PATH mem3d_up "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
+if(NOT APPLE)
+    install(CODE "
+        set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+        file(RPATH_SET FILE \"\${prefix}/${CMAKE_INSTALL_LIBDIR}/${mem3d_full}\"
+             NEW_RPATH [[$ORIGIN:$ORIGIN/libtorch/lib]])
+        file(RPATH_SET FILE \"\${prefix}/${CMAKE_INSTALL_BINDIR}/mem3d\"
+             NEW_RPATH [[$ORIGIN/${mem3d_up}:$ORIGIN/${mem3d_up}/libtorch/lib]])
+    ")
+endif()
+
+install(FILES models/compact.safetensors models/compact.md DESTINATION "${CMAKE_INSTALL_DATADIR}/mem3d/models")
+set(mem3d_licences "${CMAKE_INSTALL_DATADIR}/doc/mem3d")
+install(FILES LICENSE NOTICE CHANGELOG.md DESTINATION "${mem3d_licences}")
+install(FILES src/bin/mem3d/font/LICENSE DESTINATION "${mem3d_licences}" RENAME LICENSE.DejaVu)
 install(FILES include/mem3d.h include/mem3d.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 
 configure_package_config_file(
     cmake/Mem3DConfig.cmake.in "${PROJECT_BINARY_DIR}/Mem3DConfig.cmake"
     INSTALL_DESTINATION "${mem3d_config_folder}"
-    PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+    PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_DATADIR
 )
 # Before 1.0 a minor version may change what a host sees.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/Mem3DConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
@@ -28,8 +47,8 @@ string(REGEX REPLACE "/$" "" mem3d_pc_prefix "${mem3d_pc_prefix}")
 configure_file(cmake/mem3d.pc.in "${PROJECT_BINARY_DIR}/mem3d.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/mem3d.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
-# The library looks for libtorch beside itself, in libtorch/lib, then where it was built. Bundled is what the CPU
-# needs (about 500 MB); for CUDA, put or link a whole libtorch 2.11 at <libdir>/libtorch instead.
+# The library looks for libtorch beside itself, then in libtorch/lib. Bundled is what the CPU needs (about 500 MB); for
+# CUDA, put or link a whole libtorch 2.11 at <libdir>/libtorch instead.
 if(MEM3D_BUNDLE_LIBTORCH)
     install(CODE "
         file(GET_RUNTIME_DEPENDENCIES

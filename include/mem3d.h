@@ -13,7 +13,7 @@
  * - A call that can fail returns a #mem3d_status. A call that fails changes nothing: neither the object nor what its
  *   output pointers point to. mem3d_last_error() returns the text: what is wrong, and what to do.
  * - Every such call may return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL. Every call
- *   on a session, except mem3d_session_cancel(), may return #MEM3D_STATUS_BUSY. After #MEM3D_STATUS_INTERNAL, calls
+ *   that changes a session, saves it or reads its memory may return #MEM3D_STATUS_BUSY. After #MEM3D_STATUS_INTERNAL, calls
  *   that change the session return #MEM3D_STATUS_INVALID_STATE, while reading and saving still work. `@return` lists
  *   the statuses that a function may return besides, and special causes of these.
  * - NULL is #MEM3D_STATUS_INVALID_ARGUMENT wherever the text does not allow it. Any other pointer is valid during the
@@ -31,9 +31,14 @@
  * - Numbers from an enum are `int32_t` where they come in, and are checked.
  * - A callback is given next to its `user_data`. It must not throw or jump out.
  * - A model may be used by any number of threads at once. A session may move between threads, but serves one call at
- *   a time: a second call, from another thread or from inside a callback, returns #MEM3D_STATUS_BUSY. Only
- *   mem3d_session_cancel() may run beside another call. Freeing an object during a call on it is undefined.
- * - On the CPU with the same thread count, the same calls give the same bytes.
+ *   a time: a second call, from another thread or from inside a callback, returns #MEM3D_STATUS_BUSY. Beside another
+ *   call may run mem3d_session_cancel() and the calls that read masks, qualities and lists: they give what was
+ *   committed last, before the running call. Freeing an object during a call on it is undefined.
+ * - A process that is forked after calls with several threads or on CUDA cannot use the library: every call that
+ *   returns a status returns #MEM3D_STATUS_INVALID_STATE there. Start child processes with exec (in Python,
+ *   multiprocessing's "spawn").
+ * - On the CPU with the same thread count, the same calls give the same bytes. By default that count depends on what
+ *   other programs leave free; see mem3d_set_thread_count().
  *
  * A whole program (examples/c/hello.c):
  * @code{.c}
@@ -262,7 +267,10 @@ MEM3D_API mem3d_status mem3d_device_get_info(uint32_t index, mem3d_device_info *
  * Sets the number of CPU threads that one call may use, for every session and thread of the process. libtorch and
  * mem3d each use that many; sessions share mem3d's.
  *
- * @param count  1 to 1024; 0 for the default (one per core).
+ * By default each new session sets it: one per processor that the process may use (taskset, containers) and that other
+ * programs leave free at that moment. `OMP_NUM_THREADS` in the environment is taken as it is.
+ *
+ * @param count  1 to four times the processors, or to 64; 0 for the default.
  */
 MEM3D_API mem3d_status mem3d_set_thread_count(uint32_t count);
 
@@ -287,6 +295,14 @@ enum {
     MEM3D_INTERACTION_KIND_EXTREME_POINTS = 2,
     /** Single points: one or more. */
     MEM3D_INTERACTION_KIND_CLICK = 3,
+};
+
+/** Meaning of the numbers of a point, for #mem3d_interaction::coordinates. */
+typedef int32_t mem3d_coordinates;
+/** Values of #mem3d_coordinates. */
+enum {
+    MEM3D_COORDINATES_VOXEL_INDEX = 0, ///< Continuous voxel index, `[depth, height, width]`.
+    MEM3D_COORDINATES_LPS_MM = 1,      ///< Position in millimetres, `[left, posterior, superior]`.
 };
 
 /* ---- model ---- */
@@ -362,7 +378,7 @@ typedef struct mem3d_model_info {
 /**
  * Loads a model file.
  *
- * @param path        A `.safetensors` file of mem3d. UTF-8.
+ * @param path        A `.safetensors` file of mem3d. UTF-8; on Unix any bytes.
  * @param options     Device and precision; NULL for the defaults.
  * @param[out] model  Free with mem3d_model_free().
  * @return #MEM3D_STATUS_IO, #MEM3D_STATUS_BAD_MODEL, #MEM3D_STATUS_UNSUPPORTED (device or precision),
@@ -536,13 +552,13 @@ typedef struct mem3d_interaction {
     uint32_t segment;
     /** A #mem3d_axis: the one the slice is cut along. */
     int32_t axis;
-    /** Slice number along `axis`. */
+    /** Slice number along `axis`. Not read for points in mm, which lie on the slice nearest to their mean. */
     uint32_t slice;
     /** A #mem3d_interaction_kind. */
     int32_t kind;
     /** 0: drawn inside the target (positive); 1: drawn outside (negative). */
     uint32_t negative;
-    /** `n_points` points of three doubles, `[depth, height, width]`, on the slice. NULL when a raster is given. */
+    /** `n_points` points of three doubles on the slice, in `coordinates`. NULL when a raster is given. */
     const double *points;
     /** Number of points. */
     size_t n_points;
@@ -552,6 +568,10 @@ typedef struct mem3d_interaction {
     const uint8_t *raster;
     /** Bytes from a pixel of the raster to the next along rows and columns; both 0 for C order without gaps. */
     int64_t raster_byte_strides[2];
+    /** A #mem3d_coordinates: the meaning of `points`. 0 for voxel indices. */
+    int32_t coordinates;
+    /** 0. */
+    uint32_t reserved;
 } mem3d_interaction;
 
 /**
@@ -619,9 +639,17 @@ typedef struct mem3d_progress {
  * returns #MEM3D_STATUS_CANCELLED.
  *
  * Runs on the calling thread, never after the call has returned. Must not throw. Calls on the same session from here
- * return #MEM3D_STATUS_BUSY, except mem3d_session_cancel().
+ * that would change it return #MEM3D_STATUS_BUSY; masks read from here are those before the propagation.
  */
 typedef bool (*mem3d_progress_fn)(const mem3d_progress *progress, void *user_data);
+
+/**
+ * As #mem3d_progress_fn, with the mask of the slice just segmented, so that a host can show it grow: `rows` times
+ * `columns` bytes, row-major, 1 inside, 0 outside, borrowed until the function returns. Later slices and refinement
+ * may change it before the propagation ends.
+ */
+typedef bool (*mem3d_slice_fn)(const mem3d_progress *progress, const uint8_t *mask, uint32_t rows, uint32_t columns,
+                               void *user_data);
 
 /** Sides of the annotated slices that are segmented, for #mem3d_propagate_options::direction. */
 typedef int32_t mem3d_direction;
@@ -634,14 +662,24 @@ enum {
 
 /** Options of a propagation. Grows; zero it, then set `struct_size`. */
 typedef struct mem3d_propagate_options {
-    uint32_t struct_size;       ///< `sizeof(mem3d_propagate_options)`, set by the caller.
-    uint32_t segment;           ///< Segment to propagate; 0 for every segment with an annotated slice along the axis.
-    int32_t axis;               ///< A #mem3d_axis: the one to propagate along. 0 for the axis last drawn on.
-    int32_t direction;          ///< A #mem3d_direction.
-    uint32_t first_slice;       ///< First slice that may be changed.
-    uint32_t n_slices;          ///< Number of slices from there that may be changed; 0 for all up to the last.
-    mem3d_progress_fn on_slice; ///< Called after every slice; NULL for no callback.
-    void *user_data;            ///< Passed to `on_slice`.
+    /** `sizeof(mem3d_propagate_options)`, set by the caller. */
+    uint32_t struct_size;
+    /** Segment to propagate; 0 for every segment with an annotated slice along the axis. */
+    uint32_t segment;
+    /** A #mem3d_axis: the one to propagate along. 0 for the axis last drawn on. */
+    int32_t axis;
+    /** A #mem3d_direction. */
+    int32_t direction;
+    /** First slice that may be changed. */
+    uint32_t first_slice;
+    /** Number of slices from there that may be changed; 0 for all up to the last. */
+    uint32_t n_slices;
+    /** Called after every slice; NULL for no callback. */
+    mem3d_progress_fn on_slice;
+    /** Passed to `on_slice` and `on_mask`. */
+    void *user_data;
+    /** Called after every slice, after `on_slice`, with the slice's mask; NULL for no callback. */
+    mem3d_slice_fn on_mask;
 } mem3d_propagate_options;
 
 /**
@@ -655,14 +693,14 @@ typedef struct mem3d_propagate_options {
  * @return #MEM3D_STATUS_INVALID_STATE (no slice is annotated along the axis), #MEM3D_STATUS_CANCELLED,
  *         #MEM3D_STATUS_BAD_MODEL (the network output contains NaN), #MEM3D_STATUS_OUT_OF_MEMORY or
  *         #MEM3D_STATUS_TORCH.
- * @pre `on_slice` of `options` may be called with its `user_data`.
+ * @pre `on_slice` and `on_mask` of `options` may be called with its `user_data`.
  */
 MEM3D_API mem3d_status mem3d_session_propagate(mem3d_session *session, const mem3d_propagate_options *options,
                                                uint32_t *updated);
 
 /**
- * Stops the running propagation before its next slice. The only call that may run beside another one on the same
- * session, also from inside its callback. Without a running propagation it has no effect.
+ * Stops the running propagation before its next slice, from another thread or from inside its callback. Without a
+ * running propagation it has no effect.
  *
  * @param session  From mem3d_session_new().
  * @pre `session` is not freed during the call.
@@ -784,6 +822,15 @@ MEM3D_API mem3d_status mem3d_session_get_annotated_slices(const mem3d_session *s
  */
 MEM3D_API mem3d_status mem3d_session_get_window(const mem3d_session *session, double *low, double *high);
 
+/**
+ * Returns the voxel index of a position, with fractions: what a view in millimetres shows, in the session's volume.
+ *
+ * @param session      From mem3d_session_new().
+ * @param lps_mm       Three doubles: left, posterior, superior, mm.
+ * @param[out] index   Three doubles: depth, height, width. Outside of the volume below 0 or above its last voxel.
+ */
+MEM3D_API mem3d_status mem3d_session_get_index(const mem3d_session *session, const double *lps_mm, double *index);
+
 /** Memory held by a session, bytes. Grows; set `struct_size` before the call. */
 typedef struct mem3d_memory_usage {
     uint32_t struct_size;    ///< `sizeof(mem3d_memory_usage)`, set by the caller.
@@ -834,7 +881,7 @@ MEM3D_API mem3d_status mem3d_session_reset(mem3d_session *session, uint32_t segm
  * atomically: it is written whole, or an earlier file of that name stays.
  *
  * @param session  From mem3d_session_new().
- * @param path     UTF-8.
+ * @param path     UTF-8; on Unix any bytes.
  * @return #MEM3D_STATUS_IO or #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_save(const mem3d_session *session, const char *path);
@@ -843,7 +890,7 @@ MEM3D_API mem3d_status mem3d_session_save(const mem3d_session *session, const ch
  * Replaces the contents of a session by a saved one, on the same volume and with the same model.
  *
  * @param session  From mem3d_session_new().
- * @param path     A file of mem3d_session_save(). UTF-8.
+ * @param path     A file of mem3d_session_save(), named as there.
  * @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model), #MEM3D_STATUS_IO
  *         (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
  */

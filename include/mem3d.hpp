@@ -11,6 +11,7 @@
 #include <mem3d.h>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -119,7 +120,7 @@ inline std::vector<Device> devices()
     return found;
 }
 
-/// CPU threads of one call; 0 for one per core.
+/// CPU threads of one call; 0 for those that other programs leave free.
 inline void set_thread_count(uint32_t count) { check(mem3d_set_thread_count(count)); }
 
 inline uint32_t thread_count()
@@ -225,9 +226,39 @@ mem3d_volume_view view(const Voxel *voxels, const std::array<int64_t, 3> &shape,
     return volume;
 }
 
+/// A volume of ITK, by the numbers of an itk::Image or SimpleITK image: all in the order x, y, z, `direction` row by
+/// row as ITK's matrix has it, its columns the directions of x, y and z in LPS. Throws std::invalid_argument for a
+/// direction that is no right-handed orthonormal basis: a flipped or mistaken axis would put masks on the wrong side.
+template <class Voxel>
+mem3d_volume_view itk_view(const Voxel *voxels, const std::array<int64_t, 3> &size,
+                           const std::array<double, 3> &spacing_mm, const std::array<double, 3> &origin_mm,
+                           const std::array<double, 9> &direction)
+{
+    const auto at = [&direction](std::size_t row, std::size_t column) { return direction[3 * row + column]; };
+    for (std::size_t a = 0; a < 3; ++a)
+        for (std::size_t b = a; b < 3; ++b) {
+            const double dot = at(0, a) * at(0, b) + at(1, a) * at(1, b) + at(2, a) * at(2, b);
+            if (!(std::abs(dot - (a == b ? 1.0 : 0.0)) < 1e-3)) // also for NaN
+                throw std::invalid_argument("direction: its columns are not unit vectors at right angles; resample "
+                                            "the image to a grid of such axes");
+        }
+    const double handed = at(0, 0) * (at(1, 1) * at(2, 2) - at(1, 2) * at(2, 1)) -
+                          at(0, 1) * (at(1, 0) * at(2, 2) - at(1, 2) * at(2, 0)) +
+                          at(0, 2) * (at(1, 0) * at(2, 1) - at(1, 1) * at(2, 0));
+    if (!(handed > 0.0))
+        throw std::invalid_argument("direction is left-handed; flip one axis of the image (itk::FlipImageFilter) "
+                                    "and set its direction and origin with it");
+    auto volume = view(voxels, {size[2], size[1], size[0]}, {spacing_mm[2], spacing_mm[1], spacing_mm[0]});
+    for (std::size_t k = 0; k < 3; ++k) {
+        volume.origin_mm[k] = origin_mm[k];
+        for (std::size_t axis = 0; axis < 3; ++axis) volume.direction[3 * axis + k] = at(k, 2 - axis);
+    }
+    return volume;
+}
+
 // ---- session: draw ----
 
-/// A continuous voxel index: depth, height, width.
+/// A continuous voxel index: depth, height, width; or a position in mm: left, posterior, superior.
 using Point = std::array<double, 3>;
 static_assert(sizeof(Point) == 3 * sizeof(double), "C gets an array of points as an array of doubles");
 
@@ -241,12 +272,18 @@ struct Interaction {
     std::vector<Point> points;
     double radius_mm = 0.0;
     std::vector<uint8_t> raster; ///< one byte per pixel of the slice, C order
+    /// Meaning of `points`. Those in mm give the slice too, and `slice` is not read.
+    mem3d_coordinates coordinates = MEM3D_COORDINATES_VOXEL_INDEX;
 };
 
 // ---- session: propagate ----
 
 /// Called after every slice; returns false to stop.
 using ProgressFunction = std::function<bool(const mem3d_progress &)>;
+
+/// Called after every slice with its mask so far, `rows` times `columns` bytes; returns false to stop.
+using SliceFunction =
+    std::function<bool(const mem3d_progress &, const uint8_t *mask, uint32_t rows, uint32_t columns)>;
 
 /// Options of Session::propagate(). By default, every segment is propagated through the whole volume.
 struct Propagation {
@@ -256,11 +293,13 @@ struct Propagation {
     uint32_t first_slice = 0;
     uint32_t n_slices = 0; ///< 0: all up to the last
     ProgressFunction on_slice;
+    SliceFunction on_mask;
 };
 
 // ---- session ----
 
-/// One user's work on one volume. Serves one call at a time.
+/// One user's work on one volume. Serves one call at a time; beside it, masks and qualities can be read as they were
+/// before that call.
 class Session {
 public:
     /// Copies the volume.
@@ -299,6 +338,7 @@ public:
         interaction.kind = drawn.kind;
         interaction.negative = drawn.negative;
         interaction.radius_mm = drawn.radius_mm;
+        interaction.coordinates = drawn.coordinates;
         if (!drawn.raster.empty()) {
             if (drawn.raster.size() != slice_size(drawn.axis))
                 throw std::invalid_argument("raster is not of the slice's size");
@@ -335,20 +375,33 @@ public:
     {
         struct Call {
             const ProgressFunction &on_slice;
+            const SliceFunction &on_mask;
             std::exception_ptr thrown;
-        } call{what.on_slice, nullptr};
+        } call{what.on_slice, what.on_mask, nullptr};
         auto options = make<mem3d_propagate_options>();
         options.segment = what.segment;
         options.axis = what.axis;
         options.direction = what.direction;
         options.first_slice = what.first_slice;
         options.n_slices = what.n_slices;
+        options.user_data = &call;
         if (what.on_slice) {
-            options.user_data = &call;
             options.on_slice = [](const mem3d_progress *progress, void *user_data) noexcept -> bool {
                 auto &running = *static_cast<Call *>(user_data);
                 try {
                     return running.on_slice(*progress);
+                } catch (...) {
+                    running.thrown = std::current_exception();
+                    return false;
+                }
+            };
+        }
+        if (what.on_mask) {
+            options.on_mask = [](const mem3d_progress *progress, const uint8_t *mask, uint32_t rows, uint32_t columns,
+                                 void *user_data) noexcept -> bool {
+                auto &running = *static_cast<Call *>(user_data);
+                try {
+                    return running.on_mask(*progress, mask, rows, columns);
                 } catch (...) {
                     running.thrown = std::current_exception();
                     return false;
@@ -435,6 +488,14 @@ public:
         std::pair<double, double> ends;
         check(mem3d_session_get_window(handle_.get(), &ends.first, &ends.second));
         return ends;
+    }
+
+    /// The voxel index (depth, height, width, with fractions) of a position in mm (left, posterior, superior).
+    Point index(const Point &lps_mm) const
+    {
+        Point found{};
+        check(mem3d_session_get_index(handle_.get(), lps_mm.data(), found.data()));
+        return found;
     }
 
     mem3d_memory_usage memory_usage() const

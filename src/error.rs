@@ -70,6 +70,32 @@ impl Error {
     }
 }
 
+/// Checks that `bytes` can be allocated now: what is not there is an error before the work, and not the end of the
+/// process in the middle of it.
+///
+/// # Errors
+/// [`Error::OutOfMemory`] when they cannot.
+pub(crate) fn ensure_memory(bytes: usize, what: &str) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| no_memory(bytes, what))
+}
+
+fn no_memory(bytes: usize, what: &str) -> Error {
+    let mb = bytes.div_ceil(1_000_000);
+    Error::OutOfMemory(format!("not enough memory for {what} ({mb} MB); close other programs, or crop the volume"))
+}
+
+/// `n` zeros, as [`ensure_memory`].
+///
+/// # Errors
+/// [`Error::OutOfMemory`].
+pub(crate) fn zeros<T: Clone + Default>(n: usize, what: &str) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    let bytes = n.saturating_mul(size_of::<T>());
+    values.try_reserve_exact(n).map_err(|_| no_memory(bytes, what))?;
+    values.resize(n, T::default());
+    Ok(values)
+}
+
 impl From<tch::TchError> for Error {
     fn from(e: tch::TchError) -> Self {
         torch_error(&e.to_string())
@@ -84,7 +110,9 @@ pub(crate) fn torch_error(text: &str) -> Error {
     let text = quoted.as_deref().unwrap_or(text);
     let first = text.split("\nException raised from").next().unwrap_or(text).trim();
     let lower = first.to_lowercase();
-    if lower.contains("out of memory") || lower.contains("can't allocate memory") || lower.contains("bad_alloc") {
+    // oneDNN does not state why it cannot create something; it checks shapes before, so that memory is the reason left.
+    let out_of_memory = ["out of memory", "can't allocate memory", "bad_alloc", "could not create a"];
+    if out_of_memory.iter().any(|word| lower.contains(word)) {
         Error::OutOfMemory(format!(
             "not enough memory: {first}. Close other programs, use a smaller model or memory limit, or choose the \
              device \"cpu\""
@@ -116,8 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn memory_that_is_not_there_is_an_error() {
+        ensure_memory(1 << 20, "a test").unwrap();
+        let text = ensure_memory(usize::MAX / 4, "a test").unwrap_err().to_string();
+        assert!(text.contains("not enough memory for a test ("), "{text}");
+        assert_eq!(zeros::<u16>(3, "a test").unwrap(), [0; 3]);
+        assert!(matches!(zeros::<u64>(usize::MAX / 16, "a test"), Err(Error::OutOfMemory(_))));
+    }
+
+    #[test]
     fn torch_errors_are_distinguished() {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
+        assert!(matches!(torch_error("could not create a primitive"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
         // A device that is lost.
         let lost = torch_error("CUDA error: unspecified launch failure\nException raised from x");

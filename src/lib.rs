@@ -79,7 +79,7 @@
 //! # }
 //! ```
 
-mod atomic_file;
+pub mod atomic_file;
 pub mod engine;
 pub mod error;
 pub mod eval;

@@ -356,11 +356,143 @@ fn a_batch_goes_on_after_a_failure_and_resumes() {
     assert!(rows("cases.results.csv").iter().all(|r| r.0 == "done" && r.1.is_empty()));
 
     // Nothing is left to do: no model is needed.
-    let run = f.run(&["batch", "cases.csv", "--model", "none.safetensors"]).done();
+    let run = f.run(&["batch", "cases.csv", "--stop-after-empty", "1", "--model", "none.safetensors"]).done();
     assert_eq!(words(&run), ["already"; 3]);
     f.run(&["batch", "none.csv"]).failed("none.csv");
     f.run(&["batch", "p.json"]).failed("no column");
     f.run(&["batch", "cases.csv", "--out", "x"]).failed("a CSV names each output");
+}
+
+/// The last word about each case of a batch.
+fn last_words(run: &Run) -> Vec<&str> {
+    run.out.lines().filter(|l| l.starts_with("case ")).map(|l| l.rsplit(' ').next().unwrap()).collect()
+}
+
+#[test]
+fn a_batch_does_again_what_was_made_of_other_inputs() {
+    let f = Folder::new();
+    f.write("cases.csv", b"volume,prompts,output\nct.nrrd,p.json,out/a.seg.nrrd\n");
+    let batch = ["batch", "cases.csv", "--stop-after-empty", "1", "--threads", "1"];
+    assert_eq!(last_words(&f.run(&batch).done()), ["done"]);
+    assert_eq!(last_words(&f.run(&batch).done()), ["already"]);
+    // Other options, another model, other prompts.
+    let run = f.run(&["batch", "cases.csv", "--stop-after-empty", "2", "--threads", "1"]).done();
+    assert!(last_words(&run) == ["done"] && run.err.contains("since the options changed"), "{run:?}");
+    let run = f.run(&["batch", "cases.csv", "--stop-after-empty", "2", "--model", "random:9"]).done();
+    assert!(last_words(&run) == ["done"] && run.err.contains("since the model changed"), "{run:?}");
+    let before = fs::read(f.path("out/a.seg.nrrd")).unwrap();
+    f.write(
+        "p.json",
+        br#"{"interactions": [{"segment": 7, "kind": "extreme_points",
+            "points": [[2, 10, 18], [2, 29, 18], [2, 20, 9], [2, 20, 26]]}]}"#,
+    );
+    let other = ["batch", "cases.csv", "--stop-after-empty", "2", "--model", "random:9"];
+    let run = f.run(&other).done();
+    assert!(last_words(&run) == ["done"] && run.err.contains("since the prompts changed"), "{run:?}");
+    assert_ne!(fs::read(f.path("out/a.seg.nrrd")).unwrap(), before);
+    // What a user corrected is no batch's: it stays, also with other prompts, until --force.
+    let mut corrected = fs::read(f.path("out/a.seg.nrrd")).unwrap();
+    let end = corrected.iter().position(|b| *b == b'\n').unwrap();
+    corrected.splice(end..end, *b"\n# corrected");
+    fs::write(f.path("out/a.seg.nrrd"), &corrected).unwrap();
+    let run = f.run(&batch).done();
+    assert!(last_words(&run) == ["already"] && run.err.contains("left as it is (--force"), "{run:?}");
+    assert_eq!(fs::read(f.path("out/a.seg.nrrd")).unwrap(), corrected);
+    // Nothing but the results stays, and another working directory adds no row.
+    let csv = f.path("cases.csv");
+    let run = Run::of(f.command(&["batch", csv.to_str().unwrap(), "-f"]).current_dir("/").output().unwrap()).done();
+    assert_eq!(last_words(&run), ["done"]);
+    let rows: Vec<_> = csv::Reader::from_path(f.path("cases.results.csv")).unwrap().into_records().collect();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(&rows[0].as_ref().unwrap()[1], "out/a.seg.nrrd");
+    assert_eq!(fs::read_dir(f.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn batches_at_the_same_time_share_the_cases() {
+    let f = Folder::new();
+    let mut list = String::from("volume,prompts,output\n");
+    (0..6).for_each(|n| list += &format!("ct.nrrd,p.json,out/{n}.seg.nrrd\n"));
+    f.write("cases.csv", list.as_bytes());
+    let start = || {
+        let mut command = f.command(&["batch", "cases.csv", "--stop-after-empty", "1", "--threads", "1"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| Run::of(child.wait_with_output().unwrap()).done());
+    let done: usize = both.iter().map(|run| last_words(run).iter().filter(|w| **w == "done").count()).sum();
+    assert_eq!(done, 6, "each case was done once: {both:?}");
+    let rows: Vec<_> = csv::Reader::from_path(f.path("cases.results.csv")).unwrap().into_records().collect();
+    assert_eq!(rows.iter().filter(|r| &r.as_ref().unwrap()[2] == "done").count(), 6);
+    assert_eq!(fs::read_dir(f.path("out")).unwrap().count(), 6);
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let f = Folder::new();
+    let run = f.run(&["info", "--json", "-"]).done();
+    let info: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert!(info["version"] == env!("CARGO_PKG_VERSION") && run.err.contains("libtorch  2.11."), "{run:?}");
+    let bytes = |args: &[&str]| {
+        let output = f.command(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    f.write("copy.nrrd", &bytes(&["volume", "ct.nrrd", "-"]));
+    f.run(&["volume", "ct.nrrd", "other.nrrd"]).done();
+    assert_eq!(fs::read(f.path("copy.nrrd")).unwrap(), fs::read(f.path("other.nrrd")).unwrap());
+    let segment = ["segment", "ct.nrrd", "p.json", "--stop-after-empty", "1", "--threads", "1", "--out"];
+    f.write("s.seg.nrrd", &bytes(&[&segment[..], &["-"]].concat()));
+    f.run(&[&segment[..], &["t.seg.nrrd"]].concat()).done();
+    assert_eq!(fs::read(f.path("s.seg.nrrd")).unwrap(), fs::read(f.path("t.seg.nrrd")).unwrap());
+    f.run(&[&segment[..], &["-", "--quality", "-"]].concat()).failed("two outputs");
+    assert!(bytes(&["overview", "ct.nrrd", "t.seg.nrrd", "--segment", "3", "--out", "-"]).starts_with(b"\x89PNG"));
+    f.write("cases.csv", b"volume,prompts,output\nct.nrrd,p.json,a.nrrd\n");
+    let results = bytes(&["batch", "cases.csv", "--stop-after-empty", "1", "--results", "-"]);
+    assert!(String::from_utf8(results).unwrap().starts_with("volume,output,status"));
+    assert!(!f.names().iter().any(|name| name == "-" || name.starts_with(".mem3d")), "{:?}", f.names());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn devices_are_never_replaced() {
+    use std::os::unix::fs::FileTypeExt;
+    let f = Folder::new();
+    std::os::unix::fs::symlink("/dev/full", f.path("full.nrrd")).unwrap();
+    f.run(&["volume", "ct.nrrd", "full.nrrd"]).failed("a device, pipe or socket");
+    f.run(&["info", "--json", "/dev/full"]).failed("a device, pipe or socket");
+    f.run(&["info", "--json", "/dev/stdout"]).done();
+    for device in ["/dev/full", "/dev/null"] {
+        assert!(fs::metadata(device).unwrap().file_type().is_char_device(), "{device}");
+    }
+    assert!(fs::symlink_metadata("/dev/stdout").unwrap().is_symlink());
+}
+
+/// A signal while a file is written leaves nothing behind, and the status and a word tell.
+#[cfg(unix)]
+#[test]
+fn a_signal_while_writing_leaves_nothing() {
+    let f = Folder::new();
+    let data = (0..300 * 256 * 256u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    io::write_volume(
+        &f.path("big.nrrd"),
+        &Volume::new([300, 256, 256], VoxelData::U8(data), Geometry::default()).unwrap(),
+    )
+    .unwrap();
+    let mut command = f.command(&["volume", "big.nrrd", "big.nii.gz"]);
+    let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let is_writing = || f.names().iter().any(|name| name.starts_with(".mem3d-"));
+    while !is_writing() && !f.path("big.nii.gz").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let run = Run::of(child.wait_with_output().unwrap());
+    let finished = f.path("big.nii.gz").exists();
+    assert_eq!(run.status, Some(i32::from(!finished)), "{run:?}");
+    assert!(
+        finished || run.err.contains("error: stopped; ") && run.err.contains("big.nii.gz is not written"),
+        "{run:?}"
+    );
+    assert!(!is_writing(), "{:?}", f.names());
 }
 
 #[test]

@@ -4,9 +4,10 @@
     python batch.py FOLDER RESULTS            (with slicer-core instead of Slicer)
 
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
-CASE_SEGMENT_2.mrk.json and so on (see Mem3DLib/Interactions.py for what becomes what), propagates each segment through
-the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables MEM3D_MODEL and MEM3D_DEVICE, or
-Slicer's settings. A case that fails is reported and left out; the exit code is the number of such cases.
+CASE_SEGMENT_2.mrk.json, CASE_SEGMENT_negative.mrk.json and so on by the rules of `mem3d batch` (docs/interactions.md),
+propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables
+MEM3D_MODEL and MEM3D_DEVICE, or Slicer's settings. A case that fails is reported and left out; the exit code is the
+number of such cases.
 """
 
 import os
@@ -22,32 +23,35 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
-from Mem3DLib.Interactions import interactionsOf
+from Mem3DLib.Interactions import interactionsOf, parseName
 from Mem3DLib.Native import Error
 from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DLib.Settings import Settings
 
 VOLUME = re.compile(r"(?P<case>.+)\.(nrrd|nhdr|nii|nii\.gz|mha)$")
-WORDS = re.compile(r"[_\-. ]+(extreme|negative|\d+)$", re.IGNORECASE)
 
 
 def cases(folder):
     """(name, volume file, [(segment, interactions file), ...]) of everything there is something to do for."""
     files = sorted(Path(folder).iterdir())
+    volumes = {}
     for path in files:
         match = VOLUME.match(path.name)
-        if not match or path.name.endswith(".seg.nrrd"):
-            continue
-        case, interactions = match["case"], []
-        for other in files:
-            if other.name.startswith(case + "_") and other.name.endswith(".mrk.json"):
-                segment = other.name[len(case) + 1 : -len(".mrk.json")]
-                while WORDS.search(segment):
-                    segment = WORDS.sub("", segment)
-                interactions.append((segment, other))
-        if interactions:
-            yield case, path, interactions
+        if match and not path.name.endswith(".seg.nrrd"):
+            volumes[match["case"]] = path
+    markups = {case: [] for case in volumes}
+    for path in files:
+        if path.name.endswith(".mrk.json"):
+            stem = path.name[: -len(".mrk.json")]
+            # Of the volumes ct and ct_2, the longer name has ct_2_liver.mrk.json.
+            owners = [case for case in volumes if stem == case or stem.startswith(case + "_")]
+            if owners:
+                case = max(owners, key=len)
+                markups[case].append((parseName(stem, case).segment, path))
+    for case, path in volumes.items():
+        if markups[case]:
+            yield case, path, markups[case]
 
 
 def read(scene, storageClass, node, path):

@@ -20,5 +20,6 @@ pub(crate) mod suggest;
 
 pub use interact::interaction::{Interaction, Stroke};
 pub use session::options::{Direction, PropagateOptions, SessionOptions};
-pub use session::progress::{CancelToken, Progress};
-pub use session::{MemoryUsage, SavedSession, Session, Suggestion};
+pub use session::progress::{CancelToken, Preview, Progress};
+pub use session::view::{Snapshot, Suggestion, View};
+pub use session::{MemoryUsage, SavedSession, Session};

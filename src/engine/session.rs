@@ -4,6 +4,7 @@ mod history;
 pub mod options;
 pub mod progress;
 pub(crate) mod state;
+pub mod view;
 
 use super::compute::Context;
 use super::compute::batching::largest_batch;
@@ -11,35 +12,20 @@ use super::compute::feature_cache::FeatureCache;
 use super::interact::interaction::{Interaction, check_mask, check_segment, check_slice};
 use super::interact::predict::Drawing;
 use super::propagate::Round;
-use super::suggest::calibration::{calibrated, slice_spacing};
-use super::suggest::gain::expected_gain;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure_memory};
 use crate::nn::Networks;
 use crate::slice::grid::slice_grid;
-use crate::slice::plane::{INSIDE, mask_of};
+use crate::slice::plane::mask_of;
 use crate::slice::window::find_window;
 use crate::torch;
 use crate::volume::{SliceAxis, SliceMask, Volume};
 use history::{History, SavedHistory};
 use options::{PropagateOptions, SessionOptions};
-use progress::{CancelToken, Progress};
+use progress::{CancelToken, Preview, Progress};
 use serde::{Deserialize, Serialize};
 use state::{SegmentState, State};
-
-/// The slice whose correction is expected to gain most.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Suggestion {
-    /// Segment to correct.
-    pub segment: u32,
-    /// Axis of the slice.
-    pub axis: SliceAxis,
-    /// Slice number.
-    pub slice: usize,
-    /// Its estimated quality, 0..1.
-    pub quality: f32,
-    /// Voxels by which a correction there is expected to improve the volume.
-    pub gain: f32,
-}
+use std::sync::Arc;
+use view::{Snapshot, Suggestion, View};
 
 /// Memory held by a session, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +53,7 @@ pub struct SavedSession {
 /// Every call computes first and commits last: one that fails or is cancelled leaves the session unchanged. With a
 /// given thread count, the same calls give the same bytes on the CPU.
 pub struct Session {
-    volume: Volume,
+    volume: Arc<Volume>,
     networks: Box<dyn Networks>,
     /// Further owners of their weights, one a thread; made when they are needed.
     thread_networks: Vec<Box<dyn Networks>>,
@@ -86,12 +72,14 @@ impl Session {
     /// [`SessionOptions::check`]).
     pub fn new(volume: Volume, networks: Box<dyn Networks>, options: SessionOptions) -> Result<Self> {
         options.check()?;
+        check_spacing(&volume)?;
+        ensure_memory(LEAST_MEMORY, "a session")?;
         let window = find_window(&volume, options.window, options.replace_non_finite)?;
         Ok(Session {
             cache: FeatureCache::new(options.feature_cache_bytes),
             history: History::new(options.undo_depth),
             cancel: CancelToken::default(),
-            volume,
+            volume: Arc::new(volume),
             networks,
             thread_networks: Vec::new(),
             options,
@@ -119,6 +107,26 @@ impl Session {
         self.window
     }
 
+    /// The present state, to be read.
+    pub fn view(&self) -> View<'_> {
+        View {
+            volume: &self.volume,
+            state: self.state(),
+            calibration: self.networks.info().quality_calibration.as_ref(),
+            window: self.window,
+        }
+    }
+
+    /// The present state, which stays as it is while the session goes on.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            volume: self.volume.clone(),
+            state: self.state().clone(),
+            calibration: self.networks.info().quality_calibration,
+            window: self.window,
+        }
+    }
+
     /// Stops a running [`Session::propagate`] from another thread.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
@@ -126,7 +134,7 @@ impl Session {
 
     /// Numbers of the segments, ascending.
     pub fn segments(&self) -> Vec<u32> {
-        self.state().segments.keys().copied().collect()
+        self.view().segments()
     }
 
     /// Adds an interaction to a slice and returns its new mask. Interactions on one slice add up until it is accepted.
@@ -145,10 +153,13 @@ impl Session {
         let info = self.networks.info();
         if !info.interactions.contains(&interaction.kind) {
             return Err(Error::Unsupported(format!(
-                "the model \"{}\" does not answer {:?}; it answers {:?}. Draw one of these or load another model",
-                info.name, interaction.kind, info.interactions
+                "the model \"{}\" does not answer {}; it answers {}. Draw one of these or load another model",
+                info.name,
+                interaction.kind.word(),
+                info.interactions.iter().map(|k| k.word()).collect::<Vec<_>>().join(", ")
             )));
         }
+        ensure_memory(LEAST_MEMORY + grid.rows * grid.cols * BYTES_PER_PIXEL, "an interaction")?;
         let mut next = self.state().clone();
         next.last_axis = Some(axis);
         let state = next.segment_mut(segment, self.volume.shape());
@@ -225,7 +236,7 @@ impl Session {
 
     /// Slices of a segment annotated along `axis`, ascending; none for an unknown segment.
     pub fn annotated(&self, segment: u32, axis: SliceAxis) -> Vec<usize> {
-        self.state().segments.get(&segment).map_or_else(Vec::new, |s| s.axis(axis).annotated())
+        self.view().annotated(segment, axis)
     }
 
     /// Accepts the slices with interactions, then propagates the masks of the annotated slices through the volume. Only
@@ -242,9 +253,24 @@ impl Session {
         options: &PropagateOptions,
         on_slice: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<usize> {
+        self.propagate_showing(options, &mut |progress, _| on_slice(progress))
+    }
+
+    /// As [`Session::propagate`]; `on_slice` gets the slice's mask too, as the networks gave it. Blending and
+    /// refinement may change it before the propagation ends.
+    ///
+    /// # Errors
+    /// As [`Session::propagate`].
+    pub fn propagate_showing(
+        &mut self,
+        options: &PropagateOptions,
+        on_slice: &mut dyn FnMut(Progress, Preview<'_>) -> bool,
+    ) -> Result<usize> {
         self.cancel.clear();
         let axis = options.axis.or(self.state().last_axis).ok_or_else(nothing_annotated)?;
         self.check_range(options.range, axis)?;
+        let (rows, cols) = axis.slice_shape(self.volume.shape());
+        ensure_memory(LEAST_MEMORY + rows * cols * BYTES_PER_PIXEL, "a propagation")?;
         let mut next = self.state().clone();
         let segments = self.accept_and_select(&mut next, options.segment, axis)?;
         let cancel = self.cancel.clone();
@@ -280,15 +306,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn quality(&self, segment: u32, axis: SliceAxis) -> Result<Vec<f32>> {
-        let state = self.segment(segment)?;
-        let quality = state.axis(axis).estimates(self.volume.slice_count(axis));
-        let Some(calibration) = self.networks.info().quality_calibration else { return Ok(quality) };
-        let mut annotated = vec![false; quality.len()];
-        state.axis(axis).annotated().into_iter().for_each(|k| annotated[k] = true);
-        let areas = state.field.areas(axis);
-        let thickness_mm = self.volume.geometry().spacing_mm[axis.index()];
-        let spacing = slice_spacing(&areas, &slice_grid(&self.volume, axis), thickness_mm);
-        Ok(calibrated(&calibration, &quality, &areas, &annotated, spacing))
+        self.view().quality(segment, axis)
     }
 
     /// The slice whose correction is expected to gain most, of one segment or of all. None before the first
@@ -297,25 +315,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
     pub fn suggest_slice(&self, segment: Option<u32>) -> Result<Option<Suggestion>> {
-        let segments: Vec<(u32, &SegmentState)> = match segment {
-            Some(id) => vec![(id, self.segment(id)?)],
-            None => self.state().segments.iter().map(|(&id, s)| (id, s)).collect(),
-        };
-        let mut best: Option<Suggestion> = None;
-        for (segment, state) in segments {
-            for axis in SliceAxis::ALL.into_iter().filter(|&a| !state.axis(a).quality.is_empty()) {
-                let quality = self.quality(segment, axis)?;
-                let fixed: Vec<bool> = (0..quality.len()).map(|k| state.axis(axis).slices.contains_key(&k)).collect();
-                let gain = expected_gain(&state.axis(axis).estimates(quality.len()), &state.field.areas(axis), &fixed);
-                for slice in (0..quality.len()).filter(|&k| !fixed[k]) {
-                    let gain = gain[slice] as f32;
-                    if best.is_none_or(|b| gain > b.gain) {
-                        best = Some(Suggestion { segment, axis, slice, quality: quality[slice], gain });
-                    }
-                }
-            }
-        }
-        Ok(best)
+        self.view().suggest_slice(segment)
     }
 
     /// Writes a segment's mask `[depth, height, width]`, 0 or 1, into `out`.
@@ -323,12 +323,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment or a size that does not fit.
     pub fn read_mask(&self, segment: u32, out: &mut [u8]) -> Result<()> {
-        self.check_size(out.len())?;
-        let state = self.segment(segment)?;
-        self.for_each_plane(state, |at, plane| {
-            out[at..at + plane.len()].iter_mut().zip(plane).for_each(|(o, &v)| *o = u8::from(v >= INSIDE));
-        });
-        Ok(())
+        self.view().read_mask(segment, out)
     }
 
     /// A slice's mask.
@@ -336,9 +331,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment or slice.
     pub fn read_slice_mask(&self, segment: u32, axis: SliceAxis, slice: usize) -> Result<SliceMask> {
-        check_slice(slice, axis, self.volume.slice_count(axis))?;
-        let (rows, cols) = axis.slice_shape(self.volume.shape());
-        Ok(mask_of(&self.segment(segment)?.field.slice(axis, slice), rows, cols))
+        self.view().read_slice_mask(segment, axis, slice)
     }
 
     /// Writes a segment's probability `[depth, height, width]`, 0..1 in steps of 1/255, into `out`. Values under 3 %
@@ -347,12 +340,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment or a size that does not fit.
     pub fn read_probability(&self, segment: u32, out: &mut [f32]) -> Result<()> {
-        self.check_size(out.len())?;
-        let state = self.segment(segment)?;
-        self.for_each_plane(state, |at, plane| {
-            out[at..at + plane.len()].iter_mut().zip(plane).for_each(|(o, &v)| *o = f32::from(v) / 255.0);
-        });
-        Ok(())
+        self.view().read_probability(segment, out)
     }
 
     /// Writes all segments as one label volume into `out`: where several overlap the most probable one, on a tie the
@@ -361,20 +349,7 @@ impl Session {
     /// # Errors
     /// [`Error::InvalidArgument`] for a size that does not fit.
     pub fn read_labels(&self, out: &mut [u16]) -> Result<()> {
-        self.check_size(out.len())?;
-        out.fill(0);
-        let mut largest = vec![0u8; out.len()];
-        for (&segment, state) in &self.state().segments {
-            self.for_each_plane(state, |at, plane| {
-                for (i, &v) in plane.iter().enumerate().filter(|(_, v)| **v >= INSIDE) {
-                    if v > largest[at + i] {
-                        largest[at + i] = v;
-                        out[at + i] = segment as u16;
-                    }
-                }
-            });
-        }
-        Ok(())
+        self.view().read_labels(out)
     }
 
     /// Undoes the last change; false when there is none.
@@ -451,13 +426,7 @@ impl Session {
     }
 
     fn segment(&self, segment: u32) -> Result<&SegmentState> {
-        check_segment(segment)?;
-        self.state().segments.get(&segment).ok_or_else(|| {
-            Error::argument(format!(
-                "there is no segment {segment}; draw it or set its mask first (there are {:?})",
-                self.segments()
-            ))
-        })
+        self.view().segment(segment)
     }
 
     /// Checks a range of slices, first and last.
@@ -481,15 +450,6 @@ impl Session {
         Ok(())
     }
 
-    fn for_each_plane(&self, state: &SegmentState, mut visit: impl FnMut(usize, &[u8])) {
-        let [_, height, width] = self.volume.shape();
-        let mut dense = vec![0; height * width];
-        for (k, plane) in state.field.planes.iter().enumerate() {
-            plane.write_dense(&mut dense, width);
-            visit(k * height * width, &dense);
-        }
-    }
-
     fn context(&mut self) -> Context<'_> {
         let max_batch = largest_batch(&self.options, self.networks.device());
         Context {
@@ -502,6 +462,31 @@ impl Session {
             max_batch,
         }
     }
+}
+
+/// Memory that must be free for any work, bytes. Chosen: the smallest features of one slice and some.
+const LEAST_MEMORY: usize = 64 << 20;
+
+/// Memory that must be free besides for each pixel of a slice, bytes. Chosen: several planes of 32 bits.
+const BYTES_PER_PIXEL: usize = 64;
+
+/// Spacings that can be used, mm, and the most that they may differ by. Chosen: beyond what any scanner has, and below
+/// what makes the side of a region of interest a number without meaning.
+const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
+const MOST_RATIO: f64 = 1000.0;
+
+/// Refuses a volume whose spacings are out of all proportion: its regions of interest would have millions of pixels.
+fn check_spacing(volume: &Volume) -> Result<()> {
+    let spacing = volume.geometry().spacing_mm;
+    let most = spacing.iter().copied().fold(0.0, f64::max);
+    let least = spacing.iter().copied().fold(f64::INFINITY, f64::min);
+    if spacing.iter().all(|mm| SPACING_MM.contains(mm)) && most <= least * MOST_RATIO {
+        return Ok(());
+    }
+    Err(Error::argument(format!(
+        "the spacing of the volume is {spacing:?} mm (depth, height, width); it must be from 1e-6 to 1e6 mm, and the \
+         largest at most 1000 times the smallest. Check its unit and the order of its axes"
+    )))
 }
 
 /// The error of a propagation without an annotated slice.

@@ -12,7 +12,7 @@
 
 use super::metrics::{box_of, slice_areas};
 use super::protocol::Protocol;
-use super::results::{Round, Run, TargetResult, target_name};
+use super::results::{Round, Run, TargetResult, check_case, target_name};
 use super::rounds::{FinishedRound, measure};
 use super::target::Target;
 use crate::engine::Interaction;
@@ -60,6 +60,17 @@ pub struct RoundRecord {
     pub slices: Vec<usize>,
     /// All interactions so far, in voxel indices of the whole volume; without masks made by hand.
     pub drawn: Vec<Interaction>,
+}
+
+impl RunRecord {
+    /// Checks that the region lies in the volume.
+    fn check_region(&self, shape: [usize; 3], path: &Path) -> Result<()> {
+        let inside = |k: usize| self.low[k] < self.high[k] && self.high[k] <= shape[k];
+        if self.axis < 3 && self.shape == shape && (0..3).all(inside) {
+            return Ok(());
+        }
+        Err(Error::bad_file(path, "its region does not lie in the label file's volume; record the run again"))
+    }
 }
 
 /// Writes the rounds of one target.
@@ -151,7 +162,9 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
             }
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
             let record: RunRecord = serde_json::from_str(&text).map_err(|e| Error::bad_file(&path, e.to_string()))?;
+            check_case(&record.case, &path)?;
             let volume = crate::io::read_volume(&record.label_file)?;
+            record.check_region(volume.shape(), &path)?;
             let target = Target {
                 case: record.case.clone(),
                 label: record.label,

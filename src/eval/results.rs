@@ -105,8 +105,10 @@ impl TargetResult {
     /// [`Error::Io`], or [`Error::BadFile`] when it is something else.
     pub fn read(path: &Path) -> Result<TargetResult> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        serde_json::from_str(&text)
-            .map_err(|e| Error::bad_file(path, format!("this is no result of mem3d evaluate ({e}); remove it")))
+        let result: TargetResult = serde_json::from_str(&text)
+            .map_err(|e| Error::bad_file(path, format!("this is no result of mem3d evaluate ({e}); remove it")))?;
+        check_case(&result.case, path)?;
+        Ok(result)
     }
 }
 
@@ -115,9 +117,42 @@ pub fn target_name(case: &str, label: u32) -> String {
     format!("{case}__{label}")
 }
 
+/// Checks a name of a case that comes from a file and becomes part of a path.
+///
+/// # Errors
+/// [`Error::BadFile`] for a name that is not that of one file in a folder.
+pub fn check_case(case: &str, path: &Path) -> Result<()> {
+    let plain =
+        !case.is_empty() && case.len() <= 200 && !case.contains(['/', '\\', '\0']) && ![".", ".."].contains(&case);
+    match plain {
+        true => Ok(()),
+        false => Err(Error::bad_file(
+            path,
+            format!("the case is called {case:?}, which is no name of a file; files are not written elsewhere by it"),
+        )),
+    }
+}
+
 impl Round {
     /// Fall of the Dice although the slice was annotated correctly (at least `accept_iou`); 0 when it rose.
     pub fn fall_after_correct(&self, before: &Round, accept_iou: f64) -> Option<f64> {
         (self.slice.is_some() && self.slice_iou >= accept_iou).then(|| (before.dice - self.dice).max(0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        let path = Path::new("run.json");
+        for name in ["ct 1", "a..b", ".hidden"] {
+            check_case(name, path).unwrap();
+        }
+        for name in ["", ".", "..", "../../escaped", "/etc/x", "a/b", "a\\b", "a\0b"] {
+            let text = check_case(name, path).unwrap_err().to_string();
+            assert!(text.starts_with("run.json: the case is called"), "{text}");
+        }
     }
 }

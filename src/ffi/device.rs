@@ -2,12 +2,11 @@
 
 use super::guard::guard;
 use super::versioned::{self, Versioned};
-use super::{handle, mem3d_status};
+use super::{fork, handle, mem3d_status};
 use crate::error::{Error, Result};
-use crate::torch::device;
+use crate::torch::{device, processors};
 use std::cell::Cell;
 use std::ffi::c_char;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A device that networks can run on. Grows; set `struct_size` before the call.
@@ -42,6 +41,9 @@ pub unsafe extern "C" fn mem3d_device_get_count(count: *mut u32) -> mem3d_status
     guard(|| {
         handle::required(count, "count")?;
         let found = device::list().len();
+        if found > 1 {
+            fork::used();
+        }
         // SAFETY: writable by this function's contract.
         unsafe { handle::put(count, found as u32) };
         Ok(())
@@ -76,15 +78,21 @@ pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_devi
 /// Sets the number of CPU threads that one call may use, for every session and thread of the process. libtorch and
 /// mem3d each use that many; sessions share mem3d's.
 ///
-/// @param count  1 to 1024; 0 for the default (one per core).
+/// By default each new session sets it: one per processor that the process may use (taskset, containers) and that other
+/// programs leave free at that moment. `OMP_NUM_THREADS` in the environment is taken as it is.
+///
+/// @param count  1 to four times the processors, or to 64; 0 for the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
     guard(|| {
-        if count > 1024 {
-            return Err(Error::argument(format!("count is {count}; use 1 to 1024, or 0 for one per core")));
+        if count > 0 {
+            processors::check(count as usize).map_err(|e| Error::argument(format!("count is {count}: {e}")))?;
         }
-        let default = default_threads();
-        WANTED.store(if count == 0 { default } else { count as i32 }, Ordering::Relaxed);
+        processors::allowed();
+        WANTED.store(count as i32, Ordering::Relaxed);
+        if count == 0 {
+            CHOSEN.store(processors::allowed() as i32, Ordering::Relaxed);
+        }
         apply_thread_count();
         Ok(())
     })
@@ -97,9 +105,9 @@ pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
 pub unsafe extern "C" fn mem3d_get_thread_count(count: *mut u32) -> mem3d_status {
     guard(|| -> Result<()> {
         handle::required(count, "count")?;
-        let threads = match WANTED.load(Ordering::Relaxed) {
-            0 => default_threads(),
-            wanted => wanted,
+        let threads = match thread_count() {
+            0 => processors::allowed() as i32,
+            count => count,
         };
         // SAFETY: writable by this function's contract.
         unsafe { handle::put(count, threads as u32) };
@@ -110,22 +118,38 @@ pub unsafe extern "C" fn mem3d_get_thread_count(count: *mut u32) -> mem3d_status
 /// Number of threads that the host asked for; 0 when it did not.
 static WANTED: AtomicI32 = AtomicI32::new(0);
 
-/// libtorch's own choice, taken before anything changes it.
-fn default_threads() -> i32 {
-    static DEFAULT: OnceLock<i32> = OnceLock::new();
-    *DEFAULT.get_or_init(|| tch::get_num_threads().max(1))
+/// Number of threads that the newest session chose; 0 before the first.
+static CHOSEN: AtomicI32 = AtomicI32::new(0);
+
+/// The number that holds now; 0 while it is libtorch's own.
+fn thread_count() -> i32 {
+    match WANTED.load(Ordering::Relaxed) {
+        0 => CHOSEN.load(Ordering::Relaxed),
+        wanted => wanted,
+    }
 }
 
-/// Makes the host's number of threads hold on this thread: OpenMP keeps one number per calling thread, so a number set
+/// For a new session: chooses the number of threads, unless the host set one.
+pub(super) fn choose_thread_count() {
+    if WANTED.load(Ordering::Relaxed) == 0 {
+        CHOSEN.store(processors::free() as i32, Ordering::Relaxed);
+    }
+    apply_thread_count();
+}
+
+/// Makes the number of threads hold on this thread: OpenMP keeps one number per calling thread, so a number set
 /// on one thread would not reach sessions used on another.
 pub(super) fn apply_thread_count() {
     thread_local! {
         static APPLIED: Cell<i32> = const { Cell::new(0) };
     }
-    let wanted = WANTED.load(Ordering::Relaxed);
+    let wanted = thread_count();
     if wanted != APPLIED.get() {
         tch::set_num_threads(wanted);
         APPLIED.set(wanted);
+    }
+    if wanted != 1 {
+        fork::used();
     }
 }
 
@@ -173,6 +197,6 @@ mod tests {
             assert_eq!(mem3d_set_thread_count(0), mem3d_status::Ok);
             mem3d_get_thread_count(&mut count);
         }
-        assert_eq!(count as i32, default_threads());
+        assert_eq!(count as usize, processors::allowed());
     }
 }

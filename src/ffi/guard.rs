@@ -1,13 +1,15 @@
 //! No panic crosses into C: every exported body runs inside [`guard`].
 
+use super::fork;
 use super::panics::caught;
 use super::status::mem3d_status;
 use super::text::keep_error;
 use crate::error::Result;
 
-/// Runs `body`; its error, or its panic as [`Error::Internal`], becomes the thread's last error.
+/// Runs `body`; its error, or its panic as [`Error::Internal`], becomes the thread's last error. In a forked process it
+/// does not run.
 pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> mem3d_status {
-    match caught(body).and_then(|result| result) {
+    match caught(|| fork::check().and_then(|()| body())).and_then(|result| result) {
         Ok(()) => mem3d_status::Ok,
         Err(error) => {
             keep_error(&error);

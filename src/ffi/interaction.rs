@@ -16,6 +16,16 @@ pub enum mem3d_interaction_kind {
     Click = 3,
 }
 
+/// Meaning of the numbers of a point, for #mem3d_interaction::coordinates.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum mem3d_coordinates {
+    /// Continuous voxel index, `[depth, height, width]`.
+    VoxelIndex = 0,
+    /// Position in millimetres, `[left, posterior, superior]`.
+    LpsMm = 1,
+}
+
 /// The number of `kind` in C.
 pub(super) fn number(kind: InteractionKind) -> i32 {
     match kind {

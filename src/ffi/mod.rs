@@ -26,9 +26,11 @@ pub mod volume_view;
 
 pub mod session;
 
+mod fork;
 mod guard;
 mod handle;
 mod panics;
+mod reserve;
 mod slices;
 mod text;
 mod versioned;

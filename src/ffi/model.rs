@@ -1,6 +1,7 @@
 //! Models: weights on a device, shared by sessions and threads.
 
 use super::device::apply_thread_count;
+use super::fork;
 use super::guard::guard;
 use super::panics::guard_value;
 use super::text::c_string;
@@ -10,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::nn::Preset;
 use crate::nn::model::{Model, Precision};
 use std::ffi::{CString, c_char};
-use std::path::Path;
 
 /// The networks of one model file on one device. Never changes, so any number of sessions and threads may share it.
 pub struct mem3d_model {
@@ -110,7 +110,7 @@ unsafe impl Versioned for mem3d_model_info {
 
 /// Loads a model file.
 ///
-/// @param path        A `.safetensors` file of mem3d. UTF-8.
+/// @param path        A `.safetensors` file of mem3d. UTF-8; on Unix any bytes.
 /// @param options     Device and precision; NULL for the defaults.
 /// @param[out] model  Free with mem3d_model_free().
 /// @return #MEM3D_STATUS_IO, #MEM3D_STATUS_BAD_MODEL, #MEM3D_STATUS_UNSUPPORTED (device or precision),
@@ -124,8 +124,9 @@ pub unsafe extern "C" fn mem3d_model_load(
     guard(|| {
         handle::required(model, "model")?;
         // SAFETY: by this function's contract.
-        let (path, options) = unsafe { (slices::text(path, "path")?, versioned::read_or_default(options, "options")?) };
-        let loaded = Model::load(Path::new(path), options.device()?, options.precision()?)?;
+        let (path, options) = unsafe { (slices::path(path, "path")?, versioned::read_or_default(options, "options")?) };
+        apply_thread_count();
+        let loaded = Model::load(path, options.device()?, options.precision()?)?;
         // SAFETY: writable by this function's contract.
         unsafe { handle::give(model, mem3d_model::new(loaded)) };
         Ok(())
@@ -155,6 +156,7 @@ pub unsafe extern "C" fn mem3d_model_random(
             1 => Preset::Paper,
             _ => return Err(Error::argument(format!("preset is {preset}; use 0 (compact) or 1 (paper)"))),
         };
+        apply_thread_count();
         let made = Model::random(preset, seed, options.device()?, options.precision()?)?;
         // SAFETY: writable by this function's contract.
         unsafe { handle::give(model, mem3d_model::new(made)) };
@@ -212,7 +214,10 @@ impl mem3d_model {
     fn new(model: Model) -> Self {
         let device = match model.device() {
             tch::Device::Cpu => "cpu".to_string(),
-            tch::Device::Cuda(n) => format!("cuda:{n}"),
+            tch::Device::Cuda(n) => {
+                fork::used();
+                format!("cuda:{n}")
+            }
             other => format!("{other:?}").to_lowercase(),
         };
         let info = model.info();

@@ -12,37 +12,43 @@ pub mod undo;
 
 pub mod save;
 
-use super::device::apply_thread_count;
+use super::device::{apply_thread_count, choose_thread_count};
 use super::guard::guard;
 use super::model::mem3d_model;
 use super::panics::guard_value;
+use super::reserve;
 use super::versioned::{self, Versioned};
 use super::volume_view::mem3d_volume_view;
 use super::{handle, mem3d_status};
-use crate::engine::{CancelToken, Session, SessionOptions};
+use crate::engine::{CancelToken, Session, SessionOptions, Snapshot};
 use crate::error::{Error, Result};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 /// One user's work on one volume: its copy, segments, masks and rounds. Serves one call at a time.
 pub struct mem3d_session {
     session: Mutex<Session>,
+    /// What the last call that changed the session left, for calls that read during the next.
+    committed: Mutex<Arc<Snapshot>>,
     /// Beside the session's lock, so that a running call can be stopped.
     cancel: CancelToken,
 }
 
 impl mem3d_session {
     fn new(session: Session) -> Self {
-        mem3d_session { cancel: session.cancel_token(), session: Mutex::new(session) }
+        let committed = Mutex::new(Arc::new(session.snapshot()));
+        mem3d_session { cancel: session.cancel_token(), committed, session: Mutex::new(session) }
     }
 
     /// The session, for a call that changes it.
     ///
     /// # Errors
     /// [`Error::Busy`] during another call, [`Error::InvalidState`] after a call that panicked half-way.
-    fn lock(&self) -> Result<MutexGuard<'_, Session>> {
+    fn lock(&self) -> Result<Locked<'_>> {
         apply_thread_count();
+        reserve::arm()?;
         match self.session.try_lock() {
-            Ok(session) => Ok(session),
+            Ok(session) => Ok(Locked { session, committed: &self.committed }),
             Err(TryLockError::WouldBlock) => Err(busy()),
             Err(TryLockError::Poisoned(_)) => Err(Error::InvalidState(
                 "an internal error interrupted an earlier call on this session; read or save what is needed, \
@@ -52,7 +58,13 @@ impl mem3d_session {
         }
     }
 
-    /// The session, for a call that only reads: possible after a panic too, so that no work is lost.
+    /// The state that was committed last, for a call that only reads masks and what belongs to them: possible during
+    /// another call.
+    fn committed(&self) -> Arc<Snapshot> {
+        self.committed.lock().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// The session, for another call that only reads: possible after a panic too, so that no work is lost.
     ///
     /// # Errors
     /// [`Error::Busy`] during another call.
@@ -63,6 +75,32 @@ impl mem3d_session {
             Err(TryLockError::WouldBlock) => Err(busy()),
             Err(TryLockError::Poisoned(session)) => Ok(session.into_inner()),
         }
+    }
+}
+
+/// The session during a call that changes it; what it commits can be read when the call ends.
+struct Locked<'a> {
+    session: MutexGuard<'a, Session>,
+    committed: &'a Mutex<Arc<Snapshot>>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        *self.committed.lock().unwrap_or_else(|e| e.into_inner()) = Arc::new(self.session.snapshot());
     }
 }
 
@@ -208,6 +246,8 @@ pub unsafe extern "C" fn mem3d_session_new(
                 versioned::read_or_default(options, "options")?.to_engine()?,
             )
         };
+        choose_thread_count();
+        reserve::arm()?;
         let made = Session::new(volume, model.networks(), options)?;
         // SAFETY: writable by this function's contract.
         unsafe { handle::give(session, mem3d_session::new(made)) };

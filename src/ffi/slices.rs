@@ -3,6 +3,7 @@
 use super::handle::null;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char};
+use std::path::Path;
 
 /// A string of the caller.
 ///
@@ -16,6 +17,27 @@ pub(super) unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str
     unsafe { CStr::from_ptr(text) }
         .to_str()
         .map_err(|_| Error::argument(format!("{name} is not UTF-8; convert it before the call")))
+}
+
+/// A path of the caller: UTF-8, on Unix any bytes.
+///
+/// # Safety
+/// As for [`text`].
+pub(super) unsafe fn path<'a>(path: *const c_char, name: &str) -> Result<&'a Path> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        if path.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: NUL-terminated by this function's contract.
+        Ok(Path::new(std::ffi::OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes())))
+    }
+    #[cfg(not(unix))]
+    {
+        // SAFETY: by this function's contract.
+        unsafe { text(path, name) }.map(Path::new)
+    }
 }
 
 /// A buffer that the library reads: `n` values.

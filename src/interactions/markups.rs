@@ -58,25 +58,52 @@ struct ControlPoint {
 pub struct Named {
     /// Name of the segment.
     pub segment: String,
-    /// False when the name ends with `-`, as in `liver-`.
+    /// False when the name ends with `-` or the word `negative`, as in `liver-` and `liver_negative`.
     pub positive: bool,
-    /// Whether the name ends with the word `extreme`, as in `liver extreme`.
+    /// Whether the name ends with the word `extreme` or the words `extreme points`, as in `liver extreme`.
     pub extreme: bool,
 }
 
 impl Named {
-    /// Removes the endings.
+    /// Removes the endings, in any order, and `_1`, `_2` and so on, by which Slicer keeps the names of files apart.
+    /// `Mem3DLib/Interactions.py` of the Slicer module does the same (tests/golden/markup_names.csv).
     pub fn parse(name: &str) -> Named {
+        const EXTREME: [&str; 5] = ["extreme points", "extreme_points", "extreme-points", "extremepoints", "extreme"];
         let separator = |c: char| c.is_whitespace() || "_-.".contains(c);
-        let name = name.trim();
-        let (name, positive) = match name.strip_suffix('-') {
-            Some(rest) => (rest.trim_end_matches(separator), false),
-            None => (name, true),
+        // What is left of a name that ends with a word of its own.
+        let without = |name: &str, word: &str| {
+            let rest = name.to_ascii_lowercase().strip_suffix(word).map(|r| (r.len(), r.ends_with(separator)))?;
+            (rest.0 == 0 || rest.1).then_some(rest.0)
         };
-        let lower = name.to_ascii_lowercase();
-        let extreme = lower == "extreme" || lower.strip_suffix("extreme").is_some_and(|r| r.ends_with(separator));
-        let name = if extreme { name[..name.len() - "extreme".len()].trim_end_matches(separator) } else { name };
+        let (mut name, mut positive, mut extreme) = (name.trim(), true, false);
+        loop {
+            let number = name.rsplit_once('_').filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+            let rest = if let Some(rest) = name.strip_suffix('-') {
+                positive = false;
+                rest.len()
+            } else if let Some(rest) = without(name, "negative") {
+                positive = false;
+                rest
+            } else if let Some(rest) = EXTREME.iter().find_map(|word| without(name, word)) {
+                extreme = true;
+                rest
+            } else if let Some((rest, _)) = number {
+                rest.len()
+            } else {
+                break;
+            };
+            name = name[..rest].trim_end_matches(separator);
+        }
         Named { segment: if name.is_empty() { "Segment".into() } else { name.into() }, positive, extreme }
+    }
+
+    /// The name of a markups file of the volume called `case`, which may start with it: `case_liver`, or `case` alone.
+    fn of_file(stem: &str, case: Option<&str>) -> Named {
+        match case.and_then(|case| stem.strip_prefix(case)) {
+            Some("") => Named { segment: stem.into(), positive: true, extreme: false },
+            Some(rest) if rest.starts_with('_') && rest.len() > 1 => Named::parse(&rest[1..]),
+            _ => Named::parse(stem),
+        }
     }
 }
 
@@ -94,7 +121,10 @@ pub(crate) fn add(
     let file_name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = [".mrk.json", ".json"].iter().find_map(|end| file_name.strip_suffix(end)).unwrap_or(&file_name);
     for (i, markup) in file.markups.iter().enumerate() {
-        let named = Named::parse(markup.name.as_deref().unwrap_or(stem));
+        let named = match markup.name.as_deref() {
+            Some(name) => Named::parse(name),
+            None => Named::of_file(stem, options.case.as_deref()),
+        };
         let at = |reason: String| bad(format!("markups[{i}] ({}): {reason}", markup.kind));
         let segment = recorded.number_of(&named.segment);
         let steps = interactions(markup, &named, volume, options).map_err(at)?;
@@ -131,6 +161,9 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
     let all: Vec<[f64; 3]> = points.iter().map(|(p, _)| *p).collect();
     match markup.kind.as_str() {
         "Fiducial" if options.are_extreme(named) => {
+            if !named.positive {
+                return Err("extreme points always mark the target; remove \"negative\" or - from its name".into());
+            }
             let placed = Placed::find(all, options.axis, None, volume)?;
             Ok(vec![make(placed, InteractionKind::ExtremePoints, true)])
         }
@@ -187,12 +220,14 @@ impl MarkupOptions {
     }
 }
 
-/// A point's own label or description counts before the name of its list.
+/// A point's own label or description counts before the name of its list: a description that starts with the word
+/// `negative` or `positive`, a label that ends with `-` or the word `negative`.
 fn is_positive(point: &ControlPoint, named: &Named) -> bool {
-    match point.description.trim().to_ascii_lowercase().as_str() {
-        "negative" => false,
-        "positive" => true,
-        _ => named.positive && !point.label.trim_end().ends_with('-'),
+    let description = point.description.trim().to_ascii_lowercase();
+    match description.split(|c: char| !c.is_alphanumeric()).next() {
+        Some("negative") => false,
+        Some("positive") => true,
+        _ => named.positive && Named::parse(&point.label).positive,
     }
 }
 
@@ -326,16 +361,14 @@ mod tests {
 
     #[test]
     fn names_give_segment_sign_and_extreme_points() {
-        let named = |name: &str| {
-            let n = Named::parse(name);
-            (n.segment, n.positive, n.extreme)
-        };
-        assert_eq!(named("liver"), ("liver".into(), true, false));
-        assert_eq!(named("liver-"), ("liver".into(), false, false));
-        assert_eq!(named("left kidney extreme"), ("left kidney".into(), true, true));
-        assert_eq!(named("liver_Extreme"), ("liver".into(), true, true));
-        assert_eq!(named("inextreme"), ("inextreme".into(), true, false));
-        assert_eq!(named("-"), ("Segment".into(), false, false));
+        let table = include_str!("../../tests/golden/markup_names.csv");
+        for line in table.lines().skip(1) {
+            let [name, segment, negative, extreme] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let expected = Named { segment: segment.into(), positive: negative == "0", extreme: extreme == "1" };
+            assert_eq!(Named::parse(name), expected, "{name}");
+        }
+        let of = |stem: &str| Named::of_file(stem, Some("ct_1")).segment;
+        assert_eq!([of("ct_1_liver"), of("ct_1"), of("liver"), of("ct_12")], ["liver", "ct_1", "liver", "ct"]);
     }
 
     #[test]

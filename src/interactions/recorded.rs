@@ -87,7 +87,7 @@ pub enum PointsAs {
 }
 
 /// Options for markups.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct MarkupOptions {
     /// Axis of the slices drawn on. Default: the one along which the points agree best.
     pub axis: Option<SliceAxis>,
@@ -95,6 +95,8 @@ pub struct MarkupOptions {
     pub points: PointsAs,
     /// Half the width of a curve or line, mm; 0 for the engine's default.
     pub radius_mm: f64,
+    /// Name of the volume, without its ending: files of markups may be called `VOLUME_SEGMENT`.
+    pub case: Option<String>,
 }
 
 impl RecordedInteractions {

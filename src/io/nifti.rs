@@ -172,7 +172,7 @@ pub fn write(path: &Path, volume: &Volume) -> Result<()> {
         other => Error::Internal(format!("{}: {other}", path.display())),
     })?;
     // The writer opens the file by its name; this handle provides only the name.
-    atomic_file::persist(path, file).map_err(|e| Error::io(path, e))
+    atomic_file::persist(file).map_err(|e| Error::io(path, e))
 }
 
 fn header(volume: &Volume) -> NiftiHeader {

@@ -12,9 +12,22 @@ pub enum InteractionKind {
     /// A rectangle around the target.
     Box,
     /// The left-, right-, top- and bottom-most points of the target.
+    #[serde(alias = "extremepoints")]
     ExtremePoints,
     /// Single points inside (positive) or outside (negative) the target.
     Click,
+}
+
+impl InteractionKind {
+    /// Its name in files and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            InteractionKind::Scribble => "scribble",
+            InteractionKind::Box => "box",
+            InteractionKind::ExtremePoints => "extreme_points",
+            InteractionKind::Click => "click",
+        }
+    }
 }
 
 /// Family of networks of a model.

@@ -109,6 +109,10 @@ pub enum DiskFormat {
 /// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of
 /// a newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
 pub fn read(path: &Path) -> Result<ModelFile> {
+    let is_file = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file();
+    if !is_file {
+        return Err(Error::bad_file(path, "this is a folder or a device, not a model file; name a .safetensors file"));
+    }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     parse(&bytes).map_err(|reason| Error::BadModel(format!("{}: {reason}", path.display())))
 }
@@ -142,12 +146,43 @@ fn parse_header(text: &str) -> std::result::Result<Header, String> {
         Some(version) if version > u64::from(FORMAT_VERSION) => Err(format!(
             "this model has format version {version}, but this build reads up to {FORMAT_VERSION}; use a newer mem3d"
         )),
-        Some(_) => serde_json::from_value(value)
-            .map_err(|e| format!("the model's description cannot be used: {e}; use the mem3d that wrote it")),
+        Some(_) => {
+            let header: Header = serde_json::from_value(value)
+                .map_err(|e| format!("the model's description cannot be used: {e}; use the mem3d that wrote it"))?;
+            check_header(&header).map(|()| header)
+        }
         None => {
             Err("the header's mem3d entry has no format_version; the file is damaged or not written by mem3d".into())
         }
     }
+}
+
+/// Checks the numbers that no preset checks.
+fn check_header(header: &Header) -> std::result::Result<(), String> {
+    let bad = |text: String| Err(format!("the model's description cannot be used: {text}"));
+    let IntensityRule::VolumePercentiles(low, high) = header.intensity;
+    if !(0.0 <= low && low < high && high <= 100.0) {
+        return bad(format!("its intensities are those of percentiles {low} and {high}; they lie between 0 and 100"));
+    }
+    let info = &header.info;
+    let ranges = [
+        ("network_size", info.network_size, 16..=4096),
+        ("slice_size", info.slice_size, 16..=4096),
+        ("context_slices", info.context_slices, 1..=3),
+        ("key_channels", info.key_channels, 1..=65_536),
+        ("value_channels", info.value_channels, 1..=65_536),
+        ("key_stride", info.key_stride, 8..=16),
+    ];
+    if let Some((name, value, range)) = ranges.iter().find(|(_, value, range)| !range.contains(value)) {
+        return bad(format!("{name} is {value}, must be {} to {}", range.start(), range.end()));
+    }
+    if let Some(c) = &info.quality_calibration {
+        let numbers = c.open.iter().chain(&c.closed).chain(&c.empty);
+        if !(numbers.clone().all(|x| x.abs() <= 1000.0) && (0.0..=1.0).contains(&c.least_doubt)) {
+            return bad("its quality_calibration is out of range (-1000 to 1000, least_doubt 0 to 1)".into());
+        }
+    }
+    Ok(())
 }
 
 fn not_safetensors(bytes: &[u8], error: &SafeTensorError) -> String {
@@ -257,6 +292,22 @@ mod tests {
             checksum: String::new(),
         };
         Header::new(info, &serde_json::json!({"width": 7})).unwrap()
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        check_header(&header()).unwrap();
+        let text = |change: &dyn Fn(&mut Header)| {
+            let mut bad = header();
+            change(&mut bad);
+            check_header(&bad).unwrap_err()
+        };
+        for (low, high) in [(0.5, 100_003.0), (-1.0, 99.0), (99.0, 1.0), (f64::NAN, 99.0)] {
+            let text = text(&|h| h.intensity = IntensityRule::VolumePercentiles(low, high));
+            assert!(text.contains("between 0 and 100"), "{text}");
+        }
+        assert!(text(&|h| h.info.network_size = 1 << 40).contains("network_size is 1099511627776, must be 16 to 4096"));
+        assert!(text(&|h| h.info.key_stride = 0).contains("key_stride is 0"));
     }
 
     fn tensors() -> TensorMap {

@@ -27,7 +27,9 @@ pub fn parse(text: &str) -> Result<Device> {
         "auto" | "" => Ok(match torch_ext::cuda_device_count() {
             Ok(_) => Device::Cuda(0),
             Err(reason) => {
-                log::info!("running on the CPU: {reason}");
+                // Most machines have no GPU; where a driver is installed, its user expects it to work.
+                let level = if torch_ext::has_driver() { log::Level::Warn } else { log::Level::Debug };
+                log::log!(level, "running on the CPU: {reason}");
                 Device::Cpu
             }
         }),

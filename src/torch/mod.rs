@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod macs;
+pub mod processors;
 pub(crate) mod threads;
 pub mod torch_ext;
 

@@ -46,6 +46,11 @@ pub(crate) fn cuda_device_count() -> std::result::Result<usize, String> {
     CUDA.get_or_init(open).clone()
 }
 
+/// Whether an NVIDIA driver is installed.
+pub(crate) fn has_driver() -> bool {
+    bridge::cuda_driver_version() > 0
+}
+
 /// CUDA version of libtorch 2.11 from PyPI in the driver's notation: 1000 times the major number.
 const CUDA_WANTED: i32 = 13_000;
 

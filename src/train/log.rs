@@ -1,6 +1,7 @@
 //! The log of a training: one CSV line at intervals, appended, so that a resumed training continues it.
 
 use super::stage::Stage;
+use crate::atomic_file;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -51,8 +52,9 @@ impl Log {
         let log = Log { path: path.to_path_buf() };
         if path.exists() {
             let lines = Log::read(path)?;
-            let file = std::fs::File::create(path).map_err(|e| Error::io(path, e))?;
-            log.write(file, lines.iter().filter(|l| keep(l)), true)?;
+            let mut kept = Vec::new();
+            log.write(&mut kept, lines.iter().filter(|l| keep(l)), true)?;
+            atomic_file::write(path, |file| file.write_all(&kept))?;
         }
         Ok(log)
     }
@@ -78,7 +80,7 @@ impl Log {
         self.write(file.map_err(|e| Error::io(&self.path, e))?, std::iter::once(line), is_new)
     }
 
-    fn write<'a>(&self, file: std::fs::File, lines: impl Iterator<Item = &'a Line>, header: bool) -> Result<()> {
+    fn write<'a>(&self, file: impl std::io::Write, lines: impl Iterator<Item = &'a Line>, header: bool) -> Result<()> {
         let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(file);
         for line in lines {
             writer.serialize(line).map_err(|e| Error::bad_file(&self.path, e.to_string()))?;

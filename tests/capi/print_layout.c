@@ -81,6 +81,8 @@ int main(void)
     NEXT(mem3d_interaction, radius_mm);
     NEXT(mem3d_interaction, raster);
     NEXT(mem3d_interaction, raster_byte_strides);
+    NEXT(mem3d_interaction, coordinates);
+    NEXT(mem3d_interaction, reserved);
     END(",");
     BEGIN(mem3d_progress);
     FIRST(mem3d_progress, done);
@@ -97,6 +99,7 @@ int main(void)
     NEXT(mem3d_propagate_options, n_slices);
     NEXT(mem3d_propagate_options, on_slice);
     NEXT(mem3d_propagate_options, user_data);
+    NEXT(mem3d_propagate_options, on_mask);
     END(",");
     BEGIN(mem3d_suggestion);
     FIRST(mem3d_suggestion, struct_size);

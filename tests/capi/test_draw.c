@@ -108,10 +108,50 @@ static void bad_drawings(mem3d_session *session)
     CHECK(count == 2); /* 1 and 3: nothing was left of segment 2 */
 }
 
+/* The same click by its voxel index and by its position; view_of() has 3 x 1 x 1 mm and the default axes. */
+static void positions_are_converted(const mem3d_model *model)
+{
+    int16_t *voxels = malloc(sizeof(int16_t) * VOXELS);
+    CHECK(voxels != NULL);
+    fill_ball(voxels);
+    mem3d_volume_view view = view_of(voxels);
+    const double origin[] = {-20.0, 15.0, 100.0};
+    memcpy(view.origin_mm, origin, sizeof origin);
+    mem3d_session *session = NULL;
+    CHECK_OK(mem3d_session_new(model, &view, NULL, &session));
+    free(voxels);
+    const double voxel[] = {6, 24, 20}, position[] = {-20.0 + 20, 15.0 + 24, 100.0 + 3 * 6 + 0.5};
+    double found[3];
+    CHECK_OK(mem3d_session_get_index(session, position, found));
+    CHECK(found[0] > 6.16 && found[0] < 6.17 && found[1] == 24.0 && found[2] == 20.0);
+    static uint8_t by_index[HEIGHT * WIDTH], by_position[HEIGHT * WIDTH];
+    mem3d_interaction drawn = stroke(1);
+    drawn.kind = MEM3D_INTERACTION_KIND_CLICK;
+    drawn.n_points = 1;
+    drawn.points = voxel;
+    CHECK_OK(mem3d_session_interact(session, &drawn, by_index, sizeof by_index));
+    drawn.segment = 2;
+    drawn.slice = 0; /* not read */
+    drawn.points = position;
+    drawn.coordinates = MEM3D_COORDINATES_LPS_MM;
+    CHECK_OK(mem3d_session_interact(session, &drawn, by_position, sizeof by_position));
+    CHECK(memcmp(by_index, by_position, sizeof by_index) == 0);
+    CHECK_OK(mem3d_session_read_slice_mask(session, 2, MEM3D_AXIS_DEPTH, 6, by_index, sizeof by_index));
+    CHECK(memcmp(by_index, by_position, sizeof by_index) == 0);
+    const double elsewhere[] = {0.0, 0.0, 0.0};
+    drawn.points = elsewhere;
+    CHECK(mem3d_session_interact(session, &drawn, NULL, 0) == MEM3D_STATUS_INVALID_ARGUMENT);
+    drawn.coordinates = 2;
+    CHECK_FAILS(mem3d_session_interact(session, &drawn, NULL, 0), MEM3D_STATUS_INVALID_ARGUMENT,
+                "interaction.coordinates is 2");
+    mem3d_session_free(session);
+}
+
 int main(void)
 {
     mem3d_model *model = small_model();
     mem3d_session *session = small_session(model);
+    positions_are_converted(model);
     mem3d_model_free(model); /* the session keeps what it needs */
     every_kind(session);
     a_raster_with_strides(session);

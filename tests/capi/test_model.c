@@ -6,7 +6,7 @@ static void bad_files(void)
     mem3d_model *model = NULL;
     CHECK(mem3d_model_load("no/such/model.safetensors", NULL, &model) == MEM3D_STATUS_IO);
     CHECK(strstr(mem3d_last_error(), "no/such/model.safetensors") != NULL);
-    CHECK_FAILS(mem3d_model_load("\xff\xfe", NULL, &model), MEM3D_STATUS_INVALID_ARGUMENT, "path is not UTF-8");
+    CHECK(mem3d_model_load("\xff\xfe", NULL, &model) == MEM3D_STATUS_IO); /* any bytes name a file */
     const char *path = "test_model_text.safetensors";
     FILE *file = fopen(path, "wb");
     CHECK(file != NULL);

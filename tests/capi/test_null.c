@@ -17,6 +17,7 @@ int main(void)
     mem3d_model *made = NULL;
     mem3d_session *opened = NULL;
     double number = 0;
+    double place[3] = {0.0, 0.0, 0.0};
     size_t count = 0;
     bool changed = false;
     ZEROED(mem3d_model_info, model_info);
@@ -78,6 +79,9 @@ int main(void)
     NULL_IS_NAMED(mem3d_session_get_window(NULL, &number, &number), "session");
     NULL_IS_NAMED(mem3d_session_get_window(session, NULL, &number), "low");
     NULL_IS_NAMED(mem3d_session_get_window(session, &number, NULL), "high");
+    NULL_IS_NAMED(mem3d_session_get_index(NULL, place, place), "session");
+    NULL_IS_NAMED(mem3d_session_get_index(session, NULL, place), "lps_mm");
+    NULL_IS_NAMED(mem3d_session_get_index(session, place, NULL), "index");
     NULL_IS_NAMED(mem3d_session_get_memory_usage(NULL, &usage), "session");
     NULL_IS_NAMED(mem3d_session_get_memory_usage(session, NULL), "usage");
     NULL_IS_NAMED(mem3d_session_save(NULL, "x"), "session");

@@ -5,6 +5,7 @@ struct watch {
     mem3d_session *session;
     uint32_t calls, stop_after;
     uint32_t last_total;
+    uint32_t masks;
 };
 
 static bool on_slice(const mem3d_progress *progress, void *user_data)
@@ -20,10 +21,28 @@ static bool on_slice(const mem3d_progress *progress, void *user_data)
     uint8_t mask[HEIGHT * WIDTH];
     CHECK_FAILS(mem3d_session_undo(watch->session, &changed), MEM3D_STATUS_BUSY, "another call");
     CHECK(changed);
-    CHECK_FAILS(mem3d_session_read_slice_mask(watch->session, 1, MEM3D_AXIS_DEPTH, 6, mask, sizeof mask),
-                MEM3D_STATUS_BUSY, "another call");
+    /* What was committed last can be read meanwhile. */
+    uint8_t ball[HEIGHT * WIDTH];
+    fill_ball_slice(ball, 6);
+    CHECK_OK(mem3d_session_read_slice_mask(watch->session, 1, MEM3D_AXIS_DEPTH, 6, mask, sizeof mask));
+    CHECK(memcmp(mask, ball, sizeof mask) == 0);
+    float quality[DEPTH];
+    CHECK_OK(mem3d_session_read_quality(watch->session, 1, MEM3D_AXIS_DEPTH, quality, DEPTH));
+    CHECK(quality[6] == 1.0f && quality[progress->slice] == 0.0f);
+    CHECK_FAILS(mem3d_session_save(watch->session, "busy.m3s"), MEM3D_STATUS_BUSY, "another call");
     CHECK(mem3d_session_propagate(watch->session, NULL, NULL) == MEM3D_STATUS_BUSY);
     return watch->calls != watch->stop_after;
+}
+
+static bool on_mask(const mem3d_progress *progress, const uint8_t *mask, uint32_t rows, uint32_t columns,
+                    void *user_data)
+{
+    struct watch *watch = user_data;
+    CHECK(progress->done == watch->calls); /* after on_slice */
+    CHECK(rows == HEIGHT && columns == WIDTH);
+    for (uint32_t i = 0; i < rows * columns; i++) CHECK(mask[i] <= 1);
+    watch->masks++;
+    return watch->masks != 3;
 }
 
 static bool cancel_inside(const mem3d_progress *progress, void *user_data)
@@ -87,12 +106,19 @@ int main(void)
     CHECK(before != NULL);
     CHECK_OK(mem3d_session_read_mask(session, 1, before, VOXELS));
 
-    struct watch watch = {session, 0, 2, 0};
+    struct watch watch = {session, 0, 2, 0, 0};
     ZEROED(mem3d_propagate_options, options);
     options.on_slice = on_slice;
     options.user_data = &watch;
     CHECK(mem3d_session_propagate(session, &options, &updated) == MEM3D_STATUS_CANCELLED);
     CHECK(watch.calls == 2 && updated == 77);
+    CHECK(watch.masks == 0);
+    watch.calls = 0;
+    watch.stop_after = UINT32_MAX;
+    options.on_mask = on_mask;
+    CHECK(mem3d_session_propagate(session, &options, &updated) == MEM3D_STATUS_CANCELLED);
+    CHECK(watch.masks == 3 && watch.calls == 3); /* it stops the call too */
+    options.on_mask = NULL;
     options.on_slice = cancel_inside;
     options.user_data = session;
     CHECK(mem3d_session_propagate(session, &options, &updated) == MEM3D_STATUS_CANCELLED);

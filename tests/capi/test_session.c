@@ -32,10 +32,31 @@ static void options_are_checked(const mem3d_model *model)
     mem3d_session_free(session);
 }
 
+/* Spacings out of all proportion would give regions of millions of pixels. */
+static void spacings_are_in_proportion(const mem3d_model *model)
+{
+    static int16_t voxels[VOXELS];
+    fill_ball(voxels);
+    const double bad[][3] = {{1, 1, 1e-300}, {1, 1, 1e-5}, {1e9, 1, 1}, {5e-324, 1, 1}, {1e-7, 1e-7, 1e-7}};
+    mem3d_session *session = NULL;
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        mem3d_volume_view view = view_of(voxels);
+        memcpy(view.spacing_mm, bad[k], sizeof bad[k]);
+        CHECK_FAILS(mem3d_session_new(model, &view, NULL, &session), MEM3D_STATUS_INVALID_ARGUMENT, "spacing");
+    }
+    mem3d_volume_view view = view_of(voxels); /* as far apart as spacings may be */
+    view.spacing_mm[0] = 1000.0;
+    CHECK_OK(mem3d_session_new(model, &view, NULL, &session));
+    const mem3d_interaction drawn = stroke(1);
+    CHECK_OK(mem3d_session_interact(session, &drawn, NULL, 0));
+    mem3d_session_free(session);
+}
+
 int main(void)
 {
     mem3d_model *model = small_model();
     options_are_checked(model);
+    spacings_are_in_proportion(model);
     mem3d_session *session = small_session(model);
     const mem3d_interaction drawn = stroke(1);
     CHECK_OK(mem3d_session_interact(session, &drawn, NULL, 0));

@@ -2,6 +2,8 @@
 #include "check.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static atomic_int inside, release;
 
@@ -35,6 +37,47 @@ static void *own_session(void *model)
     return mask;
 }
 
+/* With one thread there is nothing to wait for: a forked process goes on. */
+static void a_fork_with_one_thread_goes_on(mem3d_session *session)
+{
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        const mem3d_interaction drawn = stroke(2);
+        CHECK_OK(mem3d_session_interact(session, &drawn, NULL, 0));
+        _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+}
+
+/* A forked process has none of the threads: it gets an error at once and does not wait for them. */
+static void a_fork_is_refused(mem3d_model *model, mem3d_session *session)
+{
+    CHECK_OK(mem3d_set_thread_count(2));
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(30);
+        mem3d_session *other = NULL;
+        static int16_t voxels[VOXELS];
+        const mem3d_volume_view view = view_of(voxels);
+        size_t count = 0;
+        CHECK_FAILS(mem3d_session_new(model, &view, NULL, &other), MEM3D_STATUS_INVALID_STATE, "was forked");
+        CHECK_FAILS(mem3d_session_get_segments(session, NULL, 0, &count), MEM3D_STATUS_INVALID_STATE, "spawn");
+        CHECK(other == NULL);
+        _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    size_t count = 0;
+    CHECK_OK(mem3d_session_get_segments(session, NULL, 0, &count)); /* this process goes on */
+    CHECK_OK(mem3d_set_thread_count(1));
+}
+
 int main(void)
 {
     CHECK_OK(mem3d_set_thread_count(1));
@@ -46,13 +89,17 @@ int main(void)
     while (!atomic_load(&inside)) {
     }
     size_t count = 0;
-    CHECK_FAILS(mem3d_session_get_segments(session, NULL, 0, &count), MEM3D_STATUS_BUSY, "another call");
+    CHECK_OK(mem3d_session_get_segments(session, NULL, 0, &count)); /* as it was before the propagation */
+    CHECK(count == 1);
+    ZEROED(mem3d_memory_usage, usage);
+    CHECK_FAILS(mem3d_session_get_memory_usage(session, &usage), MEM3D_STATUS_BUSY, "another call");
     CHECK(mem3d_session_reset(session, 0) == MEM3D_STATUS_BUSY);
     CHECK_OK(mem3d_session_cancel(session));
     atomic_store(&release, 1);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_OK(mem3d_session_get_segments(session, NULL, 0, &count)); /* free again, and as it was */
     CHECK(count == 1);
+    a_fork_with_one_thread_goes_on(session);
     mem3d_session_free(session);
 
     pthread_t threads[2];
@@ -62,6 +109,9 @@ int main(void)
     CHECK(memcmp(masks[0], masks[1], HEIGHT * WIDTH) == 0); /* the same calls give the same bytes */
     free(masks[0]);
     free(masks[1]);
+    session = small_session(model);
+    a_fork_is_refused(model, session);
+    mem3d_session_free(session);
     mem3d_model_free(model);
     return 0;
 }

@@ -1,6 +1,7 @@
 // The C++ wrapper: every method once, errors as exceptions, exceptions through callbacks.
 #include <mem3d.hpp>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -71,7 +72,36 @@ int main()
     session.set_slice_mask(1, MEM3D_AXIS_DEPTH, 6, square);
     CHECK(session.read_slice_mask(1, MEM3D_AXIS_DEPTH, 6) == square);
 
+    // An oblique image of ITK: x to the back, y upwards, z to the left, by the columns of the matrix.
+    const auto itk = mem3d::itk_view(voxels.data(), {40, 48, 12}, {1, 1, 3}, {5, 6, 7}, {0, 0, 1, 1, 0, 0, 0, 1, 0});
+    CHECK(itk.shape[0] == 12 && itk.shape[2] == 40 && itk.spacing_mm[0] == 3 && itk.origin_mm[2] == 7);
+    const std::vector<double> axes(itk.direction, itk.direction + 9), wanted{1, 0, 0, 0, 0, 1, 0, 1, 0};
+    CHECK(axes == wanted);
+    mem3d::Session placed(model, itk);
+    // Voxel x 4, y 5, z 2 lies at origin + 4 back + 5 up + 2 * 3 left.
+    const mem3d::Point index = placed.index({5 + 6, 6 + 4, 7 + 5});
+    CHECK(std::abs(index[0] - 2) + std::abs(index[1] - 5) + std::abs(index[2] - 4) < 1e-9);
+    mem3d::Interaction click;
+    click.kind = MEM3D_INTERACTION_KIND_CLICK;
+    click.coordinates = MEM3D_COORDINATES_LPS_MM;
+    click.points = {{11, 10, 12}};
+    const auto clicked = placed.interact(click);
+    CHECK(clicked[5 * 40 + 4] == 1 && placed.read_slice_mask(1, MEM3D_AXIS_DEPTH, 2) == clicked);
+    const auto refused = [&](const std::array<double, 9> &direction) {
+        return thrown<std::invalid_argument>(
+            [&] { mem3d::itk_view(voxels.data(), {40, 48, 12}, {1, 1, 3}, {0, 0, 0}, direction); });
+    };
+    CHECK(refused({1, 0, 0, 0, 1, 0, 0, 0, -1}).find("left-handed") != std::string::npos);
+    CHECK(refused({2, 0, 0, 0, 1, 0, 0, 0, 1}).find("unit vectors") != std::string::npos);
+    CHECK(refused({std::nan(""), 0, 0, 0, 1, 0, 0, 0, 1}).find("unit vectors") != std::string::npos);
+
     mem3d::Propagation what;
+    what.on_mask = [](const mem3d_progress &, const uint8_t *, uint32_t rows, uint32_t columns) -> bool {
+        CHECK(rows == 48 && columns == 40);
+        throw std::out_of_range("from the mask");
+    };
+    CHECK(thrown<std::out_of_range>([&] { session.propagate(what); }) == "from the mask");
+    what.on_mask = nullptr;
     what.on_slice = [](const mem3d_progress &) -> bool { throw std::out_of_range("from the callback"); };
     CHECK(thrown<std::out_of_range>([&] { session.propagate(what); }) == "from the callback");
     what.on_slice = [](const mem3d_progress &) { return false; };

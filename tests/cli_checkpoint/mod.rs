@@ -95,7 +95,7 @@ fn published_checkpoints_become_a_model_that_segments() {
         f.run(&[&["segment", "ct.nrrd", interactions], &rest[..]].concat())
     };
     f.write("click.json", br#"{"interactions": [{"kind": "click", "points": [[2, 20, 20]]}]}"#);
-    segment("click.json").failed("does not answer Click");
+    segment("click.json").failed("does not answer click");
     let run = segment("p.json").done();
     assert!(run.out.starts_with("segment 3 \"left kidney\""), "{run:?}");
 }

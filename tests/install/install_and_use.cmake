@@ -30,6 +30,66 @@ foreach(file IN LISTS texts)
     endforeach()
 endforeach()
 
+foreach(file "${BINDIR}/mem3d" "${DATADIR}/mem3d/models/compact.safetensors" "${DATADIR}/doc/mem3d/LICENSE"
+             "${DATADIR}/doc/mem3d/NOTICE")
+    if(NOT EXISTS "${prefix}/${file}")
+        message(FATAL_ERROR "the package lacks ${file}")
+    endif()
+endforeach()
+
+# Neither library nor command looks for libtorch where it was built.
+find_program(readelf readelf)
+if(readelf)
+    file(REAL_PATH "${LIBTORCH}/lib" built_with)
+    foreach(file "${LIBDIR}/libmem3d.so.${VERSION}" "${BINDIR}/mem3d")
+        run("${readelf}" -d "${prefix}/${file}")
+        string(FIND "${output}" "${built_with}" found)
+        if(NOT found EQUAL -1 OR NOT output MATCHES "libtorch/lib\\]")
+            message(FATAL_ERROR "the RUNPATH of ${file} is not that of a package: ${output}")
+        endif()
+    endforeach()
+endif()
+
+set(configure -G "${GENERATOR}" "-DCMAKE_MAKE_PROGRAM=${MAKE}" "-DCMAKE_C_COMPILER=${C}"
+    "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_PREFIX_PATH=${prefix}")
+unset(ENV{LIBTORCH})
+if(NOT BUNDLED)
+    # Without libtorch the package is not found, and the message states what to do.
+    file(MAKE_DIRECTORY "${WORK}/old/lib")
+    file(WRITE "${WORK}/old/lib/libtorch_cpu.so" "")
+    file(WRITE "${WORK}/old/version.py" "__version__ = '2.4.1+cpu'")
+    foreach(place "" "${WORK}/old")
+        execute_process(
+            COMMAND "${CMAKE_COMMAND}" -S "${HOST}" -B "${WORK}/without" ${configure} "-DWANTED=${VERSION}"
+                    "-DMEM3D_LIBTORCH=${place}"
+            RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE output
+        )
+        string(REGEX REPLACE "[ \n]+" " " output "${output}")
+        if(status EQUAL 0 OR NOT output MATCHES "libmem3d needs libtorch 2.11.*set MEM3D_LIBTORCH")
+            message(FATAL_ERROR "find_package(Mem3D) without libtorch (${place}): ${status} ${output}")
+        endif()
+        if(place AND NOT output MATCHES "has 2.4.1")
+            message(FATAL_ERROR "the version of libtorch is not named: ${output}")
+        endif()
+    endforeach()
+    # With a libtorch outside of it, programs run without any variable.
+    run("${CMAKE_COMMAND}" -S "${HOST}" -B "${WORK}/outside" ${configure} "-DWANTED=${VERSION}"
+        "-DMEM3D_LIBTORCH=${LIBTORCH}")
+    run("${CMAKE_COMMAND}" --build "${WORK}/outside")
+    run("${WORK}/outside/host_c")
+    run("${WORK}/outside/host_cpp")
+    file(CREATE_LINK "${LIBTORCH}" "${prefix}/${LIBDIR}/libtorch" SYMBOLIC)
+endif()
+
+# The command finds libtorch and its model.
+unset(ENV{MEM3D_MODEL})
+run("${prefix}/${BINDIR}/mem3d" info --json "${WORK}/info.json")
+file(READ "${WORK}/info.json" info)
+string(FIND "${info}" "${DATADIR}/mem3d/models/compact.safetensors" found)
+if(found EQUAL -1)
+    message(FATAL_ERROR "mem3d info does not name the installed model: ${info}")
+endif()
+
 run("${CMAKE_COMMAND}" -S "${HOST}" -B "${WORK}/host" -G "${GENERATOR}" "-DCMAKE_MAKE_PROGRAM=${MAKE}"
     "-DCMAKE_C_COMPILER=${C}" "-DCMAKE_CXX_COMPILER=${CXX}" "-DCMAKE_PREFIX_PATH=${prefix}" "-DWANTED=${VERSION}")
 run("${CMAKE_COMMAND}" --build "${WORK}/host")

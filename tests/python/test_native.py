@@ -194,8 +194,9 @@ def test_cancel_and_busy_from_another_thread(drawn):
     worker = threading.Thread(target=work)
     worker.start()
     assert inside.wait(60)
+    assert drawn.segments() == [1]  # what was committed last can be read meanwhile
     with pytest.raises(Native.BusyError):
-        drawn.segments()
+        drawn.memoryUsage()
     drawn.cancel()
     release.set()
     worker.join()
@@ -240,6 +241,43 @@ def test_volumes_that_cannot_be_used(model):
         model.openSession(bad)
     with pytest.raises(Native.InvalidArgumentError, match="spacing"):
         model.openSession(ball(), spacingMm=(0, 1, 1))
+
+
+def test_positions_in_mm_are_converted(model):
+    direction = [[0, 0, -1], [0, 1, 0], [-1, 0, 0]]  # depth downwards, width to the right
+    with model.openSession(ball(), spacingMm=(3, 1, 1), originMm=(1, 2, 3), direction=direction) as session:
+        assert np.allclose(session.index([1 - 20, 2 + 24, 3 - 3 * 6]), [6, 24, 20])
+        byIndex = session.interact(1, AXIS_DEPTH, 6, CLICK, points=[[6, 24, 20]])
+        byPosition = session.interact(2, AXIS_DEPTH, 0, CLICK, points=[[1 - 20, 2 + 24, 3 - 3 * 6]], lpsMm=True)
+        assert (byIndex == byPosition).all() and byIndex[24, 20] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_process_gets_an_error(library, model):
+    library.setThreadCount(2)
+    with model.openSession(ball()):
+        pass
+    child = os.fork()
+    if child == 0:
+        try:
+            model.openSession(ball())
+            os._exit(1)
+        except Native.InvalidStateError as error:
+            os._exit(0 if "spawn" in str(error) else 2)
+        except BaseException:  # noqa: BLE001 - this process must not go on with the tests
+            os._exit(3)
+    assert os.waitpid(child, 0)[1] == 0
+    library.setThreadCount(0)
+
+
+def test_names_that_are_no_text(drawn, tmp_path):
+    name = os.fsencode(tmp_path) + b"/a\xff.m3s"
+    drawn.save(os.fsdecode(name))
+    assert os.path.exists(name)
+    drawn.restore(os.fsdecode(name))
+    with pytest.raises(Native.InvalidArgumentError, match="NUL"):
+        drawn.save(str(tmp_path / "b") + "\0c")
+    assert not (tmp_path / "b").exists()
 
 
 def test_freed_handles_are_refused(library, model):

@@ -19,7 +19,7 @@ headless.start()
 from Mem3DLib import Segments
 from Mem3DLib.Editors import LogicEditor
 from Mem3DLib.Errors import UserError
-from Mem3DLib.Interactions import interactionsOf
+from Mem3DLib.Interactions import interactionsOf, parseName
 from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation, voxels
@@ -58,7 +58,7 @@ def test_every_kind_of_markups(grid):
     (line,) = interactionsOf(addMarkups("vtkMRMLMarkupsLineNode", "liver negative", points[:2]), grid)
     assert line.kind == SCRIBBLE and line.negative and np.allclose(line.pointsRas[[0, -1]], points[:2])
     (curve,) = interactionsOf(addMarkups("vtkMRMLMarkupsCurveNode", "liver", points), grid)
-    assert curve.kind == SCRIBBLE and len(curve.pointsRas) > 10
+    assert curve.kind == SCRIBBLE and np.allclose(curve.pointsRas, points)
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "liver")
     roi.SetCenter(-20, -24, 18)
     roi.SetSize(20, 24, 6)
@@ -67,6 +67,16 @@ def test_every_kind_of_markups(grid):
     assert np.allclose(np.sort(grid.rasToIndex(box.pointsRas), axis=0), [[6, 12, 10], [6, 36, 30]])
     with pytest.raises(UserError, match="no interaction"):
         interactionsOf(addMarkups("vtkMRMLMarkupsAngleNode", "angle", points[:3]), grid)
+
+
+def test_names_mean_what_they_mean_to_the_command():
+    table = (Path(__file__).parents[1] / "golden" / "markup_names.csv").read_text().splitlines()[1:]
+    assert len(table) > 20
+    for line in table:
+        name, segment, negative, extreme = line.split(",")
+        assert parseName(name) == (segment, negative == "1", extreme == "1"), name
+    names = [parseName(stem, "ct_1").segment for stem in ("ct_1_liver", "ct_1", "liver", "ct_12")]
+    assert names == ["liver", "ct_1", "liver", "ct"]
 
 
 def test_markups_under_a_transform(grid):

@@ -1,29 +1,44 @@
 """Markups of Slicer (.mrk.json) as interactions, so that files made in Slicer can drive a script.
 
-- a curve or a line: a scribble along it
-- a ROI: a box on the slice through its middle, cut along the axis in which it is thinnest
-- points: each a click; or together the extreme points, when the list's name contains "extreme"
-
-Outside of the structure is what has "negative" in the list's name, or a point whose label or description starts with
-"-" or "negative". Which segment it is for is for the caller to say.
+The rules are those of the command (docs/interactions.md, "Markups of 3D Slicer"): parseName() gives segment and sign of
+a name, interactionsOf() what a markup stands for.
 """
 
+import re
 from collections import namedtuple
 
 import numpy as np
 import vtk
-from vtk.util import numpy_support
 
 from .Errors import UserError
 from .Native import BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 
 Interaction = namedtuple("Interaction", "kind pointsRas negative axis")
+Named = namedtuple("Named", "segment negative extreme")
+
+_ENDING = re.compile(r"(?:(?:^|[\s_.-])(?:(negative)|(extreme(?:[ _-]?points)?))|_\d+|(-))$", re.IGNORECASE)
+
+
+def parseName(name, case=""):
+    """Segment and sign of a markup's name, as src/interactions/markups.rs (tests/golden/markup_names.csv has examples).
+    `case`: name of the volume, with which names of files may start."""
+    if case and name == case:
+        return Named(name, False, False)
+    if case and name.startswith(case + "_") and len(name) > len(case) + 1:
+        name = name[len(case) + 1 :]
+    name, negative, extreme = name.strip(), False, False
+    while True:
+        ending = _ENDING.search(name)
+        if ending is None:
+            return Named(name or "Segment", negative, extreme)
+        negative = negative or bool(ending[1] or ending[3])
+        extreme = extreme or bool(ending[2])
+        name = name[: ending.start()].rstrip(" \t_.-")
 
 
 def interactionsOf(markupsNode, grid):
     """The interactions of one markups node, in world coordinates, in the order they were placed."""
-    name = (markupsNode.GetName() or "").lower()
-    negative = "negative" in name
+    _, negative, extreme = parseName(markupsNode.GetName() or "")
     if markupsNode.IsA("vtkMRMLMarkupsROINode"):
         return [_box(markupsNode, grid, negative)]
     if markupsNode.IsA("vtkMRMLMarkupsCurveNode") or markupsNode.IsA("vtkMRMLMarkupsLineNode"):
@@ -31,9 +46,9 @@ def interactionsOf(markupsNode, grid):
     if markupsNode.IsA("vtkMRMLMarkupsFiducialNode"):
         count = markupsNode.GetNumberOfControlPoints()
         points = np.array([_worldPoint(markupsNode, n) for n in range(count)]).reshape(-1, 3)
-        if "extreme" in name:
+        if extreme:
             return [Interaction(EXTREME_POINTS, points, negative, None)]
-        outside = [negative or _saysNegative(markupsNode, n) for n in range(count)]
+        outside = [_isNegative(markupsNode, n, negative) for n in range(count)]
         return [Interaction(CLICK, points[n : n + 1], outside[n], None) for n in range(count)]
     raise UserError(
         "%s is a %s, which is no interaction. Use points, a curve, a line or a ROI."
@@ -47,16 +62,18 @@ def _worldPoint(node, index):
     return position
 
 
-def _saysNegative(node, index):
-    texts = (node.GetNthControlPointLabel(index), node.GetNthControlPointDescription(index))
-    return any((text or "").strip().lower().startswith(("-", "negative")) for text in texts)
+def _isNegative(node, index, ofList):
+    word = re.match(r"\s*(negative|positive)\b", node.GetNthControlPointDescription(index) or "", re.IGNORECASE)
+    if word:
+        return word[1].lower() == "negative"
+    return ofList or parseName(node.GetNthControlPointLabel(index) or "").negative
 
 
 def _curve(node):
-    points = node.GetCurvePointsWorld() if hasattr(node, "GetCurvePointsWorld") else None
-    if points is not None and points.GetNumberOfPoints() > 1:
-        return numpy_support.vtk_to_numpy(points.GetData()).astype(np.float64)
-    return np.array([_worldPoint(node, n) for n in range(node.GetNumberOfControlPoints())])
+    points = [_worldPoint(node, n) for n in range(node.GetNumberOfControlPoints())]
+    if node.IsA("vtkMRMLMarkupsClosedCurveNode") and len(points) > 2:
+        points.append(points[0])
+    return np.array(points).reshape(-1, 3)
 
 
 def _box(node, grid, negative):
@@ -70,7 +87,7 @@ def _box(node, grid, negative):
                 corners.append(toWorld.MultiplyPoint((x * size[0], y * size[1], z * size[2], 1.0))[:3])
     indices = grid.rasToIndex(corners)
     low, high = indices.min(axis=0), indices.max(axis=0)
-    axis = int(np.argmin((high - low) * grid.spacingMm()))
+    axis = int(np.argmin(np.round(high - low, 6)))
     middle = (low[axis] + high[axis]) / 2
     low[axis] = high[axis] = middle
     return Interaction(BOX, grid.indexToRas([low, high]), negative, axis)

@@ -40,19 +40,11 @@ Suggestion = namedtuple("Suggestion", "segment axis slice quality gain")
 MemoryUsage = namedtuple("MemoryUsage", "volumeBytes masksBytes featuresBytes")
 
 
-def _path(path):
-    return os.fspath(path).encode("utf-8")
-
-
 def _axisNumber(axis):
     """What mem3d.h calls an axis of the arrays."""
     if axis not in (AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH):
         raise InvalidArgumentError("axis is %r; use 0 (depth), 1 (height) or 2 (width)" % (axis,))
     return axis + 1
-
-
-def _text(raw):
-    return raw.decode("utf-8", "replace")
 
 
 def libraryCandidates(path=None):
@@ -108,13 +100,13 @@ class Library:
         """Calls a function that gives a status; raises unless it succeeded."""
         status = getattr(self._c, name)(*arguments)
         if status != 0:
-            raise ERRORS.get(status, InternalError)(_text(self._c.mem3d_last_error()))
+            raise ERRORS.get(status, InternalError)(c.text(self._c.mem3d_last_error()))
 
     def version(self):
-        return _text(self._c.mem3d_version())
+        return c.text(self._c.mem3d_version())
 
     def libtorchVersion(self):
-        return _text(self._c.mem3d_libtorch_version())
+        return c.text(self._c.mem3d_libtorch_version())
 
     def setLogCallback(self, onMessage, level=LOG_INFO):
         """Sends messages to `onMessage(level, text)`; None stops them. It may be called from any thread; what it raises
@@ -122,7 +114,7 @@ class Library:
 
         def trampoline(level, message, _):
             try:
-                onMessage(level, _text(message))
+                onMessage(level, c.text(message))
             except Exception:  # noqa: BLE001 - nothing may pass through C, and a message is not worth a crash
                 pass
 
@@ -137,7 +129,7 @@ class Library:
         for index in range(count.value):
             info = c.struct(c.mem3d_device_info)
             self.call("mem3d_device_get_info", index, ctypes.byref(info))
-            found.append(Device(_text(info.id), _text(info.name), info.memory_total_bytes, info.memory_free_bytes))
+            found.append(Device(c.text(info.id), c.text(info.name), info.memory_total_bytes, info.memory_free_bytes))
         return found
 
     def setThreadCount(self, count):
@@ -151,7 +143,7 @@ class Library:
     def loadModel(self, path, device="auto", precision=PRECISION_AUTO):
         options = c.struct(c.mem3d_model_options, device=device.encode("utf-8"), precision=precision)
         handle = ctypes.c_void_p()
-        self.call("mem3d_model_load", _path(path), ctypes.byref(options), ctypes.byref(handle))
+        self.call("mem3d_model_load", c.path(path), ctypes.byref(options), ctypes.byref(handle))
         return Model(self, handle)
 
     def randomModel(self, preset=PRESET_COMPACT, seed=0, device="auto", precision=PRECISION_AUTO):
@@ -200,7 +192,7 @@ class Model(_Handle):
         raw = c.struct(c.mem3d_model_info)
         self._call("mem3d_model_get_info", ctypes.byref(raw))
         kinds = [kind for kind in range(32) if raw.interaction_kinds >> kind & 1]
-        texts = [_text(t) for t in (raw.name, raw.provenance, raw.licence, raw.checksum, raw.device)]
+        texts = [c.text(t) for t in (raw.name, raw.provenance, raw.licence, raw.checksum, raw.device)]
         sizes = [raw.network_size, raw.slice_size, raw.context_slices, raw.key_channels, raw.value_channels]
         return ModelInfo(raw.preset, *texts, kinds, *sizes, raw.key_stride)
 
@@ -245,8 +237,9 @@ class Session(_Handle):
         _axisNumber(axis)
         return self.shape[:axis] + self.shape[axis + 1 :]
 
-    def interact(self, segment, axis, slice, kind, points=None, raster=None, negative=False, radiusMm=0.0):
-        """Draws; returns the slice's new mask. Points are [[depth, height, width], ...]; a raster is a mask of it."""
+    def interact(self, segment, axis, slice, kind, points=None, raster=None, negative=False, radiusMm=0.0, lpsMm=False):
+        """Draws; returns the slice's new mask. Points are [[depth, height, width], ...], or positions with `lpsMm`,
+        whose slice counts instead of `slice`; a raster is a mask of the slice."""
         mask = np.empty(self.sliceShape(axis), np.uint8)
         drawn = c.struct(
             c.mem3d_interaction,
@@ -256,6 +249,7 @@ class Session(_Handle):
             kind=kind,
             negative=int(negative),
             radius_mm=radiusMm,
+            coordinates=int(lpsMm),
         )
         if points is not None:
             points = np.ascontiguousarray(points, dtype=np.float64)
@@ -364,16 +358,22 @@ class Session(_Handle):
         self._call("mem3d_session_get_window", ctypes.byref(low), ctypes.byref(high))
         return low.value, high.value
 
+    def index(self, lpsMm):
+        """The voxel index [depth, height, width], with fractions, of a position in mm."""
+        position, index = np.array(lpsMm, dtype=np.float64).reshape(3), np.empty(3)
+        self._call("mem3d_session_get_index", position.ctypes.data, index.ctypes.data)
+        return index
+
     def memoryUsage(self):
         usage = c.struct(c.mem3d_memory_usage)
         self._call("mem3d_session_get_memory_usage", ctypes.byref(usage))
         return MemoryUsage(usage.volume_bytes, usage.masks_bytes, usage.features_bytes)
 
     def save(self, path):
-        self._call("mem3d_session_save", _path(path))
+        self._call("mem3d_session_save", c.path(path))
 
     def restore(self, path):
-        self._call("mem3d_session_restore", _path(path))
+        self._call("mem3d_session_restore", c.path(path))
 
     def _read(self, name, dtype, *arguments):
         array = np.empty(self.shape, dtype)

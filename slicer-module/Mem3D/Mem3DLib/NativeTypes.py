@@ -2,6 +2,7 @@
 them."""
 
 import ctypes
+import os
 
 from .NativeErrors import InvalidArgumentError
 
@@ -69,6 +70,8 @@ class mem3d_interaction(ctypes.Structure):
         ("radius_mm", ctypes.c_double),
         ("raster", ctypes.c_void_p),
         ("raster_byte_strides", ctypes.c_int64 * 2),
+        ("coordinates", ctypes.c_int32),
+        ("reserved", ctypes.c_uint32),
     ]
 
 
@@ -82,6 +85,14 @@ class mem3d_progress(ctypes.Structure):
 
 
 mem3d_progress_fn = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.POINTER(mem3d_progress), ctypes.c_void_p)
+mem3d_slice_fn = ctypes.CFUNCTYPE(
+    ctypes.c_bool,
+    ctypes.POINTER(mem3d_progress),
+    ctypes.POINTER(ctypes.c_uint8),
+    ctypes.c_uint32,
+    ctypes.c_uint32,
+    ctypes.c_void_p,
+)
 mem3d_log_fn = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -95,6 +106,7 @@ class mem3d_propagate_options(ctypes.Structure):
         ("n_slices", ctypes.c_uint32),
         ("on_slice", mem3d_progress_fn),
         ("user_data", ctypes.c_void_p),
+        ("on_mask", mem3d_slice_fn),
     ]
 
 
@@ -181,6 +193,7 @@ FUNCTIONS = {
     "mem3d_session_get_segments": [_HANDLE, _BUFFER, _SIZE, _P(_SIZE)],
     "mem3d_session_get_annotated_slices": [_HANDLE, _U32, _I32, _BUFFER, _SIZE, _P(_SIZE)],
     "mem3d_session_get_window": [_HANDLE, _P(ctypes.c_double), _P(ctypes.c_double)],
+    "mem3d_session_get_index": [_HANDLE, _BUFFER, _BUFFER],
     "mem3d_session_get_memory_usage": [_HANDLE, _P(mem3d_memory_usage)],
     "mem3d_session_undo": [_HANDLE, _P(ctypes.c_bool)],
     "mem3d_session_redo": [_HANDLE, _P(ctypes.c_bool)],
@@ -196,6 +209,18 @@ RESULTS = {
     "mem3d_model_free": None,
     "mem3d_session_free": None,
 }
+
+
+def text(raw):
+    return raw.decode("utf-8", "replace")
+
+
+def path(path):
+    """A path for C; a name that is no text is passed as its bytes."""
+    raw = os.fsencode(path)
+    if b"\0" in raw:
+        raise InvalidArgumentError("path %r holds a NUL; no file has such a name" % (path,))
+    return raw
 
 
 def struct(structType, /, **fields):

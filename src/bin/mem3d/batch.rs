@@ -1,25 +1,35 @@
-//! `mem3d batch`: many volumes with one model. Started again, it does only what is not done.
+//! `mem3d batch`: many volumes with one model. Started again, it does only what is not done or what is made of other
+//! inputs; several batches on one folder share the cases.
 
+mod claim;
 mod list;
+mod origin;
 mod results;
 
 use crate::common::case::{self, Case};
-use crate::common::{console, model};
+use crate::common::model::Choice;
+use crate::common::output::say;
+use crate::common::{console, model, output};
+use claim::Claim;
 use list::Entry;
 use mem3d::io::{self, Format};
 use mem3d::nn::model::Model;
+use mem3d::torch::processors;
 use mem3d::{Error, Result};
+use origin::Origin;
 use results::{Results, Row, Status};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Segments many volumes. Continues after a case that fails; started again, does only what is not done.
+/// Segments many volumes. Continues after a case that fails; started again, does only what is not done, and what was
+/// made of another volume, other prompts, another model or other options. An output that no batch made is left as it
+/// is. Several batches at a time share the cases.
 ///
 /// Exit status 1 when a case failed or the batch was stopped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// CSV with the columns volume, prompts (several with ; between them) and output, paths relative to it; or a folder
-    /// with X.nii.gz (.nii, .nrrd) beside X.prompts.json or X.mrk.json.
+    /// with X.nii.gz (.nii, .nrrd) beside X.prompts.json, X.mrk.json or X_SEGMENT.mrk.json.
     cases: PathBuf,
     /// Folder for the segmentations of a folder of cases [default: segmentations, in that folder].
     #[arg(long, short, value_name = "FOLDER")]
@@ -31,13 +41,20 @@ pub struct Args {
     /// results.csv in the folder of the segmentations].
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Do cases again whose output is complete.
+    /// Do all cases again, and replace every output.
     #[arg(long, short)]
     force: bool,
     #[command(flatten)]
     case: case::Args,
     #[command(flatten)]
     model: model::Args,
+}
+
+impl Args {
+    /// The options that change masks.
+    fn case_options(&self) -> String {
+        format!("{} {}", self.case.options(), self.model.options())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -75,11 +92,12 @@ pub fn run(args: &Args) -> Result<()> {
         false => args.cases.with_extension("results.csv"),
     });
     crate::common::output::check(&results_path, true, &[&args.cases])?;
-    let mut results = Results::read(&results_path);
     console::stop_cleanly();
-    let failed = run_cases(args, &entries, &mut results, &results_path)?;
-    println!("{}", results_path.display());
-    match failed {
+    let mut batch = Batch::new(args, Results::new(&results_path));
+    batch.all(&entries)?;
+    batch.results.finish()?;
+    output::written([&results_path]);
+    match batch.failed {
         0 => Ok(()),
         n => Err(Error::InvalidState(format!(
             "{n} of {} cases failed; {} has the reasons. Started again, the same command does only these",
@@ -101,41 +119,133 @@ fn entries(args: &Args) -> Result<Vec<Entry>> {
     list::of_csv(&args.cases)
 }
 
-/// Segments the cases that are not done and writes the results after each; returns how many failed.
-fn run_cases(args: &Args, entries: &[Entry], results: &mut Results, results_path: &Path) -> Result<usize> {
-    // Loaded for the first case that needs it: a batch that is done stays quick.
-    let mut loaded: Option<Model> = None;
-    let mut failed = 0;
-    let count = entries.len();
-    for (i, entry) in entries.iter().enumerate() {
-        console::check_interrupt().map_err(|_| stopped(i, count))?;
-        let what = format!("case {} of {count}", i + 1);
-        if !args.force && is_complete(&entry.output) {
-            println!("{what}: {} exists already", entry.output.display());
-            results.keep_or_skip(entry);
-            results.write(results_path)?;
-            continue;
+/// A batch that runs.
+struct Batch<'a> {
+    args: &'a Args,
+    results: Results,
+    /// Loaded for the first case that needs it: a batch that is done stays quick.
+    model: Option<Model>,
+    /// SHA-256 of the model, or none when there is no model.
+    model_sha256: Option<String>,
+    failed: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn new(args: &'a Args, results: Results) -> Batch<'a> {
+        let model_sha256 = args.model.choice().ok().and_then(|choice| match choice {
+            Choice::File(path) => origin::file(&path).ok(),
+            Choice::Random(seed) => Some(format!("random:{seed}")),
+        });
+        Batch { args, results, model: None, model_sha256, failed: 0 }
+    }
+
+    /// Does the cases that are not done; those that another batch works on come last.
+    fn all(&mut self, entries: &[Entry]) -> Result<()> {
+        let count = entries.len();
+        let mut elsewhere = Vec::new();
+        for (i, entry) in entries.iter().enumerate() {
+            let what = format!("case {} of {count}", i + 1);
+            match Claim::take(&entry.output)? {
+                Some(claim) => self.one(entry, &what, &claim).map_err(|e| stopped_at(e, i, count))?,
+                None => {
+                    say!("{what}: another batch works on {}", entry.output.display());
+                    elsewhere.push((i, entry));
+                }
+            }
         }
-        let model = match &loaded {
-            Some(model) => model,
-            None => loaded.insert(args.model.load()?),
-        };
+        for (i, entry) in elsewhere {
+            let claim = loop {
+                console::check_interrupt().map_err(|e| stopped_at(e, i, count))?;
+                match Claim::take(&entry.output)? {
+                    Some(claim) => break claim,
+                    None => std::thread::sleep(Duration::from_millis(200)),
+                }
+            };
+            self.one(entry, &format!("case {} of {count}", i + 1), &claim).map_err(|e| stopped_at(e, i, count))?;
+        }
+        Ok(())
+    }
+
+    /// Does a case, unless it is done, and records it.
+    fn one(&mut self, entry: &Entry, what: &str, claim: &Claim) -> Result<()> {
+        console::check_interrupt()?;
         let start = Instant::now();
-        let row = match segment(entry, model, args, &what) {
-            Ok(row) => Row { seconds: Some(start.elapsed().as_secs_f64()), ..row },
-            Err(Error::Cancelled) => return Err(stopped(i, count)),
+        let before = self.results.row(entry);
+        let result = Origin::of(entry, self.model_sha256.as_deref(), &self.args.case_options())
+            .and_then(|origin| Ok((self.is_done(entry, &origin, before.as_ref(), claim.left)?, origin)));
+        let row = match result {
+            Ok((true, _)) => {
+                say!("{what}: {} exists already", entry.output.display());
+                let unknown = before.is_none_or(|row| row.status == Status::Failed);
+                return if unknown { self.results.put(Row::new(entry, Status::Skipped)) } else { Ok(()) };
+            }
+            Ok((false, origin)) => self.segment(entry, &origin, what),
+            Err(e) => Err(e),
+        };
+        let row = match row {
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Ok(row) => row,
             Err(e) => {
-                failed += 1;
+                self.failed += 1;
                 let error = console::chain(&e);
                 log::error!("{what}, {}: {error}", entry.volume.display());
-                Row { error, seconds: Some(start.elapsed().as_secs_f64()), ..Row::new(entry, Status::Failed) }
+                // An output that an earlier run made stays known as this batch's.
+                let output_sha256 = before.map_or(String::new(), |row| row.output_sha256);
+                Row { error, output_sha256, ..Row::new(entry, Status::Failed) }
             }
         };
-        println!("{what}: {} {}", entry.output.display(), row.status.word());
-        results.set(row);
-        results.write(results_path)?;
+        say!("{what}: {} {}", entry.output.display(), row.status.word());
+        self.results.put(Row { seconds: Some(start.elapsed().as_secs_f64()), ..row })
     }
-    Ok(failed)
+
+    /// Whether the output stays as it is: it has everything that it is made of now, or a batch did not make it.
+    /// `left`: a batch ended while it worked on the case.
+    fn is_done(&self, entry: &Entry, origin: &Origin, row: Option<&Row>, left: bool) -> Result<bool> {
+        if self.args.force || !entry.output.exists() {
+            return Ok(false);
+        }
+        let output = entry.output.display();
+        if let Some(row) = row.filter(|row| !row.output_sha256.is_empty())
+            && row.output_sha256 == origin::file(&entry.output)?
+        {
+            return Ok(match (row.status, row.changed(origin)) {
+                (Status::Failed, _) => false,
+                (_, None) => true,
+                (_, Some(what)) => {
+                    log::info!("{output}: made again, since the {what} changed");
+                    false
+                }
+            });
+        }
+        if left || !is_complete(&entry.output) {
+            return Ok(false);
+        }
+        log::warn!(
+            "{output} exists, and no batch recorded that it made it; it is left as it is (--force makes it again)"
+        );
+        Ok(true)
+    }
+
+    /// Segments one case and writes its output. A failure of any kind concerns this case only.
+    fn segment(&mut self, entry: &Entry, origin: &Origin, what: &str) -> Result<Row> {
+        if self.model.is_none() {
+            self.model = Some(self.args.model.load(processors::free())?);
+        }
+        let model = self.model.as_ref().expect("just loaded");
+        let made = std::panic::AssertUnwindSafe(|| segment(entry, model, self.args, what));
+        let row = std::panic::catch_unwind(made).unwrap_or_else(|payload| {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown failure");
+            Err(Error::Internal(text.into()))
+        })?;
+        let made = Row::made(entry, Status::Done, origin);
+        let (rounds, volume_ml, mean_quality) = (row.rounds, row.volume_ml, row.mean_quality);
+        Ok(Row { rounds, volume_ml, mean_quality, output_sha256: origin::file(&entry.output)?, ..made })
+    }
+}
+
+fn stopped_at(e: Error, done: usize, count: usize) -> Error {
+    if matches!(e, Error::Cancelled) { stopped(done, count) } else { e }
 }
 
 fn stopped(done: usize, count: usize) -> Error {

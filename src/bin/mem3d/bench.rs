@@ -5,6 +5,7 @@ mod parts;
 mod plots;
 mod round;
 
+use crate::common::output::say;
 use crate::common::{console, output};
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
@@ -42,7 +43,7 @@ pub struct Args {
     device: String,
     /// Threads of libtorch; all cores by default.
     #[arg(long)]
-    threads: Option<i32>,
+    threads: Option<u32>,
     /// Draws the scaling of a round of the compact preset into this folder, instead of the tables: scaling_volume.png,
     /// scaling_segments.png and, on a CPU, scaling_threads.png.
     #[arg(long, value_name = "FOLDER")]
@@ -93,10 +94,7 @@ pub fn run(args: &Args) -> Result<()> {
         output::check(path, true, &[])?;
     }
     if let Some(n) = args.threads {
-        if n < 1 {
-            return Err(Error::InvalidArgument(format!("--threads is {n}; use 1 or more")));
-        }
-        tch::set_num_threads(n);
+        torch::processors::set_threads(n as usize)?;
     }
     if let Some(data) = &args.agreement {
         let agreements = agreement::run(data, args.model.as_deref(), &args.device, args.least)?;
@@ -114,8 +112,8 @@ pub fn run(args: &Args) -> Result<()> {
         peak_gmac_per_s: peak,
         presets: Vec::new(),
     };
-    println!("libtorch {}, {}, {} threads", report.libtorch, report.device, report.threads);
-    println!("a large convolution runs at {peak:.0} GMAC/s here (100 %)\n");
+    say!("libtorch {}, {}, {} threads", report.libtorch, report.device, report.threads);
+    say!("a large convolution runs at {peak:.0} GMAC/s here (100 %)\n");
     for preset in &args.presets {
         let preset_report = match preset.as_str() {
             "compact" => bench_preset(args, Preset::Compact, device, peak)?,
@@ -142,16 +140,25 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
     let info = model.info();
     let size = if whole { info.slice_size } else { info.network_size };
     let name = format!("{preset:?}").to_lowercase();
-    println!("{name}: {} ({} x {size} pixels{})", info.name, size, if whole { ", whole slice" } else { "" });
-    println!("  {:34} {:>9} {:>8} {:>8}", "one slice", "seconds", "GMAC", "of peak");
+    say!("{name}: {} ({} x {size} pixels{})", info.name, size, if whole { ", whole slice" } else { "" });
+    say!("  {:34} {:>9} {:>8} {:>8}", "one slice", "seconds", "GMAC", "of peak");
     let parts = torch::run(|| parts::time_parts(&model, size, device, if whole { 2 } else { 8 }))?;
     for p in &parts {
         let share = if p.gmac > 0.0 { format!("{:.0} %", 100.0 * p.gmac / p.seconds / peak) } else { String::new() };
-        println!("  {:34} {:9.4} {:8.2} {share:>8}", p.what, p.seconds, p.gmac);
+        say!("  {:34} {:9.4} {:8.2} {share:>8}", p.what, p.seconds, p.gmac);
     }
-    println!(
+    say!(
         "  {:>16} {:>8} {:>9} {:>9} {:>12} {:>12} {:>10} {:>8} {:>8} {:>12}",
-        "volume", "segments", "session", "interact", "first round", "s a slice", "refine", "of peak", "MB", "cpu s"
+        "volume",
+        "segments",
+        "session",
+        "interact",
+        "first round",
+        "s a slice",
+        "refine",
+        "of peak",
+        "MB",
+        "cpu s"
     );
     let mut rounds = Vec::new();
     let before_mb = round::memory_mb("VmRSS:");
@@ -160,7 +167,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
     for (&depth, &segments) in args.slices.iter().flat_map(|d| segments.iter().map(move |s| (d, s))) {
         let case = Case { depth, size: args.size, segments, only: whole.then_some(args.paper_slices) };
         let r = console::busy(format!("timing {depth} slices"), || round::time(&model, case, before_mb))?;
-        println!(
+        say!(
             "  {:>16} {:8} {:9.3} {:9.3} {:12.2} {:12.4} {:10.2} {:>7.0}% {:8.0} {:>12}{}",
             format!("{}x{}x{depth}", args.size, args.size),
             r.segments,
@@ -176,7 +183,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
         );
         rounds.push(r);
     }
-    println!();
+    say!("");
     Ok(PresetReport { preset: name, model: info.name.clone(), network_size: size, parts, rounds })
 }
 
@@ -185,7 +192,7 @@ fn print_ratio(report: &Report) {
     if let (Some(compact), Some(paper)) = (find("compact"), find("paper")) {
         for (c, p) in compact.rounds.iter().filter(|r| r.segments == 1).zip(&paper.rounds) {
             let per_slice = |r: &Round| r.first_round_s / r.first_round_slices as f64;
-            println!(
+            say!(
                 "{} slices: a slice of compact takes {:.3} of one of paper ({:.1} times as fast)",
                 c.shape[0],
                 per_slice(c) / per_slice(p),

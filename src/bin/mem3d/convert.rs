@@ -1,5 +1,6 @@
 //! `mem3d convert`: published PyTorch checkpoints to a model file of the paper preset.
 
+use crate::common::output::say;
 use crate::common::{console, output};
 use mem3d::nn::InteractionKind;
 use mem3d::nn::import::checkpoint;
@@ -152,7 +153,10 @@ pub fn run(args: &Args) -> Result<()> {
         Format::Bf16 => DiskFormat::Bf16,
     };
     let what = format!("writing {}", args.out.display());
-    let sha256 = console::busy(what, || weights::write(&args.out, &header, &imported.tensors, format))?;
+    let sha256 = console::busy(what, || {
+        let write = |path: &Path| weights::write(path, &header, &imported.tensors, format);
+        output::deliver(&args.out, ".safetensors", write)
+    })?;
     let report = report(args, sha256, imported.report);
     print(&report);
     match &args.json {
@@ -208,7 +212,7 @@ fn report(args: &Args, sha256: String, report: ConvertReport) -> Report {
 
 fn print(report: &Report) {
     for c in &report.checkpoints {
-        println!(
+        say!(
             "{}: {}, {} tensors with {:.1} million numbers loaded, {} not",
             c.file,
             c.network,
@@ -224,14 +228,14 @@ fn print(report: &Report) {
             let names: Vec<&str> =
                 c.not_loaded.iter().filter(|n| n.reason == reason).map(|n| n.name.as_str()).collect();
             let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
-            println!("  not loaded, {reason}: {}{more}", names[..names.len().min(3)].join(", "));
+            say!("  not loaded, {reason}: {}{more}", names[..names.len().min(3)].join(", "));
         }
     }
     if !report.filled.is_empty() {
-        println!("{} tensors were in no checkpoint and hold random numbers", report.filled.len());
+        say!("{} tensors were in no checkpoint and hold random numbers", report.filled.len());
     }
-    report.notes.iter().for_each(|note| println!("note: {note}"));
-    println!("{}", report.model.display());
+    report.notes.iter().for_each(|note| say!("note: {note}"));
+    say!("{}", report.model.display());
 }
 
 #[cfg(test)]

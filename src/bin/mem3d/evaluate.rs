@@ -4,6 +4,7 @@ mod plots;
 mod settings;
 mod work;
 
+use crate::common::output::say;
 use crate::common::{console, model, output};
 use mem3d::engine::SessionOptions;
 use mem3d::eval::cases::{self, Case, Wanted};
@@ -12,6 +13,7 @@ use mem3d::eval::report::{Report, Setup, write_csv};
 use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
 use mem3d::eval::{metrics, record};
+use mem3d::torch::processors;
 use mem3d::volume::SliceAxis;
 use mem3d::{Error, Result, with_voxels};
 use serde::Serialize;
@@ -206,7 +208,7 @@ pub fn run(args: &Args) -> Result<()> {
     let protocol = args.rules.protocol()?;
     let options = args.engine.options()?;
     let cases = select_cases(cases::find(folder)?, &args.cases)?;
-    let model = args.model.load()?;
+    let model = args.model.load(processors::allowed())?;
     work::check_kinds(&model, &protocol)?;
     let setup = Setup {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -331,7 +333,7 @@ fn write_report(out: &Path, settings: &Settings, failed: Vec<String>, json: Opti
     if let Some(path) = json {
         output::write_json(path, &report)?;
     }
-    print!("{text}");
+    say!("{}", text.trim_end());
     Ok(())
 }
 
@@ -371,6 +373,6 @@ fn compare(mask: &Path, reference: &Path, tolerance_mm: f64, json: Option<&Path>
         hd95_mm: surface.hd95_mm,
         tolerance_mm,
     };
-    println!("{}", serde_json::to_string_pretty(&comparison).map_err(|e| Error::Internal(e.to_string()))?);
+    say!("{}", serde_json::to_string_pretty(&comparison).map_err(|e| Error::Internal(e.to_string()))?);
     json.map_or(Ok(()), |path| output::write_json(path, &comparison))
 }

@@ -2,6 +2,7 @@
 
 use crate::common::model::{Choice, device_name};
 use crate::common::output;
+use crate::common::output::say;
 use mem3d::Result;
 use mem3d::nn::ModelInfo;
 use mem3d::nn::model::{Model, Precision};
@@ -84,8 +85,8 @@ fn describe(file: PathBuf) -> Result<ModelReport> {
 }
 
 fn print(report: &Report) {
-    println!("mem3d     {}", report.version);
-    println!("libtorch  {}, {} threads", report.libtorch, report.threads);
+    say!("mem3d     {}", report.version);
+    say!("libtorch  {}, {} threads", report.libtorch, report.threads);
     let gb = |bytes: u64| bytes as f64 / 1e9;
     for device in &report.devices {
         let default = if device.id == report.auto_device { ", used by default" } else { "" };
@@ -93,33 +94,34 @@ fn print(report: &Report) {
             0 => String::new(),
             total => format!(", {:.1} of {:.1} GB free", gb(device.memory_free), gb(total)),
         };
-        println!("device    {}: {}{memory}{default}", device.id, device.name);
+        say!("device    {}: {}{memory}{default}", device.id, device.name);
     }
     if let Some(reason) = &report.why_no_cuda {
-        println!("no CUDA   {reason}");
+        say!("no CUDA   {reason}");
     }
     for model in &report.models {
         let info = &model.info;
-        let kinds: Vec<_> = info.interactions.iter().map(|k| format!("{k:?}").to_lowercase()).collect();
-        println!("model     {} ({:.1} MB)", model.file.display(), model.size_mb);
-        println!("          {}, preset {:?}", info.name, info.preset);
-        println!("          answers {}", if kinds.is_empty() { "no interaction".into() } else { kinds.join(", ") });
-        println!(
+        let kinds: Vec<_> = info.interactions.iter().map(|k| k.word()).collect();
+        say!("model     {} ({:.1} MB)", model.file.display(), model.size_mb);
+        say!("          {}, preset {:?}", info.name, info.preset);
+        say!("          answers {}", if kinds.is_empty() { "no interaction".into() } else { kinds.join(", ") });
+        say!(
             "          works at {0} x {0} pixels (region of interest) or {1} x {1} (whole slice)",
-            info.network_size, info.slice_size
+            info.network_size,
+            info.slice_size
         );
-        println!("          provenance: {}", info.provenance);
-        println!("          licence: {}", info.licence);
+        say!("          provenance: {}", info.provenance);
+        say!("          licence: {}", info.licence);
         match &info.quality_calibration {
-            Some(c) => println!(
+            Some(c) => say!(
                 "          calibration: open {:?}, closed {:?}, empty {:?} (offset, slope), least doubt {}",
                 c.open, c.closed, c.empty, c.least_doubt
             ),
-            None => println!("          calibration: none"),
+            None => say!("          calibration: none"),
         }
-        println!("          SHA-256 {}", model.sha256);
+        say!("          SHA-256 {}", model.sha256);
     }
     if let Some(reason) = &report.why_no_model {
-        println!("no model  {reason}");
+        say!("no model  {reason}");
     }
 }

@@ -4,6 +4,7 @@ pub mod canvas;
 mod picture;
 mod plane;
 
+use crate::common::output;
 use mem3d::volume::{SliceAxis, Volume, Voxel};
 use mem3d::{Error, Result, with_voxels};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,13 @@ struct OfSegment {
 
 /// Runs the subcommand; prints the picture's path.
 pub fn run(args: &Args) -> Result<()> {
+    let inputs: Vec<&Path> = [&args.volume, &args.mask]
+        .into_iter()
+        .chain(&args.reference)
+        .chain(&args.quality)
+        .map(PathBuf::as_path)
+        .collect();
+    output::check(&args.out, true, &inputs)?;
     let volume = mem3d::io::read_volume(&args.volume)?;
     let mask = read_segment(&args.mask, args.segment, &volume)?;
     let reference =
@@ -89,7 +97,7 @@ pub fn run(args: &Args) -> Result<()> {
         tiles: args.slices as usize,
     };
     picture::draw(&content)?.write(&args.out)?;
-    println!("{}", args.out.display());
+    output::written([&args.out]);
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! `mem3d segment`: segments one volume by recorded interactions.
 
 use crate::common::case::{self, Case, Summary};
+use crate::common::output::say;
 use crate::common::{console, model, output};
+use mem3d::torch::processors;
 use mem3d::{Error, Result, io};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,8 @@ pub struct Args {
     /// Interactions: files of mem3d (.json, see docs/interactions.md) and markups of 3D Slicer (.mrk.json).
     #[arg(required_unless_present = "resume")]
     interactions: Vec<PathBuf>,
-    /// Segmentation to write: .seg.nrrd (with names and colours), .nii.gz, .nii or .nrrd. May be given several times.
+    /// Segmentation to write: .seg.nrrd (with names and colours), .nii.gz, .nii or .nrrd; - for a .seg.nrrd on standard
+    /// output. May be given several times.
     #[arg(long, short, value_name = "FILE", required = true)]
     out: Vec<PathBuf>,
     /// JSON to write with the quality of every slice, which `mem3d overview --quality` takes.
@@ -43,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     check_files(args)?;
     console::stop_cleanly();
-    let model = args.model.load()?;
+    let model = args.model.load(processors::free())?;
     console::check_interrupt()?;
     let (mut case, rounds) = Case::open(&args.volume, &args.interactions, args.resume.as_deref(), &model, &args.case)?;
     case.play("segmenting", &rounds)?;
@@ -56,11 +59,10 @@ pub fn run(args: &Args) -> Result<()> {
         case::write_quality(path, &summaries)?;
     }
     if let Some(path) = &args.save_session {
-        io::session_file::write(path, &case.session.save())?;
+        output::deliver(path, ".m3s", |path| io::session_file::write(path, &case.session.save()))?;
     }
-    summaries.iter().for_each(|s| println!("{}", line(s)));
-    let written = args.out.iter().chain(&args.quality).chain(&args.save_session);
-    written.for_each(|path| println!("{}", path.display()));
+    summaries.iter().for_each(|s| say!("{}", line(s)));
+    output::written(args.out.iter().chain(&args.quality).chain(&args.save_session));
     Ok(())
 }
 

@@ -3,12 +3,13 @@
 mod plot;
 mod sheet;
 
-use crate::common::console;
+use crate::common::output::say;
+use crate::common::{console, output};
 use clap::ValueEnum;
 use indicatif::ProgressStyle;
 use mem3d::nn::params::TensorMap;
 use mem3d::nn::{Preset, weights};
-use mem3d::torch::device;
+use mem3d::torch::{device, processors};
 use mem3d::train::networks::Design;
 use mem3d::train::run::{CHECKPOINT, ExportOptions, export};
 use mem3d::train::{Ended, Length, Recipe, RunOptions, Stage, Status, TrainOptions, Training};
@@ -73,8 +74,8 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Threads of the networks on the CPU [default: all cores].
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=4096))]
-    threads: Option<i32>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
     /// Threads that make clips [default: 1 on the CPU, all cores but one with a GPU].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -228,7 +229,7 @@ pub fn run(args: &Args) -> Result<()> {
         return run_export(args, model);
     }
     if let Some(n) = args.threads {
-        tch::set_num_threads(n);
+        processors::set_threads(n as usize)?;
     }
     if args.resume {
         let training = Training::resume(run_options(args)?, |options| {
@@ -456,8 +457,9 @@ fn run_export(args: &Args, model: &Path) -> Result<()> {
         network_size: text.network_size,
         format,
     };
-    let hash = export(&args.out.join(CHECKPOINT), model, &options)?;
-    println!("{} {hash}", model.display());
+    output::check(model, true, &[])?;
+    let hash = output::deliver(model, ".safetensors", |model| export(&args.out.join(CHECKPOINT), model, &options))?;
+    say!("{} {hash}", model.display());
     Ok(())
 }
 

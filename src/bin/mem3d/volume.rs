@@ -9,7 +9,8 @@ use std::path::PathBuf;
 pub struct Args {
     /// File to read: .nii, .nii.gz, .nrrd, .nhdr, .seg.nrrd, or the folder of a DICOM series.
     input: PathBuf,
-    /// File to write: .nii, .nii.gz, .nrrd or .seg.nrrd (one segment a label). An existing one is replaced.
+    /// File to write: .nii, .nii.gz, .nrrd or .seg.nrrd (one segment a label); - for a .nrrd on standard output. An
+    /// existing one is replaced.
     output: PathBuf,
 }
 
@@ -24,7 +25,9 @@ pub fn run(args: &Args) -> Result<()> {
         volume.data().type_name(),
         volume.geometry().spacing_mm.map(|s| format!("{s:.4}")).join(" x ")
     );
-    console::busy(format!("writing {}", args.output.display()), || io::write_volume(&args.output, &volume))?;
-    println!("{}", args.output.display());
+    console::busy(format!("writing {}", args.output.display()), || {
+        output::deliver(&args.output, ".nrrd", |path| io::write_volume(path, &volume))
+    })?;
+    output::written([&args.output]);
     Ok(())
 }

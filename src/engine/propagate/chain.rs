@@ -189,6 +189,14 @@ impl Chain {
         }
     }
 
+    /// The networks' probabilities of a slice that was segmented.
+    ///
+    /// # Panics
+    /// For another slice.
+    pub fn plane(&self, slice: usize) -> &Plane {
+        &self.estimates[&slice].plane
+    }
+
     /// The chain's estimates.
     pub fn finish(self) -> ChainEstimates {
         ChainEstimates { interval: self.origin.interval, start: self.origin.start, estimates: self.estimates }

@@ -29,7 +29,7 @@ pub(crate) mod target_end;
 
 use super::compute::batching::parts;
 use super::compute::{Context, join};
-use super::session::progress::Progress;
+use super::session::progress::{Preview, Progress};
 use crate::error::{Error, Result};
 use crate::slice::region::Roi;
 use chain::Chain;
@@ -42,7 +42,11 @@ impl Round<'_> {
     ///
     /// # Errors
     /// [`Error::Cancelled`] when a stop is requested or `on_slice` returns false, else as [`crate::torch::run`].
-    pub fn run(mut self, context: &mut Context, on_slice: &mut dyn FnMut(Progress) -> bool) -> Result<Vec<Outcome>> {
+    pub fn run(
+        mut self,
+        context: &mut Context,
+        on_slice: &mut dyn FnMut(Progress, Preview<'_>) -> bool,
+    ) -> Result<Vec<Outcome>> {
         let mut chains = self.start_chains(context)?;
         let (mut done, total) = (0, chains.iter().map(|c| c.remaining).sum());
         loop {
@@ -57,9 +61,10 @@ impl Round<'_> {
                 self.choose_rois(batch);
                 let slices: Vec<(usize, u32)> = batch.iter().map(|c| (c.next, c.origin.segment)).collect();
                 context.run_batch(batch, &|context, chains| self.step(context, chains))?;
-                for (slice, segment) in slices {
+                for ((slice, segment), chain) in slices.into_iter().zip(batch.iter()) {
                     done += 1;
-                    if !on_slice(Progress { done, total, slice, segment }) {
+                    let preview = Preview { plane: chain.plane(slice), rows: self.grid.rows, cols: self.grid.cols };
+                    if !on_slice(Progress { done, total, slice, segment }, preview) {
                         return Err(Error::Cancelled);
                     }
                 }

@@ -1,5 +1,7 @@
 //! Progress of a propagation, and how to stop it.
 
+use crate::slice::plane::{Plane, mask_of};
+use crate::volume::SliceMask;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +16,23 @@ pub struct Progress {
     pub slice: usize,
     /// The segment it was segmented for.
     pub segment: u32,
+}
+
+/// The mask of the slice just segmented, before blending and refinement.
+#[derive(Debug, Clone, Copy)]
+pub struct Preview<'a> {
+    pub(crate) plane: &'a Plane,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+impl Preview<'_> {
+    /// The mask.
+    pub fn mask(&self) -> SliceMask {
+        let mut dense = vec![0; self.rows * self.cols];
+        self.plane.write_dense(&mut dense, self.cols);
+        mask_of(&dense, self.rows, self.cols)
+    }
 }
 
 /// Stops a running propagation from any thread.

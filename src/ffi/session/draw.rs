@@ -10,7 +10,7 @@ use crate::ffi::slices;
 use crate::ffi::versioned::{self, Versioned};
 use crate::ffi::volume_view::{byte_strides, copy_strided, mem3d_axis};
 use crate::nn::InteractionKind;
-use crate::volume::SliceMask;
+use crate::volume::{Geometry, SliceAxis, SliceMask};
 
 /// One interaction on one slice, given by points or by a raster. Grows; zero it, then set `struct_size`.
 #[repr(C)]
@@ -22,13 +22,13 @@ pub struct mem3d_interaction {
     pub segment: u32,
     /// A #mem3d_axis: the one the slice is cut along.
     pub axis: i32,
-    /// Slice number along `axis`.
+    /// Slice number along `axis`. Not read for points in mm, which lie on the slice nearest to their mean.
     pub slice: u32,
     /// A #mem3d_interaction_kind.
     pub kind: i32,
     /// 0: drawn inside the target (positive); 1: drawn outside (negative).
     pub negative: u32,
-    /// `n_points` points of three doubles, `[depth, height, width]`, on the slice. NULL when a raster is given.
+    /// `n_points` points of three doubles on the slice, in `coordinates`. NULL when a raster is given.
     pub points: *const f64,
     /// Number of points.
     pub n_points: usize,
@@ -38,20 +38,25 @@ pub struct mem3d_interaction {
     pub raster: *const u8,
     /// Bytes from a pixel of the raster to the next along rows and columns; both 0 for C order without gaps.
     pub raster_byte_strides: [i64; 2],
+    /// A #mem3d_coordinates: the meaning of `points`. 0 for voxel indices.
+    pub coordinates: i32,
+    /// 0.
+    pub reserved: u32,
 }
 
-// SAFETY: repr(C), struct_size first, 6 * 4 + 6 * 8 bytes without padding; zero is valid for numbers and raw pointers.
+// SAFETY: repr(C), struct_size first, 6 * 4 + 6 * 8 + 2 * 4 bytes without padding; zero is valid for numbers and raw
+// pointers.
 unsafe impl Versioned for mem3d_interaction {
     const NAME: &'static str = "mem3d_interaction";
     const FIRST_SIZE: usize = 72;
 }
 
 impl mem3d_interaction {
-    /// The same for the engine, in memory of its own; `shape` is the volume's.
+    /// The same for the engine, in memory of its own, on a volume of this shape and place.
     ///
     /// # Safety
     /// `points` and `raster` are NULL or readable as far as the fields say.
-    pub(super) unsafe fn to_engine(self, shape: [usize; 3]) -> Result<Interaction> {
+    pub(super) unsafe fn to_engine(self, shape: [usize; 3], geometry: &Geometry) -> Result<Interaction> {
         let axis = mem3d_axis::to_engine(self.axis, "interaction.axis")?;
         let kind = match self.kind {
             0 => InteractionKind::Scribble,
@@ -73,10 +78,11 @@ impl mem3d_interaction {
                 )));
             }
         };
+        let mut slice = self.slice as usize;
         // SAFETY: by this function's contract.
         let stroke = unsafe {
             match (self.points.is_null(), self.raster.is_null()) {
-                (false, true) => self.points()?,
+                (false, true) => self.points(axis, &mut slice, geometry)?,
                 (true, false) => self.raster(axis.slice_shape(shape))?,
                 (true, true) => return Err(null("interaction.points")),
                 (false, false) => {
@@ -84,16 +90,27 @@ impl mem3d_interaction {
                 }
             }
         };
-        Ok(Interaction { segment: self.segment, axis, slice: self.slice as usize, kind, positive, stroke })
+        Ok(Interaction { segment: self.segment, axis, slice, kind, positive, stroke })
     }
 
+    /// The points as voxel indices; `slice` becomes theirs when they are positions.
+    ///
     /// # Safety
     /// `points` holds three doubles a point.
-    unsafe fn points(&self) -> Result<Stroke> {
+    unsafe fn points(&self, axis: SliceAxis, slice: &mut usize, geometry: &Geometry) -> Result<Stroke> {
         let n = self.n_points.saturating_mul(3);
         // SAFETY: by this function's contract.
         let values = unsafe { slices::input(self.points, n, "interaction.points") }?;
-        let points = values.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
+        let mut points: Vec<[f64; 3]> = values.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
+        match self.coordinates {
+            0 => (),
+            1 => *slice = placed(&mut points, axis, geometry)?,
+            other => {
+                return Err(Error::argument(format!(
+                    "interaction.coordinates is {other}; use 0 (voxel index) or 1 (LPS, mm)"
+                )));
+            }
+        }
         Ok(Stroke::Points { points, radius_mm: self.radius_mm })
     }
 
@@ -106,6 +123,19 @@ impl mem3d_interaction {
         let data = bytes.into_iter().map(|b| u8::from(b != 0)).collect();
         Ok(Stroke::Raster(SliceMask { rows, cols, data }))
     }
+}
+
+/// Positions become voxel indices. Returns the slice along `axis` nearest to their mean; points that lie less than a
+/// slice away are moved onto it, since a view need not be quite parallel to the slices.
+fn placed(points: &mut [[f64; 3]], axis: SliceAxis, geometry: &Geometry) -> Result<usize> {
+    for p in points.iter_mut() {
+        *p = geometry.index_of_lps(*p)?;
+    }
+    let along = axis.index();
+    let mean = points.iter().map(|p| p[along]).sum::<f64>() / points.len().max(1) as f64;
+    let slice = mean.round().max(0.0);
+    points.iter_mut().filter(|p| (p[along] - slice).abs() < 1.0).for_each(|p| p[along] = slice);
+    Ok(slice as usize)
 }
 
 /// Draws on a slice and returns its new mask. Interactions on one slice add up until it is accepted.
@@ -131,7 +161,7 @@ pub unsafe extern "C" fn mem3d_session_interact(
         let mut session = session.lock()?;
         let shape = session.volume().shape();
         // SAFETY: by this function's contract.
-        let drawn = unsafe { drawn.to_engine(shape) }?;
+        let drawn = unsafe { drawn.to_engine(shape, session.volume().geometry()) }?;
         let (rows, cols) = drawn.axis.slice_shape(shape);
         // SAFETY: by this function's contract.
         let out = unsafe { slices::optional_output(mask, mask_size, rows * cols, "mask") }?;
@@ -221,7 +251,6 @@ pub unsafe extern "C" fn mem3d_session_accept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::SliceAxis;
 
     fn click(points: &[f64]) -> mem3d_interaction {
         mem3d_interaction {
@@ -236,18 +265,46 @@ mod tests {
             radius_mm: 0.0,
             raster: std::ptr::null(),
             raster_byte_strides: [0; 2],
+            coordinates: 0,
+            reserved: 0,
         }
+    }
+
+    #[test]
+    fn positions_become_indices_on_their_slice() {
+        // Depth downwards 2 mm, height to the back 1 mm, width to the right 0.5 mm.
+        let geometry = Geometry {
+            spacing_mm: [2.0, 1.0, 0.5],
+            origin_mm: [10.0, -5.0, 100.0],
+            direction: [[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]],
+        };
+        // Voxel [3, 4, 6] lies at [10 - 3, -5 + 4, 100 - 6]; the second is 0.4 mm, a fifth of a slice, off.
+        let points = [7.0, -1.0, 94.0, 6.5, 0.0, 93.6];
+        let mut drawn = mem3d_interaction { axis: 1, slice: 77, coordinates: 1, ..click(&points) };
+        // SAFETY: two points.
+        let got = unsafe { drawn.to_engine([8, 8, 8], &geometry) }.unwrap();
+        assert_eq!(got.slice, 3);
+        let Stroke::Points { points, .. } = got.stroke else { panic!("points") };
+        let expected = [[3.0, 4.0, 6.0], [3.0, 5.0, 7.0]];
+        points
+            .iter()
+            .zip(expected)
+            .for_each(|(p, e)| (0..3).for_each(|k| assert!((p[k] - e[k]).abs() < 1e-9, "{p:?}")));
+        drawn.coordinates = 2;
+        // SAFETY: two points.
+        let text = unsafe { drawn.to_engine([8, 8, 8], &geometry) }.unwrap_err().to_string();
+        assert!(text.contains("interaction.coordinates is 2"));
     }
 
     #[test]
     fn points_are_copied() {
         let points = [0.0, 5.0, 1.5, 2.0, 5.0, 3.0];
         // SAFETY: two points.
-        let got = unsafe { click(&points).to_engine([4, 8, 4]) }.unwrap();
+        let got = unsafe { click(&points).to_engine([4, 8, 4], &Geometry::default()) }.unwrap();
         assert_eq!((got.segment, got.axis, got.slice, got.positive), (2, SliceAxis::Height, 5, false));
         let expected = Stroke::Points { points: vec![[0.0, 5.0, 1.5], [2.0, 5.0, 3.0]], radius_mm: 0.0 };
         assert_eq!(got.stroke, expected);
-        assert_eq!(size_of::<mem3d_interaction>(), mem3d_interaction::FIRST_SIZE);
+        assert_eq!(size_of::<mem3d_interaction>(), mem3d_interaction::FIRST_SIZE + 8);
     }
 
     #[test]
@@ -261,7 +318,7 @@ mod tests {
         scribble.raster = raster.as_ptr();
         scribble.raster_byte_strides = [4, 1];
         // SAFETY: the strides stay inside the eight bytes.
-        let got = unsafe { scribble.to_engine([9, 2, 3]) }.unwrap();
+        let got = unsafe { scribble.to_engine([9, 2, 3], &Geometry::default()) }.unwrap();
         assert_eq!(got.stroke, Stroke::Raster(SliceMask { rows: 2, cols: 3, data: vec![0, 1, 0, 1, 0, 1] }));
     }
 
@@ -270,7 +327,8 @@ mod tests {
         let points = [0.0; 3];
         let good = click(&points);
         // SAFETY: one point.
-        let text = |i: mem3d_interaction| unsafe { i.to_engine([4, 8, 4]) }.unwrap_err().to_string();
+        let text =
+            |i: mem3d_interaction| unsafe { i.to_engine([4, 8, 4], &Geometry::default()) }.unwrap_err().to_string();
         assert!(text(mem3d_interaction { axis: 0, ..good }).contains("interaction.axis is 0"));
         assert!(text(mem3d_interaction { kind: -1, ..good }).contains("interaction.kind is -1"));
         assert!(text(mem3d_interaction { negative: 2, ..good }).contains("interaction.negative is 2"));

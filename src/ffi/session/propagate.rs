@@ -2,7 +2,7 @@
 
 use super::mem3d_session;
 use crate::engine::session::options::Direction;
-use crate::engine::{Progress, PropagateOptions};
+use crate::engine::{Preview, Progress, PropagateOptions};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::handle;
@@ -29,9 +29,22 @@ pub struct mem3d_progress {
 /// returns #MEM3D_STATUS_CANCELLED.
 ///
 /// Runs on the calling thread, never after the call has returned. Must not throw. Calls on the same session from here
-/// return #MEM3D_STATUS_BUSY, except mem3d_session_cancel().
+/// that would change it return #MEM3D_STATUS_BUSY; masks read from here are those before the propagation.
 pub type mem3d_progress_fn =
     Option<unsafe extern "C" fn(progress: *const mem3d_progress, user_data: *mut c_void) -> bool>;
+
+/// As #mem3d_progress_fn, with the mask of the slice just segmented, so that a host can show it grow: `rows` times
+/// `columns` bytes, row-major, 1 inside, 0 outside, borrowed until the function returns. Later slices and refinement
+/// may change it before the propagation ends.
+pub type mem3d_slice_fn = Option<
+    unsafe extern "C" fn(
+        progress: *const mem3d_progress,
+        mask: *const u8,
+        rows: u32,
+        columns: u32,
+        user_data: *mut c_void,
+    ) -> bool,
+>;
 
 /// Sides of the annotated slices that are segmented, for #mem3d_propagate_options::direction.
 #[repr(i32)]
@@ -63,12 +76,14 @@ pub struct mem3d_propagate_options {
     pub n_slices: u32,
     /// Called after every slice; NULL for no callback.
     pub on_slice: mem3d_progress_fn,
-    /// Passed to `on_slice`.
+    /// Passed to `on_slice` and `on_mask`.
     pub user_data: *mut c_void,
+    /// Called after every slice, after `on_slice`, with the slice's mask; NULL for no callback.
+    pub on_mask: mem3d_slice_fn,
 }
 
-// SAFETY: repr(C), struct_size first, 6 * 4 + 2 * 8 bytes without padding; zero is valid for integers, a nullable
-// function and a raw pointer.
+// SAFETY: repr(C), struct_size first, 6 * 4 + 3 * 8 bytes without padding; zero is valid for integers, nullable
+// functions and a raw pointer.
 unsafe impl Versioned for mem3d_propagate_options {
     const NAME: &'static str = "mem3d_propagate_options";
     const FIRST_SIZE: usize = 40;
@@ -109,13 +124,12 @@ impl mem3d_propagate_options {
         Ok(PropagateOptions { segment, axis, direction, range })
     }
 
-    /// The host's function as the engine wants it.
+    /// The host's functions as the engine wants them.
     ///
     /// # Safety
-    /// `on_slice` may be called with `user_data` as long as the result lives.
-    pub(super) unsafe fn on_slice(self) -> impl FnMut(Progress) -> bool {
-        move |progress| {
-            let Some(function) = self.on_slice else { return true };
+    /// `on_slice` and `on_mask` may be called with `user_data` as long as the result lives.
+    pub(super) unsafe fn on_slice(self) -> impl FnMut(Progress, Option<Preview<'_>>) -> bool {
+        move |progress, preview| {
             let progress = mem3d_progress {
                 done: progress.done as u32,
                 total: progress.total as u32,
@@ -123,7 +137,11 @@ impl mem3d_propagate_options {
                 segment: progress.segment,
             };
             // SAFETY: by the contract of this function.
-            unsafe { function(&progress, self.user_data) }
+            let goes_on = self.on_slice.is_none_or(|function| unsafe { function(&progress, self.user_data) });
+            let (Some(function), Some(preview), true) = (self.on_mask, preview, goes_on) else { return goes_on };
+            let mask = preview.mask();
+            // SAFETY: by the contract of this function; the mask lives during the call.
+            unsafe { function(&progress, mask.data.as_ptr(), mask.rows as u32, mask.cols as u32, self.user_data) }
         }
     }
 }
@@ -138,7 +156,7 @@ impl mem3d_propagate_options {
 /// @return #MEM3D_STATUS_INVALID_STATE (no slice is annotated along the axis), #MEM3D_STATUS_CANCELLED,
 ///         #MEM3D_STATUS_BAD_MODEL (the network output contains NaN), #MEM3D_STATUS_OUT_OF_MEMORY or
 ///         #MEM3D_STATUS_TORCH.
-/// @pre `on_slice` of `options` may be called with its `user_data`.
+/// @pre `on_slice` and `on_mask` of `options` may be called with its `user_data`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_propagate(
     session: *mut mem3d_session,
@@ -153,15 +171,15 @@ pub unsafe extern "C" fn mem3d_session_propagate(
         let mut on_slice = unsafe { options.on_slice() };
         let mut session = session.lock()?;
         let what = options.to_engine(session.volume().shape())?;
-        let count = session.propagate(&what, &mut on_slice)?;
+        let count = session.propagate_showing(&what, &mut |progress, preview| on_slice(progress, Some(preview)))?;
         // SAFETY: NULL or writable, by this function's contract.
         unsafe { handle::put(updated, count as u32) };
         Ok(())
     })
 }
 
-/// Stops the running propagation before its next slice. The only call that may run beside another one on the same
-/// session, also from inside its callback. Without a running propagation it has no effect.
+/// Stops the running propagation before its next slice, from another thread or from inside its callback. Without a
+/// running propagation it has no effect.
 ///
 /// @param session  From mem3d_session_new().
 /// @pre `session` is not freed during the call.
@@ -189,12 +207,13 @@ mod tests {
         n_slices: 0,
         on_slice: None,
         user_data: std::ptr::null_mut(),
+        on_mask: None,
     };
 
     #[test]
     fn zero_is_the_default_of_every_field() {
         assert_eq!(DEFAULT.to_engine([4, 5, 6]).unwrap(), PropagateOptions::default());
-        assert_eq!(size_of::<mem3d_propagate_options>(), mem3d_propagate_options::FIRST_SIZE);
+        assert_eq!(size_of::<mem3d_propagate_options>(), mem3d_propagate_options::FIRST_SIZE + 8);
     }
 
     #[test]
@@ -224,8 +243,8 @@ mod tests {
             mem3d_propagate_options { on_slice: Some(stop_at_two), user_data: (&raw mut seen).cast(), ..DEFAULT };
         // SAFETY: `seen` outlives the function.
         let mut on_slice = unsafe { options.on_slice() };
-        assert!(on_slice(Progress { done: 1, total: 9, slice: 6, segment: 3 }));
-        assert!(!on_slice(Progress { done: 2, total: 9, slice: 7, segment: 3 }));
+        assert!(on_slice(Progress { done: 1, total: 9, slice: 6, segment: 3 }, None));
+        assert!(!on_slice(Progress { done: 2, total: 9, slice: 7, segment: 3 }, None));
         assert_eq!(seen[1], mem3d_progress { done: 2, total: 9, slice: 7, segment: 3 });
     }
 }

@@ -55,7 +55,8 @@ pub unsafe extern "C" fn mem3d_session_read_quality(
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
         let axis = mem3d_axis::to_engine(axis, "axis")?;
-        let session = session.read()?;
+        let committed = session.committed();
+        let session = committed.view();
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(quality, n_slices, session.volume().slice_count(axis), "quality") }?;
         out.copy_from_slice(&session.quality(segment, axis)?);
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn mem3d_session_suggest_slice(
         // SAFETY: by this function's contract.
         let (session, out) =
             unsafe { (handle::borrow(session, "session")?, versioned::out(suggestion, "suggestion")?) };
-        let best = session.read()?.suggest_slice((segment != 0).then_some(segment))?;
+        let best = session.committed().view().suggest_slice((segment != 0).then_some(segment))?;
         out.put(mem3d_suggestion {
             struct_size: 0,
             found: u32::from(best.is_some()),

@@ -24,7 +24,8 @@ pub unsafe extern "C" fn mem3d_session_read_mask(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.read()?;
+        let committed = session.committed();
+        let session = committed.view();
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(mask, mask_size, session.volume().data().len(), "mask") }?;
         session.read_mask(segment, out)
@@ -52,7 +53,8 @@ pub unsafe extern "C" fn mem3d_session_read_slice_mask(
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
         let axis = mem3d_axis::to_engine(axis, "axis")?;
-        let session = session.read()?;
+        let committed = session.committed();
+        let session = committed.view();
         let (rows, cols) = axis.slice_shape(session.volume().shape());
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(mask, mask_size, rows * cols, "mask") }?;
@@ -77,7 +79,8 @@ pub unsafe extern "C" fn mem3d_session_read_probability(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.read()?;
+        let committed = session.committed();
+        let session = committed.view();
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(probability, n_voxels, session.volume().data().len(), "probability") }?;
         session.read_probability(segment, out)
@@ -98,7 +101,8 @@ pub unsafe extern "C" fn mem3d_session_read_labels(
     guard(|| {
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let session = session.read()?;
+        let committed = session.committed();
+        let session = committed.view();
         // SAFETY: by this function's contract.
         let out = unsafe { slices::output(labels, n_voxels, session.volume().data().len(), "labels") }?;
         session.read_labels(out)
@@ -122,7 +126,7 @@ pub unsafe extern "C" fn mem3d_session_get_segments(
         handle::required(count, "count")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let found = session.read()?.segments();
+        let found = session.committed().view().segments();
         // SAFETY: by this function's contract.
         unsafe { slices::put_list(segments, capacity, count, &found) }
     })
@@ -149,7 +153,7 @@ pub unsafe extern "C" fn mem3d_session_get_annotated_slices(
         handle::required(count, "count")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let found = session.read()?.annotated(segment, mem3d_axis::to_engine(axis, "axis")?);
+        let found = session.committed().view().annotated(segment, mem3d_axis::to_engine(axis, "axis")?);
         let found: Vec<u32> = found.into_iter().map(|slice| slice as u32).collect();
         // SAFETY: by this function's contract.
         unsafe { slices::put_list(slices, capacity, count, &found) }
@@ -172,12 +176,34 @@ pub unsafe extern "C" fn mem3d_session_get_window(
         handle::required(high, "high")?;
         // SAFETY: by this function's contract.
         let session = unsafe { handle::borrow(session, "session") }?;
-        let window = session.read()?.window();
+        let window = session.committed().view().window();
         // SAFETY: writable by this function's contract.
         unsafe {
             handle::put(low, window.0);
             handle::put(high, window.1);
         }
+        Ok(())
+    })
+}
+
+/// Returns the voxel index of a position, with fractions: what a view in millimetres shows, in the session's volume.
+///
+/// @param session      From mem3d_session_new().
+/// @param lps_mm       Three doubles: left, posterior, superior, mm.
+/// @param[out] index   Three doubles: depth, height, width. Outside of the volume below 0 or above its last voxel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mem3d_session_get_index(
+    session: *const mem3d_session,
+    lps_mm: *const f64,
+    index: *mut f64,
+) -> mem3d_status {
+    guard(|| {
+        handle::required(index, "index")?;
+        // SAFETY: by this function's contract.
+        let (session, p) = unsafe { (handle::borrow(session, "session")?, slices::input(lps_mm, 3, "lps_mm")?) };
+        let found = session.committed().view().volume().geometry().index_of_lps([p[0], p[1], p[2]])?;
+        // SAFETY: three doubles, by this function's contract.
+        unsafe { handle::put(index.cast::<[f64; 3]>(), found) };
         Ok(())
     })
 }

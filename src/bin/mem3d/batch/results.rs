@@ -1,6 +1,8 @@
 //! The results of a batch: a CSV that is whole after every case, and kept when the batch is started again.
 
+use super::claim::Claim;
 use super::list::Entry;
+use super::origin::Origin;
 use crate::common::output;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,13 +31,13 @@ impl Status {
     }
 }
 
-/// One case.
+/// One case. Columns are only added at the end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its volume.
-    pub volume: PathBuf,
-    /// Its output.
-    pub output: PathBuf,
+    /// Its volume, as the list names it.
+    pub volume: String,
+    /// Its output, as the list names it: the key of the row.
+    pub output: String,
     /// State.
     pub status: Status,
     /// Seconds it took, with reading and writing.
@@ -48,63 +50,133 @@ pub struct Row {
     pub mean_quality: Option<f64>,
     /// Why it failed.
     pub error: String,
+    /// SHA-256 of the output.
+    #[serde(default)]
+    pub output_sha256: String,
+    /// What made the output, as the fields of [`Origin`].
+    #[serde(default)]
+    pub volume_sha256: String,
+    /// See above.
+    #[serde(default)]
+    pub prompts_sha256: String,
+    /// See above.
+    #[serde(default)]
+    pub model_sha256: String,
+    /// See above.
+    #[serde(default)]
+    pub options: String,
 }
 
 impl Row {
     /// A row with no figures.
     pub fn new(entry: &Entry, status: Status) -> Row {
         Row {
-            volume: entry.volume.clone(),
-            output: entry.output.clone(),
+            volume: entry.volume_name.clone(),
+            output: entry.key.clone(),
             status,
             seconds: None,
             rounds: None,
             volume_ml: None,
             mean_quality: None,
             error: String::new(),
+            output_sha256: String::new(),
+            volume_sha256: String::new(),
+            prompts_sha256: String::new(),
+            model_sha256: String::new(),
+            options: String::new(),
+        }
+    }
+
+    /// What is not as it was for this result.
+    pub fn changed(&self, origin: &Origin) -> Option<&'static str> {
+        if origin.volume != self.volume_sha256 {
+            Some("volume")
+        } else if origin.prompts != self.prompts_sha256 {
+            Some("prompts")
+        } else if origin.model.as_ref().is_some_and(|model| *model != self.model_sha256) {
+            Some("model")
+        } else {
+            (origin.options != self.options).then_some("options")
+        }
+    }
+
+    /// A row without figures for what `origin` makes.
+    pub fn made(entry: &Entry, status: Status, origin: &Origin) -> Row {
+        let Origin { volume, prompts, model, options } = origin.clone();
+        Row {
+            volume_sha256: volume,
+            prompts_sha256: prompts,
+            model_sha256: model.unwrap_or_default(),
+            options,
+            ..Row::new(entry, status)
         }
     }
 }
 
-/// All rows.
-#[derive(Debug, Default)]
-pub struct Results(Vec<Row>);
+/// The rows of all batches with one results file; other processes add theirs meanwhile.
+#[derive(Debug)]
+pub struct Results {
+    path: PathBuf,
+    /// For standard output, which gets them at the end.
+    rows: Vec<Row>,
+}
 
 impl Results {
-    /// The results of an earlier run; empty when none can be read.
-    pub fn read(path: &Path) -> Results {
-        let rows = csv::Reader::from_path(path).map(|mut r| r.deserialize().filter_map(|row| row.ok()).collect());
-        Results(rows.unwrap_or_default())
+    /// The results in `path`; those of earlier runs are kept.
+    pub fn new(path: &Path) -> Results {
+        Results { path: path.to_path_buf(), rows: Vec::new() }
     }
 
-    /// Replaces the earlier row of the case.
-    pub fn set(&mut self, row: Row) {
-        match self.0.iter_mut().find(|r| r.output == row.output) {
-            Some(earlier) => *earlier = row,
-            None => self.0.push(row),
+    /// The row of a case, if there is one.
+    pub fn row(&self, entry: &Entry) -> Option<Row> {
+        self.read().into_iter().find(|row| row.output == entry.key)
+    }
+
+    fn read(&self) -> Vec<Row> {
+        if output::is_stdout(&self.path) {
+            return self.rows.clone();
         }
+        let rows = csv::Reader::from_path(&self.path).map(|mut r| r.deserialize().filter_map(|row| row.ok()).collect());
+        rows.unwrap_or_default()
     }
 
-    /// For an existing output: keeps the row of the run that made it.
-    pub fn keep_or_skip(&mut self, entry: &Entry) {
-        if !self.0.iter().any(|r| r.output == entry.output && r.status != Status::Failed) {
-            self.set(Row::new(entry, Status::Skipped));
-        }
-    }
-
-    /// Writes the CSV, whole or not at all.
+    /// Replaces the row of the case, or adds it, and writes the file, whole or not at all. Rows that other processes
+    /// wrote meanwhile stay.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let internal = |e: String| Error::Internal(format!("results of the batch: {e}"));
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in &self.0 {
-            writer.serialize(row).map_err(|e| internal(e.to_string()))?;
+    pub fn put(&mut self, row: Row) -> Result<()> {
+        let to_file = !output::is_stdout(&self.path);
+        let _alone = to_file.then(|| Claim::wait(&self.path)).transpose()?;
+        let mut rows = self.read();
+        match rows.iter_mut().find(|r| r.output == row.output) {
+            Some(earlier) => *earlier = row,
+            None => rows.push(row),
         }
-        let bytes = writer.into_inner().map_err(|e| internal(e.to_string()))?;
-        output::write_text(path, &String::from_utf8_lossy(&bytes))
+        if to_file {
+            return write(&self.path, &rows);
+        }
+        self.rows = rows;
+        Ok(())
     }
+
+    /// Writes what goes to standard output.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it takes no more.
+    pub fn finish(&self) -> Result<()> {
+        if output::is_stdout(&self.path) { write(&self.path, &self.rows) } else { Ok(()) }
+    }
+}
+
+fn write(path: &Path, rows: &[Row]) -> Result<()> {
+    let internal = |e: String| Error::Internal(format!("results of the batch: {e}"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|e| internal(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| internal(e.to_string()))?;
+    output::write_bytes(path, &bytes)
 }
 
 #[cfg(test)]
@@ -112,21 +184,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_kept_from_run_to_run() {
+    fn rows_of_earlier_runs_and_of_other_processes_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.csv");
-        let entry =
-            |name: &str| Entry { volume: format!("{name}.nii").into(), interactions: vec![], output: name.into() };
-        let mut first = Results::read(&path);
-        first.set(Row { seconds: Some(1.5), rounds: Some(2), ..Row::new(&entry("a"), Status::Done) });
-        first.set(Row { error: "no, \"really\"".into(), ..Row::new(&entry("b"), Status::Failed) });
-        first.write(&path).unwrap();
-        let mut second = Results::read(&path);
-        assert_eq!(second.0, first.0);
-        // a stays as it was made, b was made elsewhere, c is new.
-        ["a", "b", "c"].iter().for_each(|name| second.keep_or_skip(&entry(name)));
-        let seen: Vec<_> = second.0.iter().map(|r| (r.status, r.seconds)).collect();
-        assert_eq!(seen, [(Status::Done, Some(1.5)), (Status::Skipped, None), (Status::Skipped, None)]);
-        assert!(std::fs::read_to_string(&path).unwrap().starts_with("volume,output,status,seconds,rounds,"));
+        let entry = |name: &str| Entry {
+            key: name.into(),
+            volume_name: format!("{name}.nii"),
+            volume: format!("/x/{name}.nii").into(),
+            interactions: vec![],
+            output: name.into(),
+        };
+        let (mut first, mut second) = (Results::new(&path), Results::new(&path));
+        let a = Row { seconds: Some(1.5), rounds: Some(2), ..Row::new(&entry("a"), Status::Done) };
+        let b = Row { error: "no, \"really\"".into(), ..Row::new(&entry("b"), Status::Failed) };
+        first.put(a.clone()).unwrap();
+        second.put(b.clone()).unwrap();
+        assert_eq!(first.read(), [a.clone(), b]);
+        let again = Row::new(&entry("b"), Status::Skipped);
+        first.put(again.clone()).unwrap();
+        assert_eq!(second.read(), [a.clone(), again]);
+        assert_eq!((second.row(&entry("a")), second.row(&entry("c"))), (Some(a), None));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("volume,output,status,seconds,rounds,volume_ml,mean_quality,error,output_sha256,"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // A file without the newer columns.
+        std::fs::write(&path, "volume,output,status,seconds,rounds,volume_ml,mean_quality,error\na,b,done,1,1,1,1,\n")
+            .unwrap();
+        assert_eq!(second.read()[0].output_sha256, "");
     }
 }

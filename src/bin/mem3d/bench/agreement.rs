@@ -2,6 +2,7 @@
 //! slice at a time in float32 without shared work, from the same annotated slices.
 
 use crate::common::model::Choice;
+use crate::common::output::say;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::eval::cases::{self, Wanted};
 use mem3d::eval::metrics::{dice, slice_areas, slice_of};
@@ -52,12 +53,12 @@ pub fn run(data: &Path, model: Option<&Path>, device: &str, least: f64) -> Resul
         for (n, &label) in targets.iter().enumerate() {
             let dice: Vec<f64> = fast.iter().zip(&plain).map(|(fast, plain)| dice(&fast[n], &plain[n])).collect();
             let shown: Vec<String> = dice.iter().map(|d| format!("{d:.5}")).collect();
-            println!("{:28} label {label:3}  {}", case.name, shown.join("  "));
+            say!("{:28} label {label:3}  {}", case.name, shown.join("  "));
             all.push(Agreement { case: case.name.clone(), label, dice });
         }
     }
     let lowest = all.iter().flat_map(|a| a.dice.iter().copied()).fold(1.0, f64::min);
-    println!("{} targets, {ROUNDS} rounds, lowest DSC {lowest:.5}", all.len());
+    say!("{} targets, {ROUNDS} rounds, lowest DSC {lowest:.5}", all.len());
     if lowest < least {
         return Err(Error::InvalidState(format!(
             "masks agree with those of the plain computation to a DSC of {lowest:.5} only; {least} was asked for"

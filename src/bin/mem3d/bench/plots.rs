@@ -3,6 +3,7 @@
 use super::round::{self, Case, Round};
 use crate::common::chart::{self, COLORS, Chart, Series};
 use crate::common::console;
+use crate::common::output::say;
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::{Error, Result};
@@ -47,7 +48,7 @@ pub fn run(folder: &Path, model: Option<&Path>, device: &str) -> Result<()> {
             tch::set_num_threads(threads);
             let r = console::busy(format!("{}: {x}", sweep.title), || round::time(&model, case, 0.0))?;
             let [first, refinement] = (sweep.seconds)(&r);
-            println!("{:10} {x:6} first round {first:7.2} s, refinement {refinement:7.2} s", sweep.title);
+            say!("{:10} {x:6} first round {first:7.2} s, refinement {refinement:7.2} s", sweep.title);
             rounds.push((x, [first, refinement]));
         }
         charts.entry(sweep.file).or_default().push(chart(sweep.title, sweep.x_label, sweep.y_label, &rounds));

@@ -64,7 +64,18 @@ fn parse_radius(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Args {
-    fn markups(&self) -> MarkupOptions {
+    /// The options that change masks, as a text.
+    pub fn options(&self) -> String {
+        let Args { window, axis, points, radius_mm, whole_slice, rounds, .. } = self;
+        let Args { replace_non_finite, stop_after_empty, memorize_every, .. } = self;
+        format!(
+            "window={window:?} axis={axis:?} points={points:?} radius_mm={radius_mm} whole_slice={whole_slice} \
+             rounds={rounds:?} replace_non_finite={replace_non_finite} stop_after_empty={stop_after_empty} \
+             memorize_every={memorize_every}"
+        )
+    }
+
+    fn markups(&self, volume: &Path) -> MarkupOptions {
         MarkupOptions {
             axis: self.axis.map(|a| SliceAxis::from_index(a).expect("0, 1 or 2")),
             points: match self.points {
@@ -73,6 +84,7 @@ impl Args {
                 PointsArg::Extreme => PointsAs::ExtremePoints,
             },
             radius_mm: self.radius_mm,
+            case: case_name(volume),
         }
     }
 
@@ -151,7 +163,7 @@ impl Case {
         let read = console::busy(what, || io::read_volume(volume))?;
         let recorded = match files {
             [] => RecordedInteractions::default(),
-            files => interactions::read(files, &read, &args.markups())?,
+            files => interactions::read(files, &read, &args.markups(volume))?,
         };
         console::check_interrupt()?;
         let mut session = Session::new(read, model.networks(), args.session(&recorded))?;
@@ -260,8 +272,14 @@ impl Case {
     /// # Errors
     /// As writing the file.
     pub fn write(&self, path: &Path) -> Result<()> {
+        console::busy(format!("writing {}", path.display()), || {
+            output::deliver(path, ".seg.nrrd", |path| self.write_file(path))
+        })
+    }
+
+    fn write_file(&self, path: &Path) -> Result<()> {
         let volume = self.session.volume();
-        console::busy(format!("writing {}", path.display()), || match Format::of_name(path) {
+        match Format::of_name(path) {
             Some(Format::SegNrrd) => {
                 let mut segments = Vec::new();
                 for number in self.session.segments() {
@@ -278,8 +296,17 @@ impl Case {
                 let labels = io::label_volume(volume.shape(), volume.geometry(), labels)?;
                 io::write_volume(path, &labels)
             }
-        })
+        }
     }
+}
+
+/// The name of a volume without its ending; none for a segmentation and for other kinds of file.
+pub fn case_name(volume: &Path) -> Option<String> {
+    let name = volume.file_name()?.to_str()?;
+    let lower = name.to_lowercase();
+    let is_volume = !lower.ends_with(".seg.nrrd");
+    let end = [".nii.gz", ".nii", ".nrrd", ".nhdr"].iter().find(|end| is_volume && lower.ends_with(*end))?;
+    name.get(..name.len() - end.len()).map(str::to_string)
 }
 
 /// Writes the qualities of every slice for `overview`.
@@ -299,7 +326,7 @@ pub fn write_quality(path: &Path, segments: &[Summary]) -> Result<()> {
 /// [`Error::InvalidArgument`] for a name of no format that is written, else as [`output::check`].
 pub fn check_segmentation(path: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
     let header_only = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("nhdr"));
-    if Format::of_name(path).is_none() || header_only {
+    if !output::is_stdout(path) && (Format::of_name(path).is_none() || header_only) {
         return Err(Error::argument(format!(
             "{}: no segmentation is written under such a name; end it with .seg.nrrd, .nrrd, .nii.gz or .nii",
             path.display()

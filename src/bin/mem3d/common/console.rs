@@ -1,7 +1,7 @@
 //! Log lines, progress and errors on standard error, and Ctrl-C.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mem3d::{Error, Result};
+use mem3d::{Error, Result, atomic_file};
 use std::error::Error as _;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -59,10 +59,16 @@ pub fn start(args: &Args) {
 }
 
 fn interrupt() {
-    if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 || !STOPS_CLEANLY.load(Ordering::SeqCst) {
-        std::process::exit(1);
+    let first = INTERRUPTS.fetch_add(1, Ordering::SeqCst) == 0;
+    // Work that is written already ends by itself in a moment, with the status that it has.
+    if first && (STOPS_CLEANLY.load(Ordering::SeqCst) || atomic_file::finished() > 0) {
+        return suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
     }
-    suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
+    let unfinished = atomic_file::abandon();
+    super::output::remove_scratch();
+    let names: Vec<String> = unfinished.iter().map(|path| format!("; {} is not written", path.display())).collect();
+    suspended(|| eprintln!("error: stopped{}", names.concat()));
+    std::process::exit(1);
 }
 
 /// From now on the first Ctrl-C only sets [`interrupted`]; the caller checks it and stops cleanly.

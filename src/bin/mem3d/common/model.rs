@@ -2,14 +2,15 @@
 //!
 //! 1. `--model FILE`, or `--model random[:SEED]` for random weights, whose masks are meaningless;
 //! 2. the same in the environment variable `MEM3D_MODEL`;
-//! 3. `models/compact.safetensors` beside the executable, or in one of the two folders above it (`bin` of an
-//!    installation, `target/release` of a checkout).
+//! 3. `models/compact.safetensors` beside the executable or in one of the two folders above it (`target/release` of a
+//!    checkout), or in `share/mem3d` of an installation.
 
 use super::console;
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
+use mem3d::torch::processors;
 use mem3d::{Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of every subcommand that runs a model.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,9 +25,9 @@ pub struct Args {
     /// Number format of the arithmetic.
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     precision: PrecisionArg,
-    /// Threads of the CPU [default: all cores].
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=4096))]
-    threads: Option<i32>,
+    /// Threads of the CPU [default: OMP_NUM_THREADS, or the processors that other programs leave free].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,7 +93,10 @@ impl Choice {
 /// Possible places of the default model.
 fn places() -> Vec<PathBuf> {
     let executable = std::env::current_exe().and_then(|p| p.canonicalize()).unwrap_or_default();
-    executable.ancestors().skip(1).take(3).map(|folder| folder.join("models/compact.safetensors")).collect()
+    let above = |folder: &Path| folder.join("models/compact.safetensors");
+    let mut places: Vec<PathBuf> = executable.ancestors().skip(1).take(3).map(above).collect();
+    places.extend(executable.ancestors().nth(2).map(|prefix| above(&prefix.join("share/mem3d"))));
+    places
 }
 
 impl Args {
@@ -104,15 +108,18 @@ impl Args {
         Choice::find(self.model.as_ref())
     }
 
-    /// Loads the model.
+    /// The options here that change masks.
+    pub fn options(&self) -> String {
+        format!("precision={:?}", self.precision).to_lowercase()
+    }
+
+    /// Loads the model and sets the number of threads, by default to `threads`.
     ///
     /// # Errors
-    /// As [`Choice::find`] and [`Model::load`].
-    pub fn load(&self) -> Result<Model> {
+    /// As [`Choice::find`], [`processors::set_threads`] and [`Model::load`].
+    pub fn load(&self, threads: usize) -> Result<Model> {
         let choice = self.choice()?;
-        if let Some(n) = self.threads {
-            tch::set_num_threads(n);
-        }
+        processors::set_threads(self.threads.map_or(threads, |n| n as usize))?;
         let precision = match self.precision {
             PrecisionArg::Auto => Precision::Auto,
             PrecisionArg::F32 => Precision::F32,
@@ -159,7 +166,8 @@ mod tests {
     #[test]
     fn the_default_lies_beside_the_executable_or_above() {
         let places = places();
-        assert_eq!(places.len(), 3);
+        assert_eq!(places.len(), 4);
         assert!(places.iter().all(|p| p.ends_with("models/compact.safetensors")));
+        assert!(places[3].ends_with("share/mem3d/models/compact.safetensors"));
     }
 }

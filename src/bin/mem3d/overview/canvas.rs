@@ -1,5 +1,6 @@
 //! A drawing surface: shapes, pictures and text on a pixmap, written as PNG.
 
+use crate::common::output;
 use mem3d::{Error, Result};
 use std::path::Path;
 use tiny_skia::{
@@ -182,7 +183,7 @@ impl Canvas {
     /// Writes the picture as a PNG file.
     pub fn write(&self, path: &Path) -> Result<()> {
         let png = self.pixmap.encode_png().map_err(|e| Error::Internal(format!("PNG: {e}")))?;
-        std::fs::write(path, png).map_err(|e| Error::io(path, e))
+        output::write_bytes(path, &png)
     }
 
     fn stroke(&mut self, path: PathBuilder, width: f32, rgba: Rgba, dash: Option<StrokeDash>) {

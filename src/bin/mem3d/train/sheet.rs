@@ -1,5 +1,6 @@
 //! A contact sheet of clips, to check the training data by eye.
 
+use crate::common::output::say;
 use crate::overview::canvas::{Canvas, Frame};
 use mem3d::train::data::clips::Clip;
 use mem3d::train::data::feed::{Feed, FeedOptions};
@@ -49,7 +50,7 @@ pub fn write(path: &Path, options: &TrainOptions, count: usize) -> Result<()> {
         log::debug!("row {}, column {}: {}", i / ACROSS, i % ACROSS, clip.scene);
     }
     canvas.write(path)?;
-    println!("{}", path.display());
+    say!("{}", path.display());
     Ok::<(), Error>(())
 }
 

@@ -1,0 +1,98 @@
+//! Claims of cases: of several batches on one folder, each case is done by one.
+
+use crate::common::output;
+use mem3d::{Error, Result};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The right of this process to write one file, until dropped. A locked file beside it, `.mem3d-claim-NAME`; the lock
+/// ends with the process.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    _locked: File,
+    /// Whether a process ended with the claim: what it wrote may not be recorded.
+    pub left: bool,
+}
+
+impl Claim {
+    /// The claim of `file`; none while another process has it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file for it cannot be made.
+    pub fn take(file: &Path) -> Result<Option<Claim>> {
+        Claim::lock(file, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The claim of `file`, as soon as no other process has it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file for it cannot be made.
+    pub fn wait(file: &Path) -> Result<Claim> {
+        loop {
+            if let Some(claim) = Claim::lock(file, FlockOperation::LockExclusive)? {
+                return Ok(claim);
+            }
+        }
+    }
+
+    fn lock(file: &Path, how: FlockOperation) -> Result<Option<Claim>> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let path = file.with_file_name(format!(".mem3d-claim-{name}"));
+        let io = |e| Error::io(&path, e);
+        let mut locked = File::options().read(true).append(true).create(true).open(&path).map_err(io)?;
+        match flock(&locked, how) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            // Without locks on this file system, cases are not shared out.
+            Err(e) => log::debug!("{}: no lock ({e})", path.display()),
+            Ok(()) => (),
+        }
+        // Its last owner may have removed it in between.
+        if !is_same(&locked, &path) {
+            return Ok(None);
+        }
+        let mut owner = String::new();
+        let left = locked.read_to_string(&mut owner).is_ok_and(|_| !owner.is_empty());
+        writeln!(locked, "process {}", std::process::id()).map_err(io)?;
+        output::remove_at_end(&path);
+        Ok(Some(Claim { path, _locked: locked, left }))
+    }
+}
+
+#[cfg(unix)]
+fn is_same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |m: std::io::Result<std::fs::Metadata>| m.ok().map(|m| (m.dev(), m.ino()));
+    let own = number(file.metadata());
+    own.is_some() && own == number(path.metadata())
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Before the lock ends, so that nobody takes a file that is about to go.
+        let _ = std::fs::remove_file(&self.path);
+        output::removed(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_is_claimed_once_and_a_dead_claim_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.nrrd");
+        let first = Claim::take(&file).unwrap().unwrap();
+        assert!(!first.left);
+        assert!(Claim::take(&file).unwrap().is_none());
+        drop(first);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        // A process that was killed leaves the file without its lock.
+        std::fs::write(folder.path().join(".mem3d-claim-a.nrrd"), "process 1\n").unwrap();
+        assert!(Claim::take(&file).unwrap().unwrap().left);
+        assert!(!Claim::wait(&file).unwrap().left);
+    }
+}
