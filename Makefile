@@ -1,8 +1,8 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers build demo browser check test test-rust \
-	test-c test-python test-browser lint lint-rust lint-other format picture doc clean
+.PHONY: help setup setup-tests setup-package setup-lint setup-browser try-browser peers build demo browser check test \
+	test-rust test-c test-python test-browser lint lint-rust lint-other format picture doc wheel clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -33,6 +33,9 @@ test: setup-tests try-browser test-rust test-c test-python ## every test
 
 setup-tests:
 	@tools/setup.sh --python-tests
+
+setup-package:
+	@tools/setup.sh --package
 
 setup-lint:
 	@tools/setup.sh --lint
@@ -99,6 +102,15 @@ picture: ## after make demo: the picture that README shows, from the demo's
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
 
+# Two builds of one commit give the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+
+wheel: build setup-package ## the Python package: wheel and source archive, in dist
+	rm -f dist/mem3d-*.whl dist/mem3d-*.tar.gz
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python -m hatchling build -d dist -t wheel -t sdist
+	.venv/bin/python -m twine check --strict dist/mem3d-*.whl dist/mem3d-*.tar.gz
+	[ "$$(uname)" != Linux ] || .venv/bin/python -m auditwheel show dist/mem3d-*.whl
+
 clean: ## removes what was built; keeps .venv and libtorch
 	cargo clean
-	rm -rf build out
+	rm -rf build dist out
