@@ -162,7 +162,7 @@ def test_the_examples_of_the_docstrings(environment, tmp_path):
 def test_the_command_is_on_the_path(environment, tmp_path):
     done = environment.run("mem3d", "info", cwd=tmp_path)
     assert done.returncode == 0 and "compact" in done.stdout, done.stderr
-    done = environment.run("mem3d", "volume", "nowhere.nrrd", "--out", "x.nrrd", cwd=tmp_path)
+    done = environment.run("mem3d", "volume", "nowhere.nrrd", "x.nrrd", cwd=tmp_path)
     assert done.returncode == 1 and "nowhere.nrrd" in done.stderr
 
 

@@ -1,7 +1,5 @@
 """Images of every kind: order of axes, geometry, types of voxels."""
 
-import sys
-
 import itk
 import mem3d
 import nibabel
@@ -10,9 +8,8 @@ import pytest
 import SimpleITK
 from mem3d._images import read, to_itk, to_nibabel, to_sitk
 
-# ITK imports any torch beside it, and that of a checkout has no CUDA libraries: hidden when libtorch is open.
-mem3d.Model(device="cpu")
-sys.modules["torch"] = None
+# ITK imports any torch beside it, and that of a checkout has no CUDA libraries.
+itk.support.helpers._HAVE_TORCH = False
 
 SHAPE = (5, 6, 7)
 SPACING = (3.0, 1.5, 0.5)

@@ -1,6 +1,7 @@
 """The wheel of this checkout's build, and an environment with nothing of the checkout in it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -17,8 +18,12 @@ def build(target, folder, work):
     built = work / "built"
     if not built.exists():
         built.mkdir(parents=True)
-        for path in (builtLibrary(), builtCommand()):
-            (built / Path(path).name).symlink_to(path)
+        for path in map(Path, (builtLibrary(), builtCommand())):
+            # As the release profile; the newest build may be one of the dev profile, with debug information.
+            if sys.platform == "darwin" or shutil.which("strip") is None:
+                shutil.copy2(path, built)
+            else:
+                subprocess.run(["strip", "-o", built / path.name, path], check=True)
     environment = dict(os.environ, MEM3D_BUILT=str(built), SOURCE_DATE_EPOCH="1600000000")
     arguments = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(arguments, cwd=ROOT, env=environment, check=True, capture_output=True)
