@@ -14,24 +14,11 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT, builtCommand, builtLibrary
-from wheel import Environment, build
+from installed import Environment, build
 
 CHECKS = sorted(path.name for path in (Path(__file__).parent / "package").glob("check_*.py"))
 # On small volumes one thread is as fast as several, and the machine may be busy.
 ONE = {"OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    if builtLibrary() is None or builtCommand() is None:
-        pytest.fail("mem3d is not built; run: cargo build --release")
-    work = tmp_path_factory.mktemp("wheel")
-    return build("wheel", work / "dist", work)
-
-
-@pytest.fixture(scope="session")
-def environment(wheel, tmp_path_factory):
-    return Environment(tmp_path_factory.mktemp("environment") / "with blank", wheel)
 
 
 def test_the_wheel_is_whole(wheel):
