@@ -13,8 +13,8 @@ from ._native.NativeErrors import LibraryNotFoundError
 
 SERIES = "2.11"
 INSTALL = "install it with: python -m pip install torch==2.11.0 (about 2 GB; https://pytorch.org has one without CUDA)"
-_NAMES = {"win32": ("c10.dll", "torch_cpu.dll"), "darwin": ("libc10.dylib", "libtorch_cpu.dylib")}
-_NAMES = _NAMES.get(sys.platform, ("libc10.so", "libtorch_cpu.so"))
+_OTHERS = {"win32": ("c10.dll", "torch_cpu.dll"), "darwin": ("libc10.dylib", "libtorch_cpu.dylib")}
+_NAMES = _OTHERS.get(sys.platform, ("libc10.so", "libtorch_cpu.so"))
 
 
 class LibtorchError(LibraryNotFoundError):

@@ -47,7 +47,8 @@ class Model:
     Parameters
     ----------
     path : path-like, optional
-        Model file; by default MEM3D_MODEL, else the model that comes with mem3d.
+        Model file; by default MEM3D_MODEL, else the model that comes with mem3d. "random:7" gives random weights made
+        from that seed, whose masks mean nothing.
     device : str
         "auto" (CUDA if there is one), "cpu" or "cuda:0", "cuda:1" and so on.
     precision : {"auto", "f32", "bf16", "f16"}
@@ -74,8 +75,14 @@ class Model:
     ) -> None:
         if precision not in _PRECISIONS:
             raise InvalidArgumentError(f"precision is {precision!r}; use one of {', '.join(_PRECISIONS)}")
-        path = path or os.environ.get("MEM3D_MODEL") or DEFAULT
-        self._native = library().loadModel(path, device, _PRECISIONS[precision])
+        name = os.fspath(path or os.environ.get("MEM3D_MODEL") or DEFAULT)
+        word, _, seed = name.partition(":")
+        if word == "random":
+            if seed and not seed.lstrip("-").isdecimal():
+                raise InvalidArgumentError(f"model is {name!r}; a seed is a whole number, e.g. random:7")
+            self._native = library().randomModel(0, int(seed or 1), device, _PRECISIONS[precision])
+        else:
+            self._native = library().loadModel(name, device, _PRECISIONS[precision])
 
     @property
     def info(self) -> ModelInfo:

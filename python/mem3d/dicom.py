@@ -37,6 +37,12 @@ def _import(name: str) -> Any:
         raise UnsupportedError(f"{_NEEDED} ({error})") from error
 
 
+def check() -> None:
+    """Raises UnsupportedError unless everything that writes DICOM SEG is installed."""
+    for name in ("pydicom", "highdicom", "slicerio"):
+        _import(name)
+
+
 def _datasets(folder: Path, series: str | None) -> list[Any]:
     """The images of a series; of the only one, or of the one that is named."""
     pydicom = _import("pydicom")

@@ -135,11 +135,15 @@ def test_the_command_writes_dicom_seg(series, tmp_path):
     assert done.returncode == 0, done.stderr
     ours = slicerio.read_segmentation(str(tmp_path / "a.seg.nrrd"))
     mask = slicerio.segment_mask(ours, "ball").transpose(2, 1, 0)
+    # The lines that the command prints name the files that were asked for.
+    assert done.stdout.splitlines()[-2:] == [str(tmp_path / "a.dcm"), str(tmp_path / "a.seg.nrrd")]
     assert mask[6].any() and (on_grid(masks_of(tmp_path / "a.dcm")["ball"]) == mask).all()
     done = command("segment", series, prompts, "--out", tmp_path / "a.dcm")
     assert done.returncode == 1 and "exists" in done.stderr
     done = command("segment", prompts, prompts, f"--out={tmp_path / 'b.dcm'}")
     assert done.returncode == 2 and "folder of a DICOM series" in done.stderr
+    done = command("segment", series, prompts, "-o", tmp_path / "nowhere" / "c.dcm")
+    assert done.returncode == 1 and "cannot write into the folder" in done.stderr
     # Many: the same file beside every segmentation.
     table = tmp_path / "cases.csv"
     table.write_text(f"volume,prompts,output\n{series},ball.json,many/ball.seg.nrrd\n")

@@ -147,6 +147,23 @@ def test_images_that_cannot_be_used(image, said):
         read(image)
 
 
+def test_a_model_is_evaluated_on_a_folder(tmp_path):
+    z, y, x = np.ogrid[-18:18:3, -24:24, -20:20]
+    inside = (x * x + y * y + z * z < 144).transpose(2, 1, 0)
+    (tmp_path / "data" / "ball").mkdir(parents=True)
+    for name, values in (("image", 300 * inside), ("label", inside)):
+        image = nibabel.Nifti1Image(values.astype(np.int16), np.diag([-1.0, -1.0, 3.0, 1.0]))
+        nibabel.save(image, tmp_path / "data" / "ball" / f"{name}.nii.gz")
+    asked = dict(interactions="box", select=["quality"], rounds=2, min_slices=5, min_voxels=500, no_jitter=True)
+    report = mem3d.evaluate(tmp_path / "data", tmp_path / "out", device="cpu", resume=False, **asked)
+    assert report["version"] == mem3d.__version__ and report["failed"] == [] and report["min_slices"] == 5
+    assert (tmp_path / "out" / "report.md").exists()
+    with pytest.raises(RuntimeError, match="nowhere"):
+        mem3d.evaluate(tmp_path / "nowhere", tmp_path / "out2")
+    with pytest.raises(RuntimeError, match="--colour"):
+        mem3d.evaluate(tmp_path / "data", tmp_path / "out3", colour=1)
+
+
 def test_a_nibabel_image_with_one_time_point_is_a_volume():
     assert read(nibabel.Nifti1Image(np.zeros((3, 4, 5, 1), np.uint8), np.eye(4))).geometry.shape == (5, 4, 3)
 

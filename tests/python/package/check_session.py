@@ -216,6 +216,9 @@ def test_models(tmp_path):
         mem3d.Model(precision="f64")
     with pytest.raises(mem3d.FileError, match="nowhere"):
         mem3d.Session(ball(), model=tmp_path / "nowhere.safetensors")
+    assert "random" in mem3d.Model("random:7", "cpu").info.provenance
+    with pytest.raises(mem3d.InvalidArgumentError, match="whole number"):
+        mem3d.Model("random:x")
     with pytest.raises(mem3d.Error, match="no field colour"):
         mem3d.Session(ball(), model=model, colour=1)
 
