@@ -48,3 +48,11 @@ def test_the_first_example_of_the_readme_runs(environment, folder):
     assert mask.shape == ct.shape and (mask.affine == ct.affine).all()
     # Voxel [depth 26, height 78, width 80] is in the middle of what was drawn.
     assert mask.dataobj[80, 78, 26] == 1 and mask.dataobj[0, 0, 26] == 0
+
+
+def test_the_command_of_the_readme_runs_as_written(environment, folder):
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("mem3d segment ")]
+    assert len(lines) == 1
+    done = environment.run(*lines[0].split(), cwd=folder)
+    assert done.returncode == 0 and "correct slice" in done.stdout, done.stderr
+    assert (folder / "tumour.seg.nrrd").stat().st_size > 0
