@@ -1,8 +1,8 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests setup-package setup-lint setup-browser try-browser peers build demo browser check test \
-	test-rust test-c test-python test-browser lint lint-rust lint-other format picture doc wheel dist licences clean
+.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers build demo browser check test test-rust \
+	test-c test-python test-browser lint lint-rust lint-other format picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -102,6 +102,7 @@ picture: ## after make demo: the picture that README shows, from the demo's
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
 
+.PHONY: setup-package wheel dist licences
 # Two builds of one commit give the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 
