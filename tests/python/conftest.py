@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from checkout import builtCommand, builtLibrary
+from installed import Environment, build
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,18 @@ def command():
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel of the package, built of what cargo built."""
+    if builtLibrary() is None or builtCommand() is None:
+        pytest.fail("mem3d is not built; run: cargo build --release")
+    work = tmp_path_factory.mktemp("wheel")
+    return build("wheel", work / "dist", work)
+
+
+@pytest.fixture(scope="session")
+def environment(wheel, tmp_path_factory):
+    """A virtual environment outside of the source tree, with the wheel."""
+    return Environment(tmp_path_factory.mktemp("environment") / "with blank", wheel)

@@ -5,15 +5,17 @@
 mod batch;
 mod bench;
 mod common;
+mod completions;
 mod convert;
 mod evaluate;
 mod info;
+mod man;
 mod overview;
 mod segment;
 mod train;
 mod volume;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use common::console;
 use std::process::ExitCode;
 
@@ -46,6 +48,8 @@ enum Command {
     Train(Box<train::Args>),
     Info(info::Args),
     Bench(bench::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 fn run(command: &Command) -> mem3d::Result<()> {
@@ -59,6 +63,8 @@ fn run(command: &Command) -> mem3d::Result<()> {
         Command::Train(args) => train::run(args),
         Command::Info(args) => info::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
     }
 }
 
@@ -74,7 +80,6 @@ mod tests {
 
     #[test]
     fn arguments_fit_together() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -1,0 +1,293 @@
+"""DICOM: a series in, a DICOM segmentation (SEG) out, through pydicom and highdicom (`pip install "mem3d[dicom]"`).
+
+    series = mem3d.read_dicom("ct/")
+    session = mem3d.Session(series)
+    ...
+    mem3d.dicom.write_seg("liver.dcm", session)
+
+From the command line: `mem3d segment ct/ prompts.json --out liver.dcm`, `mem3d batch cases --format dicom-seg`, and,
+from a segmentation that exists: `python -m mem3d.dicom ct/ liver.seg.nrrd liver.dcm`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _images
+from ._native.NativeErrors import Error, FileError, InvalidArgumentError, UnsupportedError
+
+if TYPE_CHECKING:
+    from ._session import Session
+
+_NEEDED = 'DICOM needs pydicom, highdicom and slicerio; install them with: python -m pip install "mem3d[dicom]"'
+
+
+def _import(name: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise UnsupportedError(f"{_NEEDED} ({error})") from error
+
+
+def check() -> None:
+    """Raises UnsupportedError unless everything that writes DICOM SEG is installed."""
+    for name in ("pydicom", "highdicom", "slicerio"):
+        _import(name)
+
+
+def _datasets(folder: Path, series: str | None) -> list[Any]:
+    """The images of a series; of the only one, or of the one that is named."""
+    pydicom = _import("pydicom")
+    if not folder.is_dir():
+        raise FileError(f"{folder} is no folder; give the folder of a DICOM series")
+    found: dict[str, list[Any]] = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        try:
+            dataset = pydicom.dcmread(path)
+        except pydicom.errors.InvalidDicomError:
+            continue
+        except OSError as error:
+            raise FileError(f"{path}: {error}") from error
+        if "PixelData" in dataset and "SeriesInstanceUID" in dataset:
+            found.setdefault(str(dataset.SeriesInstanceUID), []).append(dataset)
+    if series is not None and series in found:
+        return found[series]
+    if len(found) == 1 and series is None:
+        return next(iter(found.values()))
+    known = "\n".join(f"  {uid}: {len(images)} images" for uid, images in found.items())
+    if not found:
+        raise FileError(f"{folder} holds no DICOM images; give the folder of a series")
+    raise InvalidArgumentError(f"{folder} holds {len(found)} series; name one of them, series=...:\n{known}")
+
+
+def read_dicom(folder: str | os.PathLike[str], series: str | None = None) -> _images.Volume:
+    """Reads the folder of a DICOM series, for :class:`Session` and :func:`segment`.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder with the images, one a slice.
+    series : str, optional
+        SeriesInstanceUID, where the folder holds several.
+
+    Returns
+    -------
+    Volume
+        With `voxels` [depth, height, width], rescaled to the modality's values, and their `geometry` in LPS.
+
+    Raises
+    ------
+    FileError
+        The folder holds no images, or one that cannot be decoded.
+    InvalidArgumentError
+        The images are no regular volume: sizes or orientations differ, slices are missing, or there are several series.
+    UnsupportedError
+        pydicom is not installed, or the series is of a kind that is not read.
+    """
+    images = _datasets(Path(folder), series)
+    first = images[0]
+    if any(int(image.get("NumberOfFrames", 1)) != 1 or "ImagePositionPatient" not in image for image in images):
+        raise UnsupportedError(f"{folder}: only series of single slices with positions are read, not multi-frame")
+    along_row, along_column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
+    normal = np.cross(along_row, along_column)
+
+    def same(image: Any) -> bool:
+        near = np.allclose([float(v) for v in image.ImageOrientationPatient], [*along_row, *along_column], atol=1e-4)
+        return bool(near and (image.Rows, image.Columns) == (first.Rows, first.Columns))
+
+    if not all(same(image) for image in images):
+        raise InvalidArgumentError(f"{folder}: sizes or orientations of the slices differ; they are no one volume")
+    places = {id(image): np.array([float(v) for v in image.ImagePositionPatient]) for image in images}
+    images.sort(key=lambda image: float(places[id(image)] @ normal))
+    positions = np.array([places[id(image)] for image in images])
+    rows, columns = (float(v) for v in first.PixelSpacing)
+    step = normal * float(first.get("SliceThickness") or 1.0)
+    if len(images) > 1:
+        step = (positions[-1] - positions[0]) / (len(images) - 1)
+        off = np.abs(positions - (positions[0] + np.arange(len(images))[:, None] * step)).max()
+        if off > 0.1 * np.linalg.norm(step) or np.linalg.norm(step) < 1e-3:
+            raise InvalidArgumentError(
+                f"{folder}: the slices are not evenly spaced (off by {off:.2f} mm); one may be missing, or twice there"
+            )
+    steps = np.array([step, along_column * rows, along_row * columns])
+    return _images._volume(_pixels(images), steps, positions[0], "dicom", images)
+
+
+def _pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
+    slices = []
+    for image in images:
+        try:
+            stored = image.pixel_array
+        except Exception as error:
+            raise FileError(f"{image.filename}: the pixels cannot be decoded: {error}") from error
+        if stored.ndim != 2:
+            raise UnsupportedError(f"{image.filename}: has colours; one number for each pixel is read")
+        slope, intercept = float(image.get("RescaleSlope", 1)), float(image.get("RescaleIntercept", 0))
+        whole = slope == 1 and intercept.is_integer()
+        slices.append(stored.astype(np.int32) + int(intercept) if whole else stored * slope + intercept)
+    voxels = np.stack(slices)
+    if voxels.dtype.kind == "i" and voxels.size and -32768 <= voxels.min() and voxels.max() <= 32767:
+        return voxels.astype(np.int16)
+    return voxels if voxels.dtype.kind == "i" else voxels.astype(np.float32)
+
+
+def write_seg(path: str | os.PathLike[str], session: Session, description: str = "mem3d") -> None:
+    """Writes the segments of a session on a series of :func:`read_dicom` as DICOM SEG.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write; one that exists is replaced when the new one is complete.
+    session : Session
+        Its image came from :func:`read_dicom`. Segments may overlap.
+    description : str
+        SeriesDescription of the segmentation.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The session's image is no DICOM series, or nothing is segmented.
+    FileError
+        The file cannot be written.
+    """
+    volume = session._volume
+    if volume.kind != "dicom":
+        raise InvalidArgumentError("the session's image is no DICOM series: open it with mem3d.read_dicom(folder)")
+    masks = {name: session.mask(name) for name in session.segments}
+    _write(Path(path), volume.source, masks, description)
+
+
+def _write(path: Path, images: Sequence[Any], masks: dict[str, npt.NDArray[np.bool_]], description: str) -> None:
+    highdicom = _import("highdicom")
+    from pydicom.sr.codedict import codes
+
+    from ._calls import __version__
+
+    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    if not masks:
+        raise InvalidArgumentError(f"{path}: nothing is segmented; DICOM SEG needs a segment with voxels")
+    how = highdicom.AlgorithmIdentificationSequence(
+        name="mem3d", version=__version__, family=codes.cid7162.ArtificialIntelligence
+    )
+    # Tissue of kind tissue, as Slicer describes a segment of which only the name is known.
+    described = [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=name[:64],
+            segmented_property_category=codes.SCT.Tissue,
+            segmented_property_type=codes.SCT.Tissue,
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
+            algorithm_identification=how,
+        )
+        for number, name in enumerate(masks, 1)
+    ]
+    file = highdicom.seg.Segmentation(
+        source_images=list(images),
+        pixel_array=np.stack(list(masks.values()), axis=-1).astype(np.uint8),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=described,
+        series_instance_uid=highdicom.UID(),
+        series_number=int(images[0].get("SeriesNumber") or 0) + 1000,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="mem3d",
+        manufacturer_model_name="mem3d",
+        software_versions=__version__,
+        device_serial_number="none",
+        series_description=description,
+    )
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        file.save_as(new, enforce_file_format=True)
+        os.replace(new, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error}") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Converts a segmentation of the command (.seg.nrrd) to DICOM SEG.
+
+    Parameters
+    ----------
+    series : path-like
+        Folder of the DICOM series that was segmented.
+    segmentation : path-like
+        Segmentation on its grid.
+    out : path-like
+        File to write.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The segmentation does not lie on the grid of the series.
+    """
+    slicerio = _import("slicerio")
+    volume = read_dicom(series)
+    try:
+        read = slicerio.read_segmentation(os.fspath(segmentation))
+    except Exception as error:
+        raise FileError(f"{segmentation}: the segmentation cannot be read: {error}") from error
+    place = volume.geometry
+    wanted = np.eye(4)
+    wanted[:3, :3] = (place.direction * np.array(place.spacing)[:, None])[::-1].T
+    wanted[:3, 3] = place.origin
+    layers = read["voxels"] if read["voxels"].ndim == 4 else read["voxels"][None]
+    if layers.shape[1:] != place.shape[::-1] or not np.allclose(read["ijkToLPS"], wanted, atol=1e-2):
+        raise InvalidArgumentError(f"{segmentation} does not lie on the grid of the series {series}")
+    masks = {}
+    for segment in read["segments"]:
+        layer = layers[int(segment.get("layer", 0))]
+        masks[str(segment["name"])] = layer.transpose(2, 1, 0) == int(segment["labelValue"])
+    _write(Path(out), volume.source, masks, "mem3d")
+
+
+def convert_batch(results: str | os.PathLike[str]) -> list[str]:
+    """Writes a DICOM SEG beside every segmentation (.seg.nrrd) of a DICOM series in the results of `mem3d batch`.
+
+    Files that are newer than their segmentation are kept. Returns what could not be converted, with the reasons.
+    """
+    failed = []
+    base = Path(results).parent
+    with open(results, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] in ("done", "skipped")]
+    for row in rows:
+        volume, output = base / row["volume"], base / row["output"]
+        if not output.name.endswith(".seg.nrrd") or not volume.is_dir():
+            continue
+        out = output.with_name(output.name[: -len(".seg.nrrd")] + ".dcm")
+        if out.exists() and out.stat().st_mtime >= output.stat().st_mtime:
+            continue
+        try:
+            convert(volume, output, out)
+        except Error as error:
+            failed.append(f"{out}: {error}")
+    return failed
+
+
+def main(arguments: Iterable[str]) -> int:
+    """`python -m mem3d.dicom SERIES SEGMENTATION.seg.nrrd OUT.dcm`; the exit status."""
+    given = list(arguments)
+    if len(given) != 3:
+        print("usage: python -m mem3d.dicom SERIES SEGMENTATION.seg.nrrd OUT.dcm", file=sys.stderr)
+        return 2
+    try:
+        convert(*given)
+    except Error as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(given[2])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

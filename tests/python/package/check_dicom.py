@@ -1,0 +1,185 @@
+"""DICOM: a series in, DICOM SEG out, read back by pydicom and highdicom; beside the .seg.nrrd, read by slicerio."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import highdicom
+import mem3d
+import numpy as np
+import pydicom
+import pytest
+import slicerio
+from mem3d import dicom
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+SHAPE = (12, 48, 40)
+# Unit vectors in LPS along which column and row number grow.
+ALONG_ROW, ALONG_COLUMN = np.array([0.8, 0.6, 0.0]), np.array([-0.48, 0.64, 0.6])
+NORMAL = np.cross(ALONG_ROW, ALONG_COLUMN)
+ORIGIN = np.array([-12.5, 40.25, 7.0])
+BOX = [[6, 12, 8], [6, 36, 32]]
+
+
+def ball():
+    z, y, x = np.ogrid[-18:18:3, -24:24, -20:20]
+    return np.where(x * x + y * y + z * z < 144, 300, 0).astype(np.int16)
+
+
+def write_series(folder, skip=()):
+    folder.mkdir()
+    series, study, frame = generate_uid(), generate_uid(), generate_uid()
+    for k, plane in enumerate(ball()):
+        if k in skip:
+            continue
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        # The names' order is not the slices'.
+        path = folder / f"IM{(k * 5) % 12:02d}"
+        image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+        image.SeriesInstanceUID, image.StudyInstanceUID, image.FrameOfReferenceUID = series, study, frame
+        image.Modality, image.InstanceNumber, image.PatientName, image.PatientID = "CT", k + 1, "Test^A", "1"
+        image.PatientBirthDate = image.PatientSex = image.StudyDate = image.StudyTime = ""
+        image.AccessionNumber = image.StudyID = image.ReferringPhysicianName = image.Manufacturer = ""
+        image.SeriesNumber, image.PositionReferenceIndicator = 2, ""
+        image.ImageOrientationPatient = [*ALONG_ROW, *ALONG_COLUMN]
+        image.ImagePositionPatient = [float(f"{v:.8g}") for v in ORIGIN + 3.0 * k * NORMAL]
+        image.PixelSpacing, image.SliceThickness = [1.0, 1.25], 3.0
+        image.Rows, image.Columns = plane.shape
+        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+        image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
+        image.RescaleIntercept, image.RescaleSlope = -1024, 1
+        image.PixelData = (plane + 1024).astype(np.uint16).tobytes()
+        image.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dicom") / "series"
+    write_series(folder)
+    return folder
+
+
+def masks_of(path):
+    """Names and masks of a DICOM SEG, by highdicom; its frames and tags are checked by pydicom alone."""
+    plain = pydicom.dcmread(path)
+    assert plain.SOPClassUID == pydicom.uid.SegmentationStorage and plain.SegmentationType == "BINARY"
+    assert (plain.Rows, plain.Columns) == SHAPE[1:] and plain.Modality == "SEG"
+    file = highdicom.seg.segread(path)
+    found = {}
+    for number in file.segment_numbers:
+        volume = file.get_volume(segment_numbers=[number], combine_segments=True)
+        found[file.get_segment_description(number).segment_label] = volume
+    return found
+
+
+def on_grid(volume):
+    """A mask of highdicom on the grid of the series: by the positions that the file states."""
+    mask = np.zeros(SHAPE, bool)
+    place = np.linalg.inv(np.column_stack([3 * NORMAL, 1.0 * ALONG_COLUMN, 1.25 * ALONG_ROW]))
+    indices = np.argwhere(volume.array > 0)
+    points = volume.map_indices_to_reference(indices)
+    at = (points - ORIGIN) @ place.T
+    assert np.abs(at - at.round()).max() < 0.01
+    mask[tuple(at.round().astype(int).T)] = True
+    return mask
+
+
+def test_a_series_is_read_as_it_was_written(series):
+    read = mem3d.read_dicom(series)
+    assert (read.voxels == ball()).all() and read.voxels.dtype == np.int16
+    assert read.geometry.spacing == pytest.approx((3, 1, 1.25)) and read.geometry.origin == pytest.approx(ORIGIN)
+    assert read.geometry.direction == pytest.approx(np.array([NORMAL, ALONG_COLUMN, ALONG_ROW]), abs=1e-6)
+
+
+def test_a_session_becomes_a_dicom_seg(series, tmp_path):
+    session = mem3d.Session(mem3d.read_dicom(series), device="cpu")
+    with pytest.raises(mem3d.InvalidArgumentError, match="nothing is segmented"):
+        dicom.write_seg(tmp_path / "none.dcm", session)
+    session.box(BOX, segment="ball")
+    session.propagate()
+    # A second one that overlaps the first.
+    other = np.zeros(SHAPE, bool)
+    other[5:8, 10:30, 5:20] = True
+    session.set_mask(other, segment="block")
+    dicom.write_seg(tmp_path / "seg.dcm", session)
+    found = masks_of(tmp_path / "seg.dcm")
+    assert list(found) == ["ball", "block"]
+    assert (on_grid(found["ball"]) == session.mask("ball")).all() and (on_grid(found["block"]) == other).all()
+    plain = pydicom.dcmread(tmp_path / "seg.dcm")
+    used = {item.ReferencedSOPInstanceUID for item in plain.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert used == {str(pydicom.dcmread(path).SOPInstanceUID) for path in series.iterdir()}
+    assert plain.SegmentSequence[0].SegmentAlgorithmName == "mem3d"
+    assert [path.name for path in tmp_path.iterdir()] == ["seg.dcm"]
+    with pytest.raises(mem3d.FileError, match="cannot be written"):
+        dicom.write_seg(tmp_path / "nowhere" / "seg.dcm", session)
+    with pytest.raises(mem3d.InvalidArgumentError, match="no DICOM series"):
+        dicom.write_seg(tmp_path / "x.dcm", mem3d.Session(ball(), device="cpu"))
+
+
+def command(*arguments):
+    program = Path(sys.executable).parent / "mem3d"
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_the_command_writes_dicom_seg(series, tmp_path):
+    prompts = tmp_path / "ball.json"
+    prompts.write_text(
+        '{"segments": [{"number": 1, "name": "ball"}], "interactions": [{"kind": "box", "slice": 6, '
+        f'"points": {BOX}}}]}}'
+    )
+    done = command("segment", series, prompts, "--out", tmp_path / "a.dcm", "--out", tmp_path / "a.seg.nrrd")
+    assert done.returncode == 0, done.stderr
+    ours = slicerio.read_segmentation(str(tmp_path / "a.seg.nrrd"))
+    mask = slicerio.segment_mask(ours, "ball").transpose(2, 1, 0)
+    # The lines that the command prints name the files that were asked for.
+    assert done.stdout.splitlines()[-2:] == [str(tmp_path / "a.dcm"), str(tmp_path / "a.seg.nrrd")]
+    assert mask[6].any() and (on_grid(masks_of(tmp_path / "a.dcm")["ball"]) == mask).all()
+    done = command("segment", series, prompts, "--out", tmp_path / "a.dcm")
+    assert done.returncode == 1 and "exists" in done.stderr
+    done = command("segment", prompts, prompts, f"--out={tmp_path / 'b.dcm'}")
+    assert done.returncode == 2 and "folder of a DICOM series" in done.stderr
+    done = command("segment", series, prompts, "-o", tmp_path / "nowhere" / "c.dcm")
+    assert done.returncode == 1 and "cannot write into the folder" in done.stderr
+    # Many: the same file beside every segmentation.
+    table = tmp_path / "cases.csv"
+    table.write_text(f"volume,prompts,output\n{series},ball.json,many/ball.seg.nrrd\n")
+    done = command("batch", table, "--format", "dicom-seg")
+    assert done.returncode == 0, done.stderr
+    assert (on_grid(masks_of(tmp_path / "many" / "ball.dcm")["ball"]) == mask).all()
+    written = (tmp_path / "many" / "ball.dcm").stat().st_mtime_ns
+    assert command("batch", table, "--format=dicom-seg").returncode == 0
+    assert (tmp_path / "many" / "ball.dcm").stat().st_mtime_ns == written
+
+
+def test_what_cannot_be_converted(series, tmp_path, capsys):
+    assert dicom.main(["one"]) == 2 and dicom.main([str(series), "nowhere.seg.nrrd", "x.dcm"]) == 1
+    assert "nowhere.seg.nrrd" in capsys.readouterr().err
+    session = mem3d.Session(ball()[4:7], device="cpu")
+    session.set_mask(ball()[4:7])
+    import SimpleITK
+
+    SimpleITK.WriteImage(session.to_sitk(), str(tmp_path / "other.seg.nrrd"))
+    with pytest.raises(mem3d.Error, match="other.seg.nrrd"):
+        dicom.convert(series, tmp_path / "other.seg.nrrd", tmp_path / "x.dcm")
+
+
+def test_folders_that_are_no_volume(series, tmp_path):
+    with pytest.raises(mem3d.FileError, match="is no folder"):
+        mem3d.read_dicom(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no DICOM")
+    with pytest.raises(mem3d.FileError, match="no DICOM images"):
+        mem3d.read_dicom(tmp_path / "empty")
+    write_series(tmp_path / "gap", skip={4})
+    with pytest.raises(mem3d.InvalidArgumentError, match="not evenly spaced"):
+        mem3d.read_dicom(tmp_path / "gap")
+    for path in series.iterdir():
+        (tmp_path / "gap" / f"other-{path.name}").write_bytes(path.read_bytes())
+    with pytest.raises(mem3d.InvalidArgumentError, match="holds 2 series"):
+        mem3d.read_dicom(tmp_path / "gap")
+    uid = str(pydicom.dcmread(next(series.iterdir())).SeriesInstanceUID)
+    assert (mem3d.read_dicom(tmp_path / "gap", series=uid).voxels == ball()).all()
