@@ -144,7 +144,7 @@ fn volumes(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 /// As [`io::read_volume`], and [`Error::BadFile`] when the two do not lie on one grid.
 pub fn read(case: &Case) -> Result<(Volume, Volume)> {
     let image = io::read_volume(&case.image)?;
-    let label = io::read_volume(&case.label)?;
+    let label = io::read_labels_on(&case.label, &image)?;
     let differ = |what: &str, i: String, l: String| {
         Err(Error::bad_file(
             &case.label,

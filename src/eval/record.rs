@@ -151,7 +151,7 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
             }
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
             let record: RunRecord = serde_json::from_str(&text).map_err(|e| Error::bad_file(&path, e.to_string()))?;
-            let volume = crate::io::read_volume(&record.label_file)?;
+            let volume = crate::io::read_labels(&record.label_file)?;
             let target = Target {
                 case: record.case.clone(),
                 label: record.label,

@@ -122,7 +122,9 @@ impl mem3d_volume_view {
                 }
             }
         };
-        Volume::new(shape, data, self.geometry())
+        let volume = Volume::new(shape, data, self.geometry())?;
+        volume.geometry().doubts().iter().for_each(|doubt| log::warn!("the volume: {doubt}"));
+        Ok(volume)
     }
 
     /// Negative sides become 0, which no volume has.

@@ -32,7 +32,8 @@ struct Markup {
     name: Option<String>,
     /// LPS by default, as in Slicer.
     coordinate_system: Option<String>,
-    coordinate_units: Option<String>,
+    /// A name, or a coded entry: code, scheme and meaning.
+    coordinate_units: Option<Units>,
     #[serde(default)]
     control_points: Vec<ControlPoint>,
     center: Option<[f64; 3]>,
@@ -49,8 +50,34 @@ struct ControlPoint {
     label: String,
     #[serde(default)]
     description: String,
-    position: Option<[f64; 3]>,
+    /// Three numbers; where the point is not placed, Slicer writes other things, as an empty text.
+    #[serde(default)]
+    position: serde_json::Value,
     position_status: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Units {
+    Name(String),
+    Coded(Vec<String>),
+}
+
+impl ControlPoint {
+    /// Whether the user placed it.
+    fn is_placed(&self) -> bool {
+        self.position_status.as_deref().unwrap_or("defined") == "defined"
+    }
+
+    fn position(&self) -> Parsed<[f64; 3]> {
+        serde_json::from_value(self.position.clone()).map_err(|_| {
+            format!(
+                "the control point \"{}\" has the position {}, must have three numbers; place it in 3D Slicer and save \
+                 again",
+                self.label, self.position
+            )
+        })
+    }
 }
 
 /// The parts of a markup's name.
@@ -152,7 +179,12 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
 
 /// Signs that bring the coordinates of a markup to LPS.
 fn signs(markup: &Markup) -> Parsed<[f64; 3]> {
-    if let Some(units) = markup.coordinate_units.as_deref().filter(|u| *u != "mm") {
+    let units = match &markup.coordinate_units {
+        None => "mm",
+        Some(Units::Name(name)) => name,
+        Some(Units::Coded(entry)) => entry.first().map_or("mm", String::as_str),
+    };
+    if units != "mm" {
         return Err(format!("its coordinates are in {units}; save it in mm"));
     }
     match markup.coordinate_system.as_deref() {
@@ -168,12 +200,8 @@ fn control_points(
     named: &Named,
     index: impl Fn([f64; 3]) -> Parsed<[f64; 3]>,
 ) -> Parsed<Vec<([f64; 3], bool)>> {
-    let is_placed = |p: &&ControlPoint| p.position_status.as_deref().unwrap_or("defined") == "defined";
-    let of_point = |p: &ControlPoint| {
-        let position = p.position.ok_or_else(|| format!("the control point \"{}\" has no position", p.label))?;
-        Ok((index(position)?, is_positive(p, named)))
-    };
-    markup.control_points.iter().filter(is_placed).map(of_point).collect()
+    let of_point = |p: &ControlPoint| Ok((index(p.position()?)?, is_positive(p, named)));
+    markup.control_points.iter().filter(|p| p.is_placed()).map(of_point).collect()
 }
 
 impl MarkupOptions {
@@ -207,11 +235,11 @@ fn clicks(
         Some(axis) => axis,
         // Checks that they share a slice.
         None => {
-            Placed::find(all.to_vec(), None, None, volume)
-                .map_err(|reason| {
-                    format!("{reason}; or name the axis, if each point is a click on a slice of its own")
-                })?
-                .axis
+            let with_axis = |reason: String| match reason.contains("no common slice") {
+                true => format!("{reason}; or name the axis, if each point is a click on a slice of its own"),
+                false => reason,
+            };
+            Placed::find(all.to_vec(), None, None, volume).map_err(with_axis)?.axis
         }
     };
     place::check_inside(all, volume)?;
@@ -353,6 +381,33 @@ mod tests {
             assert!(!no.positive);
             close(no, &[[2.0, 15.0, 20.0]]);
         }
+    }
+
+    #[test]
+    fn points_that_are_not_placed_are_passed_over() {
+        let placed = position([2.0, 5.0, 7.0], false);
+        let read = |units: &str, position: &str, status: &str| {
+            let text = format!(
+                r#"{{"markups": [{{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": {units},
+                    "controlPoints": [{{"label": "F-1", "position": {placed}, "positionStatus": "defined"}},
+                    {{"label": "F-2", "position": {position}, "positionStatus": "{status}"}}]}}]}}"#
+            );
+            read("liver.mrk.json", &text, &MarkupOptions::default())
+        };
+        for status in ["undefined", "preview", "missing"] {
+            for position in ["\"\"", "null", "[]", "[1, 2, 3]"] {
+                close(drawn(&read("\"mm\"", position, status).unwrap())[0], &[[2.0, 5.0, 7.0]]);
+            }
+        }
+        let text = read("\"mm\"", "\"\"", "defined").unwrap_err().to_string();
+        assert!(text.contains("F-2") && text.contains("place it"), "{text}");
+        // Units as a coded entry, as 3D Slicer writes them too.
+        assert!(read(r#"["mm", "UCUM", "millimeter"]"#, "\"\"", "missing").is_ok());
+        let text = read(r#"["cm", "UCUM", "centimeter"]"#, "\"\"", "missing").unwrap_err().to_string();
+        assert!(text.contains("in cm"), "{text}");
+        let nothing = r#"{"markups": [{"type": "Fiducial", "controlPoints": []}]}"#;
+        let text = super::tests::read("a.mrk.json", nothing, &MarkupOptions::default()).unwrap_err().to_string();
+        assert!(text.contains("no point") && !text.contains("axis"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::volume::VoxelData;
 use dicom_core::{DataElement, PrimitiveValue, VR};
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use dicom_object::FileMetaTableBuilder;
 
 /// What one file of a series is to hold.
 struct File {
