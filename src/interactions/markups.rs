@@ -267,6 +267,9 @@ fn roi(
     let (Some(center), Some(size)) = (markup.center, markup.size) else {
         return Err("the ROI has no center or size; place it and save it again".into());
     };
+    if size.iter().any(|mm| !mm.is_finite() || *mm < 0.0) || size.iter().filter(|mm| **mm > 0.0).count() < 2 {
+        return Err(format!("the size of the ROI is {size:?} mm; draw it and save it again"));
+    }
     let o = markup.orientation.unwrap_or([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];

@@ -272,6 +272,9 @@ impl Source {
     pub fn line(&mut self, most: u64) -> Parsed<Option<Vec<u8>>> {
         let Reader::Plain(reader) = &mut self.reader else { return Err("a header cannot be packed".into()) };
         let mut line = Vec::new();
+        if most == 0 {
+            return Err("its header is too long; is this the right file?".into());
+        }
         let read = reader.by_ref().take(most).read_until(b'\n', &mut line).map_err(Trouble::Io)?;
         self.left = self.left.saturating_sub(read as u64);
         if read == 0 {
@@ -280,7 +283,7 @@ impl Source {
         if line.last() == Some(&b'\n') {
             line.pop();
         } else if read as u64 == most {
-            return Err(format!("its header has a line of more than {most} bytes").into());
+            return Err("its header is too long; is this the right file?".into());
         }
         Ok(Some(line))
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::volume::VoxelData;
 use dicom_core::value::PixelFragmentSequence;
 use dicom_core::{DataElement, VR};
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::adapters::PixelDataReader;
 use dicom_encoding::transfer_syntax::{Codec, TransferSyntaxIndex};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, Tag};
@@ -153,6 +153,9 @@ fn decoded(file: &mut DicomFile, reader: &dyn PixelDataReader, shape: [usize; 2]
         )
         .into());
     }
+    if file.syntax == uids::RLE_LOSSLESS && !fragments.iter().all(|f| is_rle(f)) {
+        return Err("its RLE data are damaged; copy it once more or convert it (dcm2niix)".into());
+    }
     let meta = FileMetaTableBuilder::new()
         .transfer_syntax(&file.syntax)
         .media_storage_sop_class_uid("1.2.840.10008.5.1.4.1.1.7")
@@ -170,6 +173,17 @@ fn decoded(file: &mut DicomFile, reader: &dyn PixelDataReader, shape: [usize; 2]
         Ok(bytes)
     })?;
     if bytes.len() < wanted { Err(cut_off(bytes.len() as u64, wanted)) } else { Ok(bytes) }
+}
+
+/// Whether the header of RLE data names 1 to 15 segments that lie in them, one after the other.
+fn is_rle(data: &[u8]) -> bool {
+    let Some(header) = data.get(..64) else { return false };
+    let mut fields = header.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let segments = fields.next().unwrap_or(0);
+    let offsets: Vec<usize> = fields.take(segments).collect();
+    (1..=15).contains(&segments)
+        && offsets.is_sorted()
+        && offsets.iter().all(|offset| (64..=data.len()).contains(offset))
 }
 
 /// Rows and columns in the frame header of JPEG data.
