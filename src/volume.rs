@@ -122,8 +122,8 @@ impl Geometry {
     /// Checks that every voxel has a place.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`], naming the field, for spacing that is not positive and finite, an origin or direction
-    /// that is not finite, directions that are no unit vectors, and directions that do not span space.
+    /// [`Error::InvalidArgument`], naming the field, for spacing that is not positive and finite, an origin or
+    /// direction that is not finite, directions that are no unit vectors, and directions that do not span space.
     pub fn check(&self) -> Result<()> {
         if let Some(s) = self.spacing_mm.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
             return Err(Error::argument(format!("spacing is {s} mm; it must be positive and finite along every axis")));
@@ -162,8 +162,8 @@ impl Geometry {
         }
         if self.determinant() > 0.0 {
             doubts.push(
-                "its axes width, height, depth are left-handed, that is mirrored; positions are kept as they are, check \
-                 that left and right are where you expect them"
+                "its axes width, height, depth are left-handed, that is mirrored; positions are kept as they are, \
+                 check that left and right are where you expect them"
                     .into(),
             );
         }
@@ -303,8 +303,8 @@ impl Volume {
     /// A volume of `shape` `[depth, height, width]` from values in C order.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a shape that [`check_shape`] refuses, a number of values other than the shape's, or
-    /// a geometry that [`Geometry::check`] refuses.
+    /// [`Error::InvalidArgument`] for a shape that [`check_shape`] refuses, a number of values other than the shape's,
+    /// or a geometry that [`Geometry::check`] refuses.
     pub fn new(shape: [usize; 3], data: VoxelData, geometry: Geometry) -> Result<Self> {
         check_shape(shape)?;
         let expected: usize = shape.iter().product();

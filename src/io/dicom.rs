@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, check_shape};
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, Tag};
-use file::{DicomFile, Opened};
+use file::{DicomFile, Opened, text};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -118,8 +118,8 @@ fn only(folder: &Path, all: BTreeMap<String, Series>) -> Result<Series> {
         (0, false) => Ok(others.remove(0)),
         (0, true) => Err(Error::bad_file(
             folder,
-            "this folder holds no DICOM images; give a folder that does (those in folders inside it do not count), or a \
-             file",
+            "this folder holds no DICOM images; give a folder that does (those in folders inside it do not count), \
+             or a file",
         )),
         _ => Err(Error::bad_file(folder, several(&usable))),
     }
@@ -178,11 +178,6 @@ fn list(folder: &Path, doubts: &mut Vec<String>) -> Result<BTreeMap<String, Seri
 /// UID of the series.
 fn uid(object: &InMemDicomObject) -> String {
     text(object, tags::SERIES_INSTANCE_UID).unwrap_or_default()
-}
-
-fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    let text = object.get(tag)?.to_str().ok()?;
-    Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
 }
 
 fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
@@ -340,17 +335,6 @@ fn check_upright(low: &Slice, high: &Slice, normal: [f64; 3]) -> std::result::Re
         ));
     }
     Ok(())
-}
-
-/// An error with its causes.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(e) = source {
-        text = format!("{text}: {e}");
-        source = e.source();
-    }
-    text
 }
 
 #[cfg(test)]

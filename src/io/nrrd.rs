@@ -367,8 +367,8 @@ pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
         let axes = raw.header.axes()?;
         if axes.layers != 1 && raw.header.is_segmentation() {
             return Err(format!(
-                "its segments overlap ({} layers), so that it is no volume with one label a voxel; name one segment, or \
-                 in 3D Slicer export the segments to a labelmap",
+                "its segments overlap ({} layers), so that it is no volume with one label a voxel; name one segment, \
+                 or in 3D Slicer export the segments to a labelmap",
                 axes.layers
             )
             .into());
@@ -570,7 +570,7 @@ impl Header {
         }
         match self.skip(["byte skip", "byteskip"])? {
             // The data are the end of the file.
-            -1 => source.to_last(wanted)?,
+            -1 => source.seek_last(wanted)?,
             n if n < 0 => return Err(format!("field \"byte skip\" is {n}; it must be -1 or more").into()),
             n => source.skip(n as u64)?,
         }

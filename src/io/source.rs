@@ -255,7 +255,7 @@ impl Source {
     }
 
     /// Goes to the last `count` bytes of a file that is not packed.
-    pub fn to_last(&mut self, count: usize) -> Parsed<()> {
+    pub fn seek_last(&mut self, count: usize) -> Parsed<()> {
         match &mut self.reader {
             Reader::Plain(reader) => {
                 let end = reader.seek(SeekFrom::End(0)).map_err(Trouble::Io)?;

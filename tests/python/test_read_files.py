@@ -81,7 +81,7 @@ def test_labels_that_were_stored_as_scaled_integers(tmp_path, command):
 
 def segmentation(scene, path, masks):
     """Segments of a grid of 1 x 1 x 3 mm, written by Slicer. `masks`: by name."""
-    slicer, vtk = pytest.importorskip("slicer", exc_type=ImportError), pytest.importorskip("vtk")
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
     support = pytest.importorskip("vtk.util.numpy_support")
     node = slicer.vtkMRMLSegmentationNode()
     scene.AddNode(node)
@@ -100,14 +100,12 @@ def segmentation(scene, path, masks):
     storage.SetCropToMinimumExtent(True)
     storage.SetFileName(str(path))
     assert storage.WriteData(node)
-    del vtk
 
 
 def test_segmentations_of_slicer_in_every_state(tmp_path, command):
     slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
     scene = slicer.vtkMRMLScene()
     shape = (6, 20, 24)
-    grid = {"spacing": (3.0, 1.0, 1.0), "shape": shape}
     liver, vessel, empty = (np.zeros(shape, bool) for _ in range(3))
     liver[2:5, 5:12, 6:15], vessel[3:5, 8:16, 10:20] = True, True
     volume = tmp_path / "ct.nrrd"
@@ -115,7 +113,7 @@ def test_segmentations_of_slicer_in_every_state(tmp_path, command):
     volume.write_bytes(
         b"NRRD0004\ntype: short\ndimension: 3\nspace: RAS\nsizes: 24 20 6\nendian: little\nencoding: raw\n"
         b"space directions: (1,0,0) (0,1,0) (0,0,3)\nspace origin: (0,0,0)\n\n"
-        + np.arange(np.prod(grid["shape"]), dtype=np.int16).tobytes()
+        + np.arange(np.prod(shape), dtype=np.int16).tobytes()
     )
     for name, masks in {
         "one": {"liver": liver},
@@ -157,8 +155,10 @@ def test_points_of_slicer_in_every_state(tmp_path, command):
     scene.AddNode(storage)
     storage.SetFileName(str(tmp_path / "liver.mrk.json"))
     assert storage.WriteData(node)
-    status = [p["positionStatus"] for p in json.loads((tmp_path / "liver.mrk.json").read_text())["markups"][0]["controlPoints"]]
+    written = json.loads((tmp_path / "liver.mrk.json").read_text())["markups"][0]
+    status = [point["positionStatus"] for point in written["controlPoints"]]
     assert status[0] == "defined" and len(set(status)) > 1, status
     quality = tmp_path / "q.json"
-    command("segment", volume, tmp_path / "liver.mrk.json", "--out", tmp_path / "o.nrrd", "--quality", quality, "--model", "random")
+    outputs = ("--out", tmp_path / "o.nrrd", "--quality", quality)
+    command("segment", volume, tmp_path / "liver.mrk.json", *outputs, "--model", "random")
     assert json.loads(quality.read_text())["annotated"] == [3]

@@ -210,7 +210,7 @@ impl DicomFile {
         };
         let syntax = TransferSyntaxRegistry.get(plain).ok_or("its transfer syntax is not known")?;
         self.object = InMemDicomObject::read_dataset_with_ts(kept.as_slice(), syntax)
-            .map_err(|e| format!("its elements cannot be read ({})", super::causes(&e)))?;
+            .map_err(|e| format!("its elements cannot be read ({})", causes(&e)))?;
         Ok(())
     }
 
@@ -357,8 +357,8 @@ fn element(stream: &mut Box<dyn Stream>, at: u64, end: u64, encoding: Encoding) 
     // Pixels that are cut off are reported as such where they are read.
     if length != UNDEFINED && !is_pixels && u64::from(length) > end - value {
         return Err(format!(
-            "element ({:04x},{:04x}) has {length} bytes, more than the rest of the file: it is cut off or damaged; copy \
-             it once more",
+            "element ({:04x},{:04x}) has {length} bytes, more than the rest of the file: it is cut off or damaged; \
+             copy it once more",
             tag.0, tag.1
         )
         .into());
@@ -390,4 +390,21 @@ fn skip(stream: &mut Box<dyn Stream>, e: &Element, end: u64, depth: usize) -> Pa
         }
         at = skip(stream, &inner, end, depth + 1)?;
     }
+}
+
+/// The text of an element.
+pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
+    let text = object.get(tag)?.to_str().ok()?;
+    Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
+}
+
+/// An error with its causes.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        text = format!("{text}: {e}");
+        source = e.source();
+    }
+    text
 }

@@ -1,8 +1,7 @@
 //! Values of the pixels of a DICOM series: stored bits, rescaled by each image's header.
 
 use super::super::source::{Parsed, guarded, reserve};
-use super::causes;
-use super::file::{self, DicomFile, Opened, cut_off};
+use super::file::{self, DicomFile, Opened, causes, cut_off, text};
 use crate::error::{Error, Result};
 use crate::volume::VoxelData;
 use dicom_core::value::PixelFragmentSequence;
@@ -105,7 +104,7 @@ fn image(mut file: DicomFile, shape: [usize; 2], doubts: &mut Vec<String>) -> Pa
 fn rescaling(file: &DicomFile, doubts: &mut Vec<String>) -> (f64, f64) {
     let number = |tag: Tag, default: f64| file.object.get(tag).and_then(|e| e.to_float64().ok()).unwrap_or(default);
     let (slope, intercept) = (number(tags::RESCALE_SLOPE, 1.0), number(tags::RESCALE_INTERCEPT, 0.0));
-    if super::text(&file.object, tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("MONOCHROME1") {
+    if text(&file.object, tags::PHOTOMETRIC_INTERPRETATION).as_deref() == Some("MONOCHROME1") {
         doubt(doubts, "its images are MONOCHROME1: low values are meant to be shown bright; they are kept as stored");
     }
     if file.has_table {
