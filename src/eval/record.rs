@@ -17,6 +17,7 @@ use super::rounds::{FinishedRound, measure};
 use super::target::Target;
 use crate::engine::Interaction;
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::slice::region::PixelBox;
 use crate::volume::{SliceAxis, Volume};
 use crate::{atomic_file, with_voxels};
@@ -286,7 +287,8 @@ fn write_npy(path: &Path, kind: &str, shape: [usize; 3], bytes: impl IntoIterato
 
 /// Reads an array of bytes or booleans of the given shape.
 fn read_npy_u8(path: &Path, shape: [usize; 3]) -> Result<Vec<u8>> {
-    let all = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    // A header has less than 64 kB.
+    let all = input_file::all(path, shape.iter().product::<usize>() as u64 + (1 << 17))?;
     let [a, b, c] = shape;
     let wanted = format!("uint8 array of shape ({a}, {b}, {c}) in C order, as numpy.save writes it");
     let bad = || Error::bad_file(path, format!("a {wanted} was expected"));

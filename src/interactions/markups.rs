@@ -41,6 +41,9 @@ struct Markup {
     /// Row-major; the columns are the directions of the region's edges.
     orientation: Option<[f64; 9]>,
     roi_type: Option<String>,
+    /// Whether what lies outside the region is meant.
+    #[serde(default)]
+    inside_out: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,6 +267,9 @@ fn roi(
     if let Some(kind) = markup.roi_type.as_deref().filter(|k| !k.ends_with("Box")) {
         return Err(format!("an ROI of the type {kind} cannot be used; make it a box"));
     }
+    if markup.inside_out {
+        return Err("the ROI is inside out; a box marks what lies inside: turn that off in 3D Slicer".into());
+    }
     let (Some(center), Some(size)) = (markup.center, markup.size) else {
         return Err("the ROI has no center or size; place it and save it again".into());
     };
@@ -470,6 +476,12 @@ mod tests {
         assert!(away.contains("markups[0] (Curve)") && away.contains("outside"), "{away}");
         let negative = message("a-.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]));
         assert!(negative.contains("always marks the target"), "{negative}");
+        let region = |size| region([3.0, 10.0, 15.0], size);
+        let inside_out = region([5.0, 8.0, 6.0]).replace("\"size\"", "\"insideOut\": true, \"size\"");
+        assert!(message("a.mrk.json", &inside_out).contains("inside out"));
+        for size in [[0.0; 3], [5.0, 0.0, 0.0], [5.0, 8.0, -1.0]] {
+            assert!(message("a.mrk.json", &region(size)).contains("size of the ROI"), "{size:?}");
+        }
         let plane = message("a.mrk.json", &markup("Plane", &[([2.0, 5.0, 3.0], "")], false));
         assert!(plane.contains("type Plane"), "{plane}");
         let none = message("a.mrk.json", &markup("Fiducial", &[], false));

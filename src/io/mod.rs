@@ -20,6 +20,7 @@ pub mod session_file;
 pub(crate) mod source;
 
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::volume::{Geometry, Volume, VoxelData};
 use segmentation::Segmentation;
 use std::io::Read;
@@ -59,7 +60,7 @@ fn load_volume(path: &Path) -> Result<(Volume, Vec<String>)> {
 
 fn begins_as_nrrd(path: &Path) -> Result<bool> {
     let mut start = [0; 5];
-    let (mut file, _) = source::open(path)?;
+    let (mut file, _) = input_file::open(path)?;
     let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
     Ok(&start[..n] == b"NRRD0")
 }

@@ -233,6 +233,12 @@ fn qform(header: &NiftiHeader, unit: f64, spacing: [Option<f64>; 3], doubts: &mu
 /// [`Error::Io`] when it cannot be written.
 pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let header = header(volume);
+    if header.qform_code == 0 {
+        log::warn!(
+            "{}: its axes are not at right angles, which ITK and 3D Slicer do not read from NIfTI; write .nrrd",
+            path.display()
+        );
+    }
     let zipped = path.to_string_lossy().to_lowercase().ends_with(".gz");
     // The writer chooses the format by the name.
     let file = atomic_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;

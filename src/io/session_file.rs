@@ -15,6 +15,7 @@
 use super::source;
 use crate::atomic_file;
 use crate::error::{Error, Result};
+use crate::input_file;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -56,7 +57,7 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
 /// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is no regular file, not a saved session, of
 /// another version, truncated or damaged; [`Error::OutOfMemory`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let all = source::all(path, u64::MAX)?;
+    let all = input_file::all(path, u64::MAX)?;
     let bad = |reason: String| Error::bad_file(path, reason);
     if !all.starts_with(MAGIC) {
         return Err(bad("this is not a saved session of mem3d; choose a file that mem3d saved".into()));

@@ -1,6 +1,7 @@
 //! Bytes of input files: regular files only, and no more of them than their header announces.
 
 use crate::error::{Error, Result};
+use crate::input_file;
 use flate2::bufread::GzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -69,40 +70,13 @@ pub(crate) fn reserve<T>(count: usize) -> Parsed<Vec<T>> {
     Ok(values)
 }
 
-/// Opens a regular file.
-///
-/// # Errors
-/// [`Error::Io`], or [`Error::BadFile`] for a folder, a device or a pipe, which may never end.
-pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-    if !meta.is_file() {
-        let what = if meta.is_dir() { "a folder" } else { "a device or a pipe" };
-        return Err(Error::bad_file(path, format!("this is {what}, not a file; give a regular file")));
-    }
-    Ok((File::open(path).map_err(|e| Error::io(path, e))?, meta.len()))
-}
-
-/// All of a regular file of at most `most` bytes.
-///
-/// # Errors
-/// As [`open`]; [`Error::BadFile`] for a longer one, [`Error::OutOfMemory`].
-pub(crate) fn all(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let (mut file, length) = open(path)?;
-    if length > most {
-        let text = format!("it has {length} bytes, at most {most} are expected; is it the right file?");
-        return Err(Error::bad_file(path, text));
-    }
-    let mut bytes = reserve(length as usize).map_err(|t| t.of(path))?;
-    file.by_ref().take(length).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-    Ok(bytes)
-}
-
 /// The text of a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`all`]; [`Error::BadFile`] when it is no UTF-8.
+/// As [`input_file::all`]; [`Error::BadFile`] when it is no UTF-8.
 pub(crate) fn text(path: &Path, most: u64) -> Result<String> {
-    String::from_utf8(all(path, most)?).map_err(|_| Error::bad_file(path, "this is not a text file (UTF-8)"))
+    String::from_utf8(input_file::all(path, most)?)
+        .map_err(|_| Error::bad_file(path, "this is not a text file (UTF-8)"))
 }
 
 /// Members of a gzip file, one after the other. What follows the last one is ignored, as gzip and ITK do.
@@ -156,7 +130,7 @@ impl Source {
     /// Opens a file that is unpacked when it begins as gzip does.
     ///
     /// # Errors
-    /// As [`open`].
+    /// As [`input_file::open`].
     pub fn unpacked(path: &Path) -> Result<Source> {
         let source = Source::plain(path)?;
         let Reader::Plain(mut reader) = source.reader else { unreachable!("made above") };
@@ -168,9 +142,9 @@ impl Source {
     /// Opens a file as it is.
     ///
     /// # Errors
-    /// As [`open`].
+    /// As [`input_file::open`].
     pub fn plain(path: &Path) -> Result<Source> {
-        let (file, length) = open(path)?;
+        let (file, length) = input_file::open(path)?;
         Ok(Source { reader: Reader::Plain(BufReader::new(file)), left: length })
     }
 
@@ -353,12 +327,5 @@ mod tests {
         assert!(matches!(read(&good[..good.len() / 2], text.len()), Err(Trouble::Bad(_))));
         // More than gzip can make of it is refused before it is unpacked, or memory is asked for.
         assert!(matches!(read(&good, 1 << 50), Err(Trouble::Bad(reason)) if reason.contains("ends early")));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn devices_and_folders_are_not_read() {
-        let text = |path: &str| open(Path::new(path)).unwrap_err().to_string();
-        assert!(text("/dev/zero").contains("device") && text("/").contains("folder"));
     }
 }

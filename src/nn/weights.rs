@@ -16,6 +16,7 @@ use super::networks::ModelInfo;
 use super::params::TensorMap;
 use crate::atomic_file;
 use crate::error::{Error, Result};
+use crate::input_file;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -109,7 +110,7 @@ pub enum DiskFormat {
 /// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of
 /// a newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
 pub fn read(path: &Path) -> Result<ModelFile> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = input_file::all(path, u64::MAX)?;
     parse(&bytes).map_err(|reason| Error::BadModel(format!("{}: {reason}", path.display())))
 }
 

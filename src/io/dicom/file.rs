@@ -4,6 +4,7 @@
 //! prefix, without the length of their meta group or with an empty version are read, as ITK reads them.
 
 use super::super::source::{self, Parsed, Trouble, guarded};
+use crate::input_file;
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::{InMemDicomObject, Tag};
@@ -114,7 +115,7 @@ pub(super) enum Opened {
 /// # Errors
 /// [`crate::Error::Io`], or [`crate::Error::BadFile`] for what is no regular file.
 pub(super) fn open(path: &Path) -> crate::Result<Opened> {
-    let (file, length) = source::open(path)?;
+    let (file, length) = input_file::open(path)?;
     let mut stream = BufReader::new(file);
     let mut start = [0; 140];
     let n = read_most(&mut stream, &mut start).map_err(|e| crate::Error::io(path, e))?;

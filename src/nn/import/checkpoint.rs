@@ -6,6 +6,7 @@
 
 use super::pickle::{Pickle, Value, View};
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::nn::params::TensorMap;
 use std::collections::HashMap;
 use std::fs::File;
@@ -58,12 +59,8 @@ type Entries = [(Value, Value)];
 /// 1.6, holds no state dict, or refers to Python code that weights do not need.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let bad = |reason: String| Error::BadModel(format!("{}: {reason}", path.display()));
-    // A device or a pipe may never end.
-    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
-    if !meta.is_file() {
-        return Err(bad("this is not a regular file; give the checkpoint itself".into()));
-    }
-    let mut file = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
+    let (file, length) = input_file::open(path)?;
+    let mut file = BufReader::new(file);
     let mut start = Vec::new();
     file.by_ref().take(512).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
     if !start.starts_with(b"PK") {
@@ -71,7 +68,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
     }
     file.seek(SeekFrom::Start(0)).map_err(|e| Error::io(path, e))?;
     let decode = move || match ZipArchive::new(file) {
-        Ok(zip) => read_archive(&mut Archive { zip, length: meta.len() }).map_err(Failed::Bad),
+        Ok(zip) => read_archive(&mut Archive { zip, length }).map_err(Failed::Bad),
         Err(ZipError::Io(e)) => Err(Failed::Io(e)),
         Err(e) => Err(Failed::Bad(format!("the archive is damaged ({e}); copy or download it again"))),
     };
