@@ -173,7 +173,7 @@ fn unit(header: &NiftiHeader, doubts: &mut Vec<String>) -> f64 {
     }
 }
 
-/// Where the header says that the voxels lie.
+/// The place of the voxels by the header.
 fn placement(header: &NiftiHeader, shape: [usize; 3]) -> Parsed<Placement> {
     let mut doubts = Vec::new();
     let unit = unit(header, &mut doubts);
@@ -401,7 +401,7 @@ mod tests {
         assert!(parse_bytes(&[0; 400]).is_err() && parse_bytes(&[]).is_err());
         assert!(with(0, &540i32.to_be_bytes()).contains("NIfTI-2"));
         assert!(with(108, &f32::NAN.to_be_bytes()).contains("vox_offset"));
-        assert!(with(108, &1e30f32.to_be_bytes()).contains("which the file does not have"));
+        assert!(with(108, &1e30f32.to_be_bytes()).contains("the file is shorter"));
         // 32767 x 1 x 32767 voxels of a file of 360 bytes: refused before memory is asked for.
         let mut huge = big_endian();
         huge[42..44].copy_from_slice(&32767i16.to_be_bytes());
@@ -521,7 +521,7 @@ mod tests {
         assert!(plain().code(72, 32).read().1.contains("bitpix"));
         assert!(plain().floats(112, &[f32::INFINITY, 0.0]).read().1.contains("scl_slope"));
         assert!(plain().floats(112, &[0.0, 5.0]).read().1.contains("scl_inter"));
-        // nibabel's way to say that nothing is scaled.
+        // nibabel's value for no scaling.
         assert_eq!(plain().floats(112, &[f32::NAN, f32::NAN]).read().1, "");
     }
 }

@@ -605,7 +605,7 @@ fn from_text(header: &Header, mut source: Source, count: usize, scalar: Scalar) 
         return Err(format!("{count} values are announced, but the file ends before; copy it again").into());
     }
     let bytes = source.up_to(usize::try_from(source.left()).unwrap_or(usize::MAX))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| "its data are no text, as \"encoding\" says")?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "its data are no text, as \"encoding\" announces")?;
     let mut numbers = reserve::<f64>(count)?;
     for word in text.split_whitespace() {
         if numbers.len() == count {
@@ -770,22 +770,22 @@ mod tests {
 
     #[test]
     fn what_is_guessed_or_passed_over_is_reported() {
-        let (v, told) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3"));
+        let (v, warned) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3"));
         assert_eq!(v.geometry(), &Geometry { spacing_mm: [3.0, 2.0, 0.5], ..Geometry::default() });
-        assert!(told.contains("no orientation"), "{told}");
+        assert!(warned.contains("no orientation"), "{warned}");
         // ITK puts the first voxel half a voxel behind the minimum, where cells are counted.
         let (v, _) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3\naxis mins: 10 20 30\ncenters: cell node cell"));
         assert_eq!(v.geometry().origin_mm, [10.25, 20.0, 31.5]);
         assert!(doubts(PLAIN).1.contains("1 mm is taken"));
         let space = "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)";
-        let told = |more: &str| doubts(&format!("{PLAIN}\n{space}\n{more}")).1;
-        assert_eq!(told("space: LPS\ncontent: x\nthicknesses: nan nan 5\nspace units: \"mm\" \"mm\" \"mm\""), "");
-        assert!(told("content: x").contains("LPS is taken"));
-        assert!(told("space: 3D-left-handed").contains("left from right"));
-        assert!(told("space: LPS\nspace units: \"m\" \"m\" \"m\"").contains("unit \"m\""));
-        assert!(told("space: LPS\nspacings: 1 1 1").contains("both given"));
-        assert!(told("space: LPS\nold min: 0\nold max: 1").contains("quantised"));
-        assert!(told("space: LPS\nspaec: RAS").contains("unknown field \"spaec\""));
+        let warned = |more: &str| doubts(&format!("{PLAIN}\n{space}\n{more}")).1;
+        assert_eq!(warned("space: LPS\ncontent: x\nthicknesses: nan nan 5\nspace units: \"mm\" \"mm\" \"mm\""), "");
+        assert!(warned("content: x").contains("LPS is taken"));
+        assert!(warned("space: 3D-left-handed").contains("left from right"));
+        assert!(warned("space: LPS\nspace units: \"m\" \"m\" \"m\"").contains("unit \"m\""));
+        assert!(warned("space: LPS\nspacings: 1 1 1").contains("both given"));
+        assert!(warned("space: LPS\nold min: 0\nold max: 1").contains("quantised"));
+        assert!(warned("space: LPS\nspaec: RAS").contains("unknown field \"spaec\""));
         let no_origin = format!("{PLAIN}\nspace: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)");
         assert!(doubts(&no_origin).1.contains("0 0 0 is taken"));
     }

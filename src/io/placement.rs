@@ -6,9 +6,9 @@ use crate::volume::Geometry;
 /// A part of a file's geometry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Known<T> {
-    /// The file says it.
+    /// The file gives it.
     Read(T),
-    /// The file says nothing that can be used, and this is taken; the text says of what, and why.
+    /// The file gives nothing that can be used, and this is taken; the text is the warning.
     Guessed(T, &'static str),
     /// The file cannot do without it: the field that must be corrected.
     Missing(&'static str),
@@ -27,7 +27,7 @@ impl<T: Copy> Known<T> {
     }
 }
 
-/// What a file says of its geometry, in LPS and mm.
+/// The geometry of a file, in LPS and mm.
 #[derive(Debug, Clone)]
 pub(crate) struct Placement {
     /// Distance of neighbouring voxels along depth, height and width.
@@ -117,7 +117,7 @@ impl Form {
     }
 }
 
-/// All that a NIfTI says of its geometry.
+/// All that a NIfTI gives of its geometry.
 #[derive(Debug)]
 pub(crate) struct Forms {
     pub sform: Form,

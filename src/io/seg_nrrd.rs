@@ -202,7 +202,7 @@ fn layers(values: Vec<u16>, axes: &Axes) -> Parsed<Vec<Vec<u16>>> {
         .collect()
 }
 
-/// What the header says of the segments. Before 4.11, 3D Slicer wrote no layers and labels: each segment had a layer of
+/// The segments by the header. Before 4.11, 3D Slicer wrote no layers and labels: each segment had a layer of
 /// its own, where it was 1.
 fn infos(header: &Header, layers: usize, doubts: &mut Vec<String>) -> Parsed<Vec<SegmentInfo>> {
     if header.pairs.get("Segmentation_SourceRepresentation").is_some_and(|s| s.contains("Fractional")) {

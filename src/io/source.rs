@@ -97,14 +97,14 @@ impl<R: BufRead> Read for Members<R> {
                     self.given += n as u64;
                     return Ok(n);
                 }
-                // What looks like a further member is something else.
+                // What begins as a further member is something else.
                 Err(_) if self.complete > 0 && self.given == 0 => {
                     self.current = None;
                     return Ok(0);
                 }
                 Err(e) => return Err(e),
             }
-            let mut rest = self.current.take().expect("looked at above").into_inner();
+            let mut rest = self.current.take().expect("tested above").into_inner();
             (self.complete, self.given) = (self.complete + 1, 0);
             if rest.fill_buf()?.first() == Some(&0x1f) {
                 self.current = Some(GzDecoder::new(rest));
@@ -208,7 +208,7 @@ impl Source {
     /// Passes over `count` bytes.
     pub fn skip(&mut self, count: u64) -> Parsed<()> {
         if count > self.left {
-            return Err(format!("the data are said to begin after {count} bytes, which the file does not have").into());
+            return Err(format!("the data begin after {count} bytes by the header, and the file is shorter").into());
         }
         if let Reader::Plain(reader) = &mut self.reader {
             let offset = i64::try_from(count).map_err(|e| e.to_string())?;

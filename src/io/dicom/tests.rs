@@ -201,20 +201,20 @@ fn elements_that_change_the_meaning_of_values_are_used_or_reported() {
     };
     let put = |o: &mut InMemDicomObject, tag, vr, value: PrimitiveValue| drop(o.put(DataElement::new(tag, vr, value)));
     let as_stored = VoxelData::I16(vec![0x10, 0x20, 0x30, 0x40, 0x50, 0x60]);
-    let (values, told) = with(&|o| put(o, tags::RESCALE_SLOPE, VR::DS, "0".into()));
+    let (values, warned) = with(&|o| put(o, tags::RESCALE_SLOPE, VR::DS, "0".into()));
     assert_eq!(values, as_stored);
-    assert!(told.contains("RescaleSlope"), "{told}");
-    let (values, told) = with(&|o| put(o, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME1".into()));
+    assert!(warned.contains("RescaleSlope"), "{warned}");
+    let (values, warned) = with(&|o| put(o, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME1".into()));
     assert_eq!(values, as_stored);
-    assert!(told.contains("MONOCHROME1"), "{told}");
+    assert!(warned.contains("MONOCHROME1"), "{warned}");
     // 8 bits stored from bit 11 down to bit 4.
     let (values, _) = with(&|o| {
         put(o, tags::BITS_STORED, VR::US, 8u16.into());
         put(o, tags::HIGH_BIT, VR::US, 11u16.into());
     });
     assert_eq!(values, VoxelData::I16(vec![1, 2, 3, 4, 5, 6]));
-    let (_, told) = with(&|o| put(o, tags::SPACING_BETWEEN_SLICES, VR::DS, "2.5".into()));
-    assert!(!told.contains("1 mm"), "{told}");
+    let (_, warned) = with(&|o| put(o, tags::SPACING_BETWEEN_SLICES, VR::DS, "2.5".into()));
+    assert!(!warned.contains("1 mm"), "{warned}");
     assert!(with(&|_| {}).1.contains("1 mm is taken"));
 }
 
