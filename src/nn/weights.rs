@@ -121,6 +121,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<ModelFile, String> {
          import published checkpoints with `mem3d convert`",
     )?;
     let header = parse_header(text)?;
+    check_sizes(&header.info)?;
     let mut tensors = TensorMap::new();
     for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| not_safetensors(bytes, &e))?.iter() {
         let kind = match view.dtype() {
@@ -149,6 +150,22 @@ fn parse_header(text: &str) -> std::result::Result<Header, String> {
             Err("the header's mem3d entry has no format_version; the file is damaged or not written by mem3d".into())
         }
     }
+}
+
+/// Refuses sizes that no networks of mem3d have: memory is asked for by them.
+fn check_sizes(info: &ModelInfo) -> std::result::Result<(), String> {
+    let is_side = |side: i64| (16..=4096).contains(&side) && side % 16 == 0;
+    let is_few = |channels: i64| (1..=1 << 16).contains(&channels);
+    let (name, value) = match info {
+        i if !is_side(i.network_size) => ("network_size", i.network_size),
+        i if !is_side(i.slice_size) => ("slice_size", i.slice_size),
+        i if ![1, 3].contains(&i.context_slices) => ("context_slices", i.context_slices),
+        i if !is_few(i.key_channels) => ("key_channels", i.key_channels),
+        i if !is_few(i.value_channels) => ("value_channels", i.value_channels),
+        i if ![8, 16].contains(&i.key_stride) => ("key_stride", i.key_stride),
+        _ => return Ok(()),
+    };
+    Err(format!("its {name} is {value}, which no model has; copy or download it again"))
 }
 
 fn not_safetensors(bytes: &[u8], error: &SafeTensorError) -> String {
@@ -270,6 +287,26 @@ mod tests {
             Error::BadModel(text) => text,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn sizes_that_no_networks_have_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        let refused = |change: &dyn Fn(&mut ModelInfo)| {
+            let mut header = header();
+            change(&mut header.info);
+            write(&path, &header, &tensors(), DiskFormat::F32).unwrap();
+            bad(&path)
+        };
+        for side in [0, 1_000_003, 1 << 31, 40] {
+            assert!(refused(&|i| i.network_size = side).contains("network_size"), "{side}");
+            assert!(refused(&|i| i.slice_size = side).contains("slice_size"), "{side}");
+        }
+        assert!(refused(&|i| i.context_slices = 1 << 31).contains("context_slices"));
+        assert!(refused(&|i| i.key_channels = 0).contains("key_channels"));
+        assert!(refused(&|i| i.value_channels = -1).contains("value_channels"));
+        assert!(refused(&|i| i.key_stride = 4).contains("key_stride"));
     }
 
     #[test]
