@@ -21,7 +21,7 @@ pub enum Error {
     #[error("cancelled; nothing was changed")]
     Cancelled,
     /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {text}", path = path.display(), text = io_text(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -51,6 +51,17 @@ pub enum Error {
     /// A bug of mem3d.
     #[error("internal error (please report it): {0}")]
     Internal(String),
+}
+
+/// The text of an operating system's error, with the remedy where it is known.
+fn io_text(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".into(),
+        std::io::ErrorKind::PermissionDenied => format!("{e}; ask for permission, or choose another place"),
+        std::io::ErrorKind::StorageFull => format!("{e}; free some space, or choose another place"),
+        std::io::ErrorKind::OutOfMemory => "not enough memory; close other programs".into(),
+        _ => e.to_string(),
+    }
 }
 
 impl Error {

@@ -84,6 +84,7 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod ffi;
+mod input_file;
 pub mod interactions;
 pub mod io;
 pub mod nn;

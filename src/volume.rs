@@ -102,12 +102,9 @@ impl Geometry {
     /// [`Error::InvalidArgument`] when the directions do not span space.
     pub fn index_of_lps(&self, position: [f64; 3]) -> Result<[f64; 3]> {
         let d = &self.direction;
-        let cross = |a: [f64; 3], b: [f64; 3]| {
-            [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-        };
-        let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-        let det = dot(d[0], cross(d[1], d[2]));
-        if det.abs() < 1e-9 {
+        let det = self.determinant();
+        // No range contains NaN.
+        if !(LEAST_DETERMINANT..).contains(&det.abs()) {
             return Err(Error::argument("the volume's directions do not span space; correct its direction matrix"));
         }
         let rel = [0, 1, 2].map(|k| position[k] - self.origin_mm[k]);
@@ -115,6 +112,95 @@ impl Geometry {
         let inverse = [cross(d[1], d[2]), cross(d[2], d[0]), cross(d[0], d[1])];
         Ok([0, 1, 2].map(|axis| dot(rel, inverse[axis]) / det / self.spacing_mm[axis]))
     }
+
+    /// Determinant of the direction rows: -1 for the right-handed axes (width, height, depth) of ITK.
+    fn determinant(&self) -> f64 {
+        let d = &self.direction;
+        dot(d[0], cross(d[1], d[2]))
+    }
+
+    /// Checks that every voxel has a place.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], naming the field, for spacing that is not positive and finite, an origin or
+    /// direction that is not finite, directions that are no unit vectors, and directions that do not span space.
+    pub fn check(&self) -> Result<()> {
+        if let Some(s) = self.spacing_mm.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+            return Err(Error::argument(format!("spacing is {s} mm; it must be positive and finite along every axis")));
+        }
+        if let Some(v) = self.origin_mm.iter().find(|v| !v.is_finite()) {
+            return Err(Error::argument(format!(
+                "origin is {:?} mm, of which {v} is no position; give the place of voxel [0, 0, 0]",
+                self.origin_mm
+            )));
+        }
+        for (vector, axis) in self.direction.iter().zip(["depth", "height", "width"]) {
+            let length = dot(*vector, *vector).sqrt();
+            if !(1.0 - UNIT..=1.0 + UNIT).contains(&length) {
+                return Err(Error::argument(format!(
+                    "direction of the {axis} axis is {vector:?}, whose length is {length}; give unit vectors and put \
+                     distances into the spacing"
+                )));
+            }
+        }
+        self.index_of_lps(self.origin_mm).map(drop)
+    }
+
+    /// What a user should know about a geometry that [`Self::check`] accepts: axes that are not at right angles, or
+    /// left-handed.
+    pub fn doubts(&self) -> Vec<String> {
+        let d = &self.direction;
+        let mut doubts = Vec::new();
+        let pairs = [(0, 1), (0, 2), (1, 2)].map(|(a, b)| dot(d[a], d[b]).abs());
+        let most = pairs.into_iter().fold(0.0, f64::max);
+        if most > UNIT {
+            doubts.push(format!(
+                "its axes are not at right angles (two of them meet at {:.1} degrees): positions are right, but \
+                 distances are measured as if they were; resample it to a regular grid",
+                most.min(1.0).acos().to_degrees()
+            ));
+        }
+        if self.determinant() > 0.0 {
+            doubts.push(
+                "its axes width, height, depth are left-handed, that is mirrored; positions are kept as they are, \
+                 check that left and right are where you expect them"
+                    .into(),
+            );
+        }
+        doubts
+    }
+
+    /// Largest distance (mm) between the corners of two grids of one shape.
+    pub fn apart(&self, other: &Geometry, shape: [usize; 3]) -> f64 {
+        let at = |corner: usize| {
+            let index = [0, 1, 2].map(|k| if corner >> k & 1 == 1 { shape[k] as f64 - 1.0 } else { 0.0 });
+            let (p, q) = (self.position_lps(index), other.position_lps(index));
+            let offset = [0, 1, 2].map(|k| p[k] - q[k]);
+            dot(offset, offset).sqrt()
+        };
+        // f64::max passes over NaN.
+        (0..8).map(at).fold(0.0, |most: f64, d| if d.is_nan() { f64::INFINITY } else { most.max(d) })
+    }
+
+    /// The smallest of the distances between neighbouring voxels, mm.
+    pub fn finest_mm(&self) -> f64 {
+        self.spacing_mm.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Largest difference of a direction's length from 1, and of the cosine of an angle from 0. Chosen: cosines with three
+/// decimals pass.
+const UNIT: f64 = 1e-3;
+
+/// Directions with a smaller determinant do not span space. Chosen: rounding of float32 is a tenth of it.
+const LEAST_DETERMINANT: f64 = 1e-6;
+
+fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 /// Voxel values in the type of the input.
@@ -218,7 +304,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a shape that [`check_shape`] refuses, a number of values other than the shape's,
-    /// spacing that is not positive and finite, or directions that do not span space.
+    /// or a geometry that [`Geometry::check`] refuses.
     pub fn new(shape: [usize; 3], data: VoxelData, geometry: Geometry) -> Result<Self> {
         check_shape(shape)?;
         let expected: usize = shape.iter().product();
@@ -228,10 +314,7 @@ impl Volume {
                 data.len()
             )));
         }
-        if let Some(s) = geometry.spacing_mm.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
-            return Err(Error::argument(format!("spacing is {s} mm; it must be positive and finite along every axis")));
-        }
-        geometry.index_of_lps(geometry.origin_mm)?;
+        geometry.check()?;
         Ok(Volume { shape, data, geometry })
     }
 
@@ -351,7 +434,37 @@ mod tests {
         assert!(Volume::new([1, 1, 2], VoxelData::U8(vec![0]), g.clone()).is_err());
         let flat = Geometry { direction: [[1.0, 0.0, 0.0]; 3], ..g.clone() };
         assert!(Volume::new([1, 1, 1], VoxelData::U8(vec![0]), flat).is_err());
-        let nan = Geometry { spacing_mm: [1.0, f64::NAN, 1.0], ..g };
-        assert!(Volume::new([1, 1, 1], VoxelData::U8(vec![0]), nan).is_err());
+        let refusal = |g: Geometry| g.check().unwrap_err().to_string();
+        for bad in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+            assert!(refusal(Geometry { spacing_mm: [1.0, bad, 1.0], ..g.clone() }).contains("spacing"), "{bad}");
+        }
+        for bad in [f64::NAN, f64::NEG_INFINITY] {
+            assert!(refusal(Geometry { origin_mm: [0.0, 0.0, bad], ..g.clone() }).contains("origin"), "{bad}");
+        }
+        // NaN, zero and twice the unit vector along height.
+        for bad in [f64::NAN, f64::INFINITY, 0.0, 2.0] {
+            let mut direction = g.direction;
+            direction[1][1] = bad;
+            assert!(refusal(Geometry { direction, ..g.clone() }).contains("direction of the height axis"), "{bad}");
+        }
+        assert!(g.check().is_ok() && g.doubts().is_empty());
+    }
+
+    #[test]
+    fn doubts_name_skewed_and_mirrored_axes() {
+        let g = Geometry::default();
+        // Width leans 60 degrees from height: the cosine is 0.5.
+        let skewed =
+            Geometry { direction: [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.75f64.sqrt(), 0.5, 0.0]], ..g.clone() };
+        assert!(skewed.check().is_ok());
+        assert!(matches!(&skewed.doubts()[..], [text] if text.contains("60.0 degrees")), "{:?}", skewed.doubts());
+        let mirrored = Geometry { direction: [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]], ..g.clone() };
+        assert!(mirrored.check().is_ok());
+        assert!(matches!(&mirrored.doubts()[..], [text] if text.contains("left-handed")), "{:?}", mirrored.doubts());
+        // Slices 0.2 mm further apart: the last of five lies 0.8 mm away.
+        let stretched = Geometry { spacing_mm: [1.2, 1.0, 1.0], ..g.clone() };
+        assert!((stretched.apart(&g, [5, 2, 2]) - 0.8).abs() < 1e-12);
+        let nowhere = Geometry { origin_mm: [f64::NAN; 3], ..g.clone() };
+        assert_eq!(nowhere.apart(&g, [5, 2, 2]), f64::INFINITY);
     }
 }

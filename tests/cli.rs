@@ -272,9 +272,9 @@ fn a_segmentation_from_interactions_to_files() {
     assert_eq!(lines[1..], ["o.seg.nrrd", "o.nii.gz", "o.nrrd", "q.json", "s.m3s"]);
     assert!(run.err.contains("random weights"), "{run:?}");
 
-    let (shape, geometry, segments) = seg_nrrd::read(&f.path("o.seg.nrrd")).unwrap();
-    assert_eq!((shape, segments.len()), (SHAPE, 1));
-    let [segment] = &segments[..] else { panic!() };
+    let read = seg_nrrd::read(&f.path("o.seg.nrrd")).unwrap();
+    assert_eq!((read.shape(), read.segments().len()), (SHAPE, 1));
+    let (segment, mask, geometry) = (&read.segments()[0], read.mask(0), read.geometry());
     assert_eq!((segment.number, segment.name.as_str()), (3, "left kidney"));
     for (a, b) in segment.color.iter().zip([1.0, 128.0 / 255.0, 0.0]) {
         assert!((a - b).abs() < 1e-6);
@@ -286,15 +286,15 @@ fn a_segmentation_from_interactions_to_files() {
     // The three files hold one segmentation.
     for name in ["o.nii.gz", "o.nrrd"] {
         let labels = io::read_volume(&f.path(name)).unwrap();
-        assert!((0..labels.data().len()).all(|i| labels.data().get(i) == 3.0 * f64::from(segment.mask[i])), "{name}");
+        assert!((0..labels.data().len()).all(|i| labels.data().get(i) == 3.0 * f64::from(mask[i])), "{name}");
     }
     let quality = json(&f.path("q.json"));
     assert_eq!(quality["quality"].as_array().unwrap().len(), SHAPE[0]);
     assert_eq!((&quality["annotated"][0], &quality["axis"]), (&2.into(), &0.into()));
-    let filled = (0..SHAPE[0]).filter(|d| segment.mask[d * 40 * 36..(d + 1) * 40 * 36].contains(&1)).count();
+    let filled = (0..SHAPE[0]).filter(|d| mask[d * 40 * 36..(d + 1) * 40 * 36].contains(&1)).count();
     assert_eq!(quality["segments"][0]["slices"], filled);
     // 3 x 0.5 x 0.75 mm a voxel.
-    let ml = segment.mask.iter().filter(|v| **v == 1).count() as f64 * 1.125 / 1000.0;
+    let ml = mask.iter().filter(|v| **v == 1).count() as f64 * 1.125 / 1000.0;
     assert!((quality["segments"][0]["volume_ml"].as_f64().unwrap() - ml).abs() < 1e-9);
 
     let overview = ["overview", "ct.nrrd", "o.nrrd", "--segment", "3", "--quality", "q.json", "--out", "o.png"];

@@ -6,23 +6,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every layer and what it may use besides itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("volume", &["error"]),
     // Written files, of io and of whoever has a file of its own.
     ("atomic_file", &["error"]),
-    ("io", &["error", "volume", "atomic_file"]),
+    // Files that are read, of any layer.
+    ("input_file", &["error"]),
+    ("io", &["error", "volume", "atomic_file", "input_file"]),
     // The libtorch runtime knows no networks.
     ("torch", &["error"]),
     // Geometry of one slice: no networks, no session.
     ("slice", &["error", "volume", "torch"]),
     // Tensors are its vocabulary: no volume, no session.
-    ("nn", &["error", "torch", "atomic_file"]),
+    ("nn", &["error", "torch", "atomic_file", "input_file"]),
     ("engine", &["error", "volume", "torch", "slice", "nn"]),
     // Recorded interactions; io for the label volumes that they name.
     ("interactions", &["error", "volume", "nn", "engine", "io"]),
-    ("eval", &["error", "volume", "torch", "slice", "nn", "engine", "io", "atomic_file"]),
-    ("train", &["error", "volume", "torch", "slice", "nn", "engine", "eval", "io", "atomic_file"]),
+    ("eval", &["error", "volume", "torch", "slice", "nn", "engine", "io", "atomic_file", "input_file"]),
+    ("train", &["error", "volume", "torch", "slice", "nn", "engine", "eval", "io", "atomic_file", "input_file"]),
     // io for saved sessions only.
     ("ffi", &["error", "volume", "torch", "nn", "engine", "io"]),
 ];

@@ -144,7 +144,7 @@ fn volumes(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 /// As [`io::read_volume`], and [`Error::BadFile`] when the two do not lie on one grid.
 pub fn read(case: &Case) -> Result<(Volume, Volume)> {
     let image = io::read_volume(&case.image)?;
-    let label = io::read_volume(&case.label)?;
+    let label = io::read_labels_on(&case.label, &image)?;
     let differ = |what: &str, i: String, l: String| {
         Err(Error::bad_file(
             &case.label,
@@ -275,5 +275,29 @@ mod tests {
         assert!(read(&case).unwrap_err().to_string().contains("spacing"));
         write(&case.label, [2, 4, 3], 2.0);
         assert!(read(&case).unwrap_err().to_string().contains("shape"));
+    }
+
+    #[test]
+    fn a_segmentation_of_slicer_lies_on_its_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let [image, label] = ["x_image.nrrd", "x_label.seg.nrrd"].map(|name| folder.path().join(name));
+        let volume = Volume::new([2, 3, 4], VoxelData::U8(vec![1; 24]), Geometry::default()).unwrap();
+        io::write_volume(&image, &volume).unwrap();
+        // Cut to the two last columns of the last row of slice 1: voxels 22 and 23.
+        let cut = Geometry { origin_mm: [2.0, 2.0, 1.0], ..Geometry::default() };
+        let segment = |number, mask: [u8; 2]| io::seg_nrrd::Segment {
+            number,
+            name: format!("s{number}"),
+            color: [1.0, 0.0, 0.0],
+            mask: mask.to_vec(),
+        };
+        let case = Case { name: "x".into(), image, label };
+        io::seg_nrrd::write(&case.label, [1, 1, 2], &cut, &[segment(5, [0, 1])]).unwrap();
+        let (_, labels) = read(&case).unwrap();
+        assert_eq!((labels.shape(), label_mask(&labels, 5)[23]), ([2, 3, 4], 1));
+        assert_eq!(label_mask(&labels, 5).iter().map(|v| u32::from(*v)).sum::<u32>(), 1);
+        io::seg_nrrd::write(&case.label, [1, 1, 2], &cut, &[segment(5, [1, 1]), segment(6, [0, 1])]).unwrap();
+        let text = read(&case).unwrap_err().to_string();
+        assert!(text.contains("x_label.seg.nrrd") && text.contains("overlap in 1 voxels"), "{text}");
     }
 }

@@ -17,6 +17,7 @@ use super::rounds::{FinishedRound, measure};
 use super::target::Target;
 use crate::engine::Interaction;
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::slice::region::PixelBox;
 use crate::volume::{SliceAxis, Volume};
 use crate::{atomic_file, with_voxels};
@@ -163,7 +164,7 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
             let record: RunRecord = serde_json::from_str(&text).map_err(|e| Error::bad_file(&path, e.to_string()))?;
             check_case(&record.case, &path)?;
-            let volume = crate::io::read_volume(&record.label_file)?;
+            let volume = crate::io::read_labels(&record.label_file)?;
             record.check_region(volume.shape(), &path)?;
             let target = Target {
                 case: record.case.clone(),
@@ -299,7 +300,8 @@ fn write_npy(path: &Path, kind: &str, shape: [usize; 3], bytes: impl IntoIterato
 
 /// Reads an array of bytes or booleans of the given shape.
 fn read_npy_u8(path: &Path, shape: [usize; 3]) -> Result<Vec<u8>> {
-    let all = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    // A header has less than 64 kB.
+    let all = input_file::all(path, shape.iter().product::<usize>() as u64 + (1 << 17))?;
     let [a, b, c] = shape;
     let wanted = format!("uint8 array of shape ({a}, {b}, {c}) in C order, as numpy.save writes it");
     let bad = || Error::bad_file(path, format!("a {wanted} was expected"));

@@ -122,7 +122,9 @@ impl mem3d_volume_view {
                 }
             }
         };
-        Volume::new(shape, data, self.geometry())
+        let volume = Volume::new(shape, data, self.geometry())?;
+        volume.geometry().doubts().iter().for_each(|doubt| log::warn!("the volume: {doubt}"));
+        Ok(volume)
     }
 
     /// Negative sides become 0, which no volume has.
@@ -294,5 +296,12 @@ mod tests {
         assert!(text(mem3d_volume_view { byte_strides: [4, 0, 1], ..good }).contains("byte_strides[1] is 0"));
         assert!(text(mem3d_volume_view { byte_strides: [i64::MIN, 2, 1], ..good }).contains("beyond any memory"));
         assert!(text(mem3d_volume_view { spacing_mm: [1.0, -1.0, 1.0], ..good }).contains("spacing is -1"));
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(text(mem3d_volume_view { spacing_mm: [1.0, 1.0, bad], ..good }).contains("spacing"), "{bad}");
+            assert!(text(mem3d_volume_view { origin_mm: [bad, 0.0, 0.0], ..good }).contains("origin"), "{bad}");
+            assert!(text(mem3d_volume_view { direction: [bad; 9], ..good }).contains("direction"), "{bad}");
+        }
+        let twice = [0.0, 0.0, 2.0, 0.0, 2.0, 0.0, 2.0, 0.0, 0.0];
+        assert!(text(mem3d_volume_view { direction: twice, ..good }).contains("length is 2"));
     }
 }

@@ -6,9 +6,9 @@ use crate::engine::interact::interaction::check_segment;
 use crate::engine::{Interaction, Stroke};
 use crate::error::{Error, Result};
 use crate::io;
-use crate::io::seg_nrrd::default_color;
+use crate::io::segmentation::{Choice, Segmentation, default_color};
 use crate::nn::InteractionKind;
-use crate::volume::{Geometry, SliceAxis, SliceMask, Volume};
+use crate::volume::{SliceAxis, SliceMask, Volume};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ struct Drawn {
     #[serde(default)]
     radius_mm: f64,
     file: Option<PathBuf>,
-    label: Option<u32>,
+    label: Option<Choice>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +97,10 @@ struct Given {
     axis: i64,
     slice: Option<usize>,
     file: PathBuf,
-    label: Option<u32>,
+    label: Option<Choice>,
+    /// The target may be nowhere on the slice.
+    #[serde(default)]
+    empty: bool,
 }
 
 fn one() -> u32 {
@@ -108,8 +111,8 @@ fn yes() -> bool {
     true
 }
 
-/// Label volumes that are read, by path.
-type Labels = HashMap<PathBuf, Volume>;
+/// Segmentations that are read, on the volume's grid, by path.
+type Labels = HashMap<PathBuf, Segmentation>;
 
 /// Adds the interactions of the file at `path`, whose content is `text`.
 pub(crate) fn add(recorded: &mut RecordedInteractions, path: &Path, text: &str, volume: &Volume) -> Result<()> {
@@ -194,8 +197,14 @@ fn interaction(
             let axis = axis.unwrap_or(SliceAxis::Depth);
             let slice = drawn.slice.ok_or("a scribble from a file needs its slice")?;
             let labels = read_labels(&file, path, volume, labels)?;
-            let label = drawn.label.unwrap_or(drawn.segment);
-            (axis, slice, Stroke::Raster(slice_of(labels, label, axis, slice)?))
+            let label = drawn.label.unwrap_or(Choice::Number(drawn.segment));
+            slice_of_nothing(labels, axis, slice)?;
+            let at = find(labels, &label, &file)?;
+            let mask = slice_of(labels, at, axis, slice)?;
+            if mask.area() == 0 {
+                return Err(format!("label {label} of {} is not on slice {slice}; name another slice", file.display()));
+            }
+            (axis, slice, Stroke::Raster(mask))
         }
         None => {
             let points = drawn.points.into_iter().map(|p| index_of(p, space, volume));
@@ -220,14 +229,35 @@ fn masks(given: Given, path: &Path, volume: &Volume, labels: &mut Labels) -> std
     check_segment(given.segment).map_err(|e| e.to_string())?;
     let axis = SliceAxis::from_index(given.axis).map_err(|e| e.to_string())?;
     let labels = read_labels(&given.file, path, volume, labels)?;
-    let label = given.label.unwrap_or(given.segment);
+    let label = given.label.unwrap_or(Choice::Number(given.segment));
     let step = |slice: usize, mask: SliceMask| Step::Mask { segment: given.segment, axis, slice, mask };
+    if let (Some(slice), true) = (given.slice, given.empty) {
+        // The label may be nowhere at all.
+        let mask = match labels.find(&label) {
+            Ok(at) => slice_of(labels, at, axis, slice)?,
+            Err(_) => slice_of_nothing(labels, axis, slice)?,
+        };
+        return Ok(vec![step(slice, mask)]);
+    }
     if let Some(slice) = given.slice {
-        return Ok(vec![step(slice, slice_of(labels, label, axis, slice)?)]);
+        slice_of_nothing(labels, axis, slice)?;
+    }
+    let at = find(labels, &label, &given.file)?;
+    if let Some(slice) = given.slice {
+        let mask = slice_of(labels, at, axis, slice)?;
+        if mask.area() == 0 {
+            return Err(format!(
+                "label {label} of {} is not on slice {slice} along axis {}; name another slice, or write \"empty\": \
+                 true where the target is not to be there",
+                given.file.display(),
+                axis.index()
+            ));
+        }
+        return Ok(vec![step(slice, mask)]);
     }
     let mut steps = Vec::new();
-    for slice in 0..labels.slice_count(axis) {
-        let mask = slice_of(labels, label, axis, slice)?;
+    for slice in 0..labels.shape()[axis.index()] {
+        let mask = slice_of(labels, at, axis, slice)?;
         if mask.area() > 0 {
             steps.push(step(slice, mask));
         }
@@ -238,47 +268,38 @@ fn masks(given: Given, path: &Path, volume: &Volume, labels: &mut Labels) -> std
     Ok(steps)
 }
 
-/// The label volume `file`, a path relative to that of the interactions.
+/// The segmentation in `file`, a path relative to that of the interactions, on the volume's grid.
 fn read_labels<'a>(
     file: &Path,
     recorded: &Path,
     volume: &Volume,
     labels: &'a mut Labels,
-) -> std::result::Result<&'a Volume, String> {
+) -> std::result::Result<&'a Segmentation, String> {
     let path = recorded.parent().unwrap_or(Path::new("")).join(file);
     if !labels.contains_key(&path) {
-        let read = io::read_volume(&path).map_err(|e| e.to_string())?;
-        if read.shape() != volume.shape() {
-            return Err(format!(
-                "{} has the shape {:?}, the volume {:?} (depth, height, width); give labels on the volume's grid",
-                path.display(),
-                read.shape(),
-                volume.shape()
-            ));
-        }
-        if !same_place(read.geometry(), volume.geometry(), volume.shape()) {
-            return Err(format!(
-                "{} has another place than the volume (origin, spacing or directions differ); give labels on its grid",
-                path.display()
-            ));
-        }
+        let read = io::read_segmentation_on(&path, volume).map_err(|e| e.to_string())?;
         labels.insert(path.clone(), read);
     }
     Ok(&labels[&path])
 }
 
-/// Whether the first and the last voxels of two grids of one shape lie at most half a voxel apart.
-fn same_place(a: &Geometry, b: &Geometry, shape: [usize; 3]) -> bool {
-    let limit = 0.5 * b.spacing_mm.iter().copied().fold(f64::INFINITY, f64::min);
-    (0..8).all(|corner| {
-        let index = [0, 1, 2].map(|k| if corner >> k & 1 == 1 { shape[k] as f64 - 1.0 } else { 0.0 });
-        let (p, q) = (a.position_lps(index), b.position_lps(index));
-        (0..3).all(|k| (p[k] - q[k]).abs() <= limit)
-    })
+/// The index of the chosen segment.
+fn find(labels: &Segmentation, label: &Choice, file: &Path) -> std::result::Result<usize, String> {
+    labels.find(label).map_err(|e| format!("label {label} is nowhere in {}: {e}; name another label", file.display()))
 }
 
-fn slice_of(labels: &Volume, label: u32, axis: SliceAxis, slice: usize) -> std::result::Result<SliceMask, String> {
-    let last = labels.slice_count(axis) - 1;
+fn slice_of(labels: &Segmentation, at: usize, axis: SliceAxis, slice: usize) -> std::result::Result<SliceMask, String> {
+    let mut mask = slice_of_nothing(labels, axis, slice)?;
+    let (along, per_row, per_col) = axis.strides(labels.shape());
+    let cols = mask.cols;
+    for (i, v) in mask.data.iter_mut().enumerate() {
+        *v = u8::from(labels.has(at, slice * along + i / cols * per_row + i % cols * per_col));
+    }
+    Ok(mask)
+}
+
+fn slice_of_nothing(labels: &Segmentation, axis: SliceAxis, slice: usize) -> std::result::Result<SliceMask, String> {
+    let last = labels.shape()[axis.index()] - 1;
     if slice > last {
         return Err(format!(
             "slice {slice} is out of range; the volume has slices 0 to {last} along axis {}",
@@ -286,20 +307,14 @@ fn slice_of(labels: &Volume, label: u32, axis: SliceAxis, slice: usize) -> std::
         ));
     }
     let (rows, cols) = axis.slice_shape(labels.shape());
-    let (along, per_row, per_col) = axis.strides(labels.shape());
-    let mut mask = SliceMask::zeros(rows, cols);
-    for (i, v) in mask.data.iter_mut().enumerate() {
-        let at = slice * along + i / cols * per_row + i % cols * per_col;
-        *v = u8::from(labels.data().get(at) == f64::from(label));
-    }
-    Ok(mask)
+    Ok(SliceMask::zeros(rows, cols))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::interactions::recorded::MarkupOptions;
-    use crate::volume::VoxelData;
+    use crate::volume::{Geometry, VoxelData};
 
     fn volume() -> Volume {
         let geometry = Geometry { spacing_mm: [2.0, 1.0, 1.0], origin_mm: [100.0, 0.0, -50.0], ..Geometry::default() };
@@ -319,7 +334,41 @@ mod tests {
         let moved = Geometry { origin_mm: [0.0; 3], ..v.geometry().clone() };
         let moved = Volume::new([4, 5, 6], VoxelData::U8(vec![2; 120]), moved).unwrap();
         io::write_volume(&folder.path().join("moved.nrrd"), &moved).unwrap();
+        let halves = Volume::new([4, 5, 6], VoxelData::F32(vec![0.5; 120]), v.geometry().clone()).unwrap();
+        io::write_volume(&folder.path().join("halves.nrrd"), &halves).unwrap();
+        // The last two slices, rows and columns, with two segments that overlap in voxel (3, 4, 5) of the volume.
+        let cut = Geometry { origin_mm: v.geometry().position_lps([2.0, 3.0, 4.0]), ..v.geometry().clone() };
+        let segment = |number, name: &str, at: &[usize]| io::segmentation::Segment {
+            number,
+            name: name.into(),
+            color: [0.5; 3],
+            mask: (0..8).map(|i| u8::from(at.contains(&i))).collect(),
+        };
+        let two = [segment(1, "liver", &[7, 0]), segment(2, "vessel", &[7])];
+        io::seg_nrrd::write(&folder.path().join("two.seg.nrrd"), [2, 2, 2], &cut, &two).unwrap();
         crate::interactions::read(&[&path], &v, &MarkupOptions::default())
+    }
+
+    #[test]
+    fn segments_of_slicer_are_chosen_by_number_or_name_and_placed() {
+        let of = |text: &str| -> Vec<(usize, Vec<usize>)> {
+            let steps = read(text).unwrap().rounds.remove(0).steps;
+            let mask = |step: Step| match step {
+                Step::Mask { slice, mask, .. } => {
+                    (slice, mask.data.iter().enumerate().filter(|(_, v)| **v == 1).map(|(i, _)| i).collect())
+                }
+                other => panic!("{other:?}"),
+            };
+            steps.into_iter().map(mask).collect()
+        };
+        // Voxels (2, 3, 4) and (3, 4, 5) of slices with 5 x 6 pixels.
+        let liver = vec![(2, vec![22]), (3, vec![29])];
+        assert_eq!(of(r#"{"slice_masks": [{"file": "two.seg.nrrd"}]}"#), liver);
+        assert_eq!(of(r#"{"slice_masks": [{"file": "two.seg.nrrd", "label": "liver", "segment": 9}]}"#), liver);
+        assert_eq!(of(r#"{"slice_masks": [{"file": "two.seg.nrrd", "label": "vessel"}]}"#), [(3, vec![29])]);
+        // Nothing there, on purpose.
+        let empty = r#"{"slice_masks": [{"file": "two.seg.nrrd", "label": "vessel", "slice": 2, "empty": true}]}"#;
+        assert_eq!(of(empty), [(2, vec![])]);
     }
 
     fn refusal(text: &str) -> String {
@@ -395,6 +444,16 @@ mod tests {
             (r#"{"slice_masks": [{"file": "moved.nrrd", "label": 2}]}"#, "another place than the volume"),
             (r#"{"slice_masks": [{"file": "labels.nrrd", "label": 3}]}"#, "label 3 is nowhere"),
             (r#"{"slice_masks": [{"file": "labels.nrrd", "slice": 4}]}"#, "slice 4 is out of range"),
+            (
+                r#"{"slice_masks": [{"file": "labels.nrrd", "slice": 2, "label": 2}]}"#,
+                "label 2 of labels.nrrd is not on",
+            ),
+            (r#"{"slice_masks": [{"file": "labels.nrrd", "slice": 1}]}"#, "there are 2 \"Segment 2\""),
+            (
+                r#"{"interactions": [{"kind": "scribble", "file": "labels.nrrd", "slice": 2, "label": 2}]}"#,
+                "label 2 of labels.nrrd is not on slice 2",
+            ),
+            (r#"{"slice_masks": [{"file": "halves.nrrd"}]}"#, "the value 0.5 is no label"),
             (r#"{"segments": [{"number": 1, "color": "red"}]}"#, "is no colour"),
             (r#"{"window": [3, 3]}"#, "no range"),
             (r#"{"interactions": [{"kind": "scribble", "file": "labels.nrrd"}]}"#, "needs its slice"),

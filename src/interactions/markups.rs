@@ -32,7 +32,8 @@ struct Markup {
     name: Option<String>,
     /// LPS by default, as in Slicer.
     coordinate_system: Option<String>,
-    coordinate_units: Option<String>,
+    /// A name, or a coded entry: code, scheme and meaning.
+    coordinate_units: Option<Units>,
     #[serde(default)]
     control_points: Vec<ControlPoint>,
     center: Option<[f64; 3]>,
@@ -40,6 +41,9 @@ struct Markup {
     /// Row-major; the columns are the directions of the region's edges.
     orientation: Option<[f64; 9]>,
     roi_type: Option<String>,
+    /// Whether what lies outside the region is meant.
+    #[serde(default)]
+    inside_out: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,8 +53,34 @@ struct ControlPoint {
     label: String,
     #[serde(default)]
     description: String,
-    position: Option<[f64; 3]>,
+    /// Three numbers; where the point is not placed, Slicer writes other things, as an empty text.
+    #[serde(default)]
+    position: serde_json::Value,
     position_status: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Units {
+    Name(String),
+    Coded(Vec<String>),
+}
+
+impl ControlPoint {
+    /// Whether the user placed it.
+    fn is_placed(&self) -> bool {
+        self.position_status.as_deref().unwrap_or("defined") == "defined"
+    }
+
+    fn position(&self) -> Parsed<[f64; 3]> {
+        serde_json::from_value(self.position.clone()).map_err(|_| {
+            format!(
+                "the control point \"{}\" has the position {}, must have three numbers; place it in 3D Slicer and save \
+                 again",
+                self.label, self.position
+            )
+        })
+    }
 }
 
 /// The parts of a markup's name.
@@ -185,7 +215,12 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
 
 /// Signs that bring the coordinates of a markup to LPS.
 fn signs(markup: &Markup) -> Parsed<[f64; 3]> {
-    if let Some(units) = markup.coordinate_units.as_deref().filter(|u| *u != "mm") {
+    let units = match &markup.coordinate_units {
+        None => "mm",
+        Some(Units::Name(name)) => name,
+        Some(Units::Coded(entry)) => entry.first().map_or("mm", String::as_str),
+    };
+    if units != "mm" {
         return Err(format!("its coordinates are in {units}; save it in mm"));
     }
     match markup.coordinate_system.as_deref() {
@@ -201,12 +236,8 @@ fn control_points(
     named: &Named,
     index: impl Fn([f64; 3]) -> Parsed<[f64; 3]>,
 ) -> Parsed<Vec<([f64; 3], bool)>> {
-    let is_placed = |p: &&ControlPoint| p.position_status.as_deref().unwrap_or("defined") == "defined";
-    let of_point = |p: &ControlPoint| {
-        let position = p.position.ok_or_else(|| format!("the control point \"{}\" has no position", p.label))?;
-        Ok((index(position)?, is_positive(p, named)))
-    };
-    markup.control_points.iter().filter(is_placed).map(of_point).collect()
+    let of_point = |p: &ControlPoint| Ok((index(p.position()?)?, is_positive(p, named)));
+    markup.control_points.iter().filter(|p| p.is_placed()).map(of_point).collect()
 }
 
 impl MarkupOptions {
@@ -242,11 +273,11 @@ fn clicks(
         Some(axis) => axis,
         // Checks that they share a slice.
         None => {
-            Placed::find(all.to_vec(), None, None, volume)
-                .map_err(|reason| {
-                    format!("{reason}; or name the axis, if each point is a click on a slice of its own")
-                })?
-                .axis
+            let with_axis = |reason: String| match reason.contains("no common slice") {
+                true => format!("{reason}; or name the axis, if each point is a click on a slice of its own"),
+                false => reason,
+            };
+            Placed::find(all.to_vec(), None, None, volume).map_err(with_axis)?.axis
         }
     };
     place::check_inside(all, volume)?;
@@ -271,9 +302,15 @@ fn roi(
     if let Some(kind) = markup.roi_type.as_deref().filter(|k| !k.ends_with("Box")) {
         return Err(format!("an ROI of the type {kind} cannot be used; make it a box"));
     }
+    if markup.inside_out {
+        return Err("the ROI is inside out; a box marks what lies inside: turn that off in 3D Slicer".into());
+    }
     let (Some(center), Some(size)) = (markup.center, markup.size) else {
         return Err("the ROI has no center or size; place it and save it again".into());
     };
+    if size.iter().any(|mm| !mm.is_finite() || *mm < 0.0) || size.iter().filter(|mm| **mm > 0.0).count() < 2 {
+        return Err(format!("the size of the ROI is {size:?} mm; draw it and save it again"));
+    }
     let o = markup.orientation.unwrap_or([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
@@ -389,6 +426,33 @@ mod tests {
     }
 
     #[test]
+    fn points_that_are_not_placed_are_passed_over() {
+        let placed = position([2.0, 5.0, 7.0], false);
+        let read = |units: &str, position: &str, status: &str| {
+            let text = format!(
+                r#"{{"markups": [{{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": {units},
+                    "controlPoints": [{{"label": "F-1", "position": {placed}, "positionStatus": "defined"}},
+                    {{"label": "F-2", "position": {position}, "positionStatus": "{status}"}}]}}]}}"#
+            );
+            read("liver.mrk.json", &text, &MarkupOptions::default())
+        };
+        for status in ["undefined", "preview", "missing"] {
+            for position in ["\"\"", "null", "[]", "[1, 2, 3]"] {
+                close(drawn(&read("\"mm\"", position, status).unwrap())[0], &[[2.0, 5.0, 7.0]]);
+            }
+        }
+        let text = read("\"mm\"", "\"\"", "defined").unwrap_err().to_string();
+        assert!(text.contains("F-2") && text.contains("place it"), "{text}");
+        // Units as a coded entry, as 3D Slicer writes them too.
+        assert!(read(r#"["mm", "UCUM", "millimeter"]"#, "\"\"", "missing").is_ok());
+        let text = read(r#"["cm", "UCUM", "centimeter"]"#, "\"\"", "missing").unwrap_err().to_string();
+        assert!(text.contains("in cm"), "{text}");
+        let nothing = r#"{"markups": [{"type": "Fiducial", "controlPoints": []}]}"#;
+        let text = super::tests::read("a.mrk.json", nothing, &MarkupOptions::default()).unwrap_err().to_string();
+        assert!(text.contains("no point") && !text.contains("axis"), "{text}");
+    }
+
+    #[test]
     fn extreme_points_and_curves_on_any_axis() {
         let points: Vec<_> =
             [[0.0, 9.0, 4.0], [5.0, 9.0, 20.0], [2.0, 9.0, 1.0], [3.0, 9.0, 28.0]].map(|p| (p, "")).into();
@@ -445,6 +509,12 @@ mod tests {
         assert!(away.contains("markups[0] (Curve)") && away.contains("outside"), "{away}");
         let negative = message("a-.mrk.json", &region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]));
         assert!(negative.contains("always marks the target"), "{negative}");
+        let region = |size| region([3.0, 10.0, 15.0], size);
+        let inside_out = region([5.0, 8.0, 6.0]).replace("\"size\"", "\"insideOut\": true, \"size\"");
+        assert!(message("a.mrk.json", &inside_out).contains("inside out"));
+        for size in [[0.0; 3], [5.0, 0.0, 0.0], [5.0, 8.0, -1.0]] {
+            assert!(message("a.mrk.json", &region(size)).contains("size of the ROI"), "{size:?}");
+        }
         let plane = message("a.mrk.json", &markup("Plane", &[([2.0, 5.0, 3.0], "")], false));
         assert!(plane.contains("type Plane"), "{plane}");
         let none = message("a.mrk.json", &markup("Fiducial", &[], false));

@@ -16,6 +16,7 @@ pub use place::Placed;
 pub use recorded::{MarkupOptions, PointsAs, RecordedInteractions, Round, SegmentLabel, Step};
 
 use crate::error::{Error, Result};
+use crate::io;
 use crate::volume::Volume;
 use std::path::Path;
 
@@ -30,7 +31,7 @@ pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOption
     let mut markup_files = Vec::new();
     // Markups have names only; files with numbers come first.
     for path in files.iter().map(AsRef::as_ref) {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = io::read_text(path)?;
         let value: serde_json::Value = serde_json::from_str(&text)
             .map_err(|e| Error::bad_file(path, format!("this is not JSON: {e}; give an interactions file")))?;
         if value.get("markups").is_some() {

@@ -1,5 +1,6 @@
 //! Voxels from the bytes of a file, and as bytes for one.
 
+use super::source::{Parsed, reserve};
 use crate::volume::VoxelData;
 
 /// Number type of the voxels in a file.
@@ -31,44 +32,44 @@ impl Scalar {
     /// The first `count` voxels of `data`; integers of 64 bits become f64.
     ///
     /// # Errors
-    /// Where `data` is too short.
-    pub fn decode(self, data: &[u8], count: usize, big_endian: bool) -> Result<VoxelData, String> {
+    /// Where `data` is too short, or memory is.
+    pub fn decode(self, data: &[u8], count: usize, big_endian: bool) -> Parsed<VoxelData> {
         let wanted = count.checked_mul(self.bytes()).ok_or("the file announces too many voxels")?;
         let data = data.get(..wanted).ok_or_else(|| {
             format!("the file ends early: it announces {wanted} bytes of voxels and has {}; copy it again", data.len())
         })?;
         Ok(match self {
-            Scalar::U8 => VoxelData::U8(u8::many(data, big_endian)),
-            Scalar::I8 => VoxelData::I8(i8::many(data, big_endian)),
-            Scalar::U16 => VoxelData::U16(u16::many(data, big_endian)),
-            Scalar::I16 => VoxelData::I16(i16::many(data, big_endian)),
-            Scalar::U32 => VoxelData::U32(u32::many(data, big_endian)),
-            Scalar::I32 => VoxelData::I32(i32::many(data, big_endian)),
-            Scalar::U64 => VoxelData::F64(u64::many(data, big_endian).into_iter().map(|v| v as f64).collect()),
-            Scalar::I64 => VoxelData::F64(i64::many(data, big_endian).into_iter().map(|v| v as f64).collect()),
-            Scalar::F32 => VoxelData::F32(f32::many(data, big_endian)),
-            Scalar::F64 => VoxelData::F64(f64::many(data, big_endian)),
+            Scalar::U8 => VoxelData::U8(many(data, u8::one, big_endian)?),
+            Scalar::I8 => VoxelData::I8(many(data, i8::one, big_endian)?),
+            Scalar::U16 => VoxelData::U16(many(data, u16::one, big_endian)?),
+            Scalar::I16 => VoxelData::I16(many(data, i16::one, big_endian)?),
+            Scalar::U32 => VoxelData::U32(many(data, u32::one, big_endian)?),
+            Scalar::I32 => VoxelData::I32(many(data, i32::one, big_endian)?),
+            Scalar::U64 => VoxelData::F64(many(data, |b, e| u64::one(b, e) as f64, big_endian)?),
+            Scalar::I64 => VoxelData::F64(many(data, |b, e| i64::one(b, e) as f64, big_endian)?),
+            Scalar::F32 => VoxelData::F32(many(data, f32::one, big_endian)?),
+            Scalar::F64 => VoxelData::F64(many(data, f64::one, big_endian)?),
         })
     }
 }
 
-/// Values of one type from bytes in either order.
-trait FromBytes: Sized {
-    /// All of `bytes`, whose length is a multiple of the type's.
-    fn many(bytes: &[u8], big_endian: bool) -> Vec<Self>;
+/// All of `bytes`, whose length is a multiple of `N`.
+fn many<T, const N: usize>(bytes: &[u8], one: fn([u8; N], bool) -> T, big_endian: bool) -> Parsed<Vec<T>> {
+    let mut values = reserve(bytes.len() / N)?;
+    values.extend(bytes.chunks_exact(N).map(|b| one(b.try_into().expect("chunks are exact"), big_endian)));
+    Ok(values)
+}
+
+/// A value from bytes in either order.
+trait FromBytes<const N: usize> {
+    fn one(bytes: [u8; N], big_endian: bool) -> Self;
 }
 
 macro_rules! from_bytes {
     ($($t:ty),*) => {$(
-        impl FromBytes for $t {
-            fn many(bytes: &[u8], big_endian: bool) -> Vec<Self> {
-                bytes
-                    .chunks_exact(size_of::<$t>())
-                    .map(|b| {
-                        let b = b.try_into().expect("chunks are exact");
-                        if big_endian { <$t>::from_be_bytes(b) } else { <$t>::from_le_bytes(b) }
-                    })
-                    .collect()
+        impl FromBytes<{ size_of::<$t>() }> for $t {
+            fn one(bytes: [u8; size_of::<$t>()], big_endian: bool) -> Self {
+                if big_endian { <$t>::from_be_bytes(bytes) } else { <$t>::from_le_bytes(bytes) }
             }
         }
     )*};

@@ -2,14 +2,20 @@
 //!
 //! What is not one volume is refused with the reason: several series in one folder, slices that are missing or lie at
 //! several distances, a tilted gantry, several images at one place, several frames in a file.
-//! Native, RLE and JPEG pixel data (lossless, too) are read; JPEG-LS and JPEG 2000 are not.
+//! Native, RLE and JPEG pixel data (lossless, too) are read; JPEG-LS and JPEG 2000 are not. A file that cannot be used
+//! is left out with a warning, where the series is whole without it.
+//!
+//! `docs/files.md` lists the elements that are used, harmless, or warned about.
 
+mod file;
 mod pixels;
 
+use super::source;
 use crate::error::{Error, Result};
-use crate::volume::{Geometry, Volume};
+use crate::volume::{Geometry, Volume, check_shape};
 use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
+use dicom_object::{InMemDicomObject, Tag};
+use file::{DicomFile, Opened, text};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +41,8 @@ struct Slice {
     along_col: [f64; 3],
     /// Centre of the first pixel, mm, LPS.
     position: [f64; 3],
-    /// Along the normal, mm.
+    /// Distance of slices and their thickness along the normal, mm, as the header gives them.
+    distance: Option<f64>,
     thickness: Option<f64>,
 }
 
@@ -44,54 +51,83 @@ struct Slice {
 struct Series {
     description: String,
     slices: Vec<Slice>,
-    /// The reason why a file of it cannot be used.
-    refused: Option<String>,
+    /// The reasons why files of it cannot be used.
+    refused: Vec<String>,
 }
 
-/// Whether `path` is a file that is marked as DICOM (`DICM` after 128 bytes).
+/// Whether `path` is a DICOM file, with or without prefix (`DICM` after 128 bytes).
 pub fn is_dicom(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = [0; 132];
-    let read = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start));
-    read.is_ok() && &start[128..] == b"DICM"
+    matches!(file::open(path), Ok(Opened::Dicom(_) | Opened::Broken(_)))
 }
 
 /// Reads the series in the folder `path`, or the one that the file `path` belongs to, from the files beside it.
 ///
 /// # Errors
 /// [`Error::Io`] when a file cannot be read, [`Error::BadFile`] when there is no series, more than one, or one that is
-/// not a regular stack of images.
+/// not a regular stack of images; [`Error::OutOfMemory`].
 pub fn read(path: &Path) -> Result<Volume> {
+    let (volume, doubts) = load(path)?;
+    source::warn(path, &doubts);
+    Ok(volume)
+}
+
+/// The volume, and what a user should know about it.
+pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
+    let mut doubts = Vec::new();
+    match load_series(path, &mut doubts) {
+        Ok(volume) => Ok((volume, doubts)),
+        Err(e) => {
+            // What was left out may be the reason.
+            source::warn(path, &doubts);
+            Err(e)
+        }
+    }
+}
+
+fn load_series(path: &Path, doubts: &mut Vec<String>) -> Result<Volume> {
     let (folder, wanted) = match path.is_dir() {
         true => (path, None),
         false => (path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")), Some(path)),
     };
-    let mut all = list(folder)?;
+    let mut all = list(folder, doubts)?;
     let chosen = match wanted {
         Some(file) => {
-            let uid = header(file)?.1;
-            all.remove(&uid).ok_or_else(|| Error::bad_file(file, "this DICOM file holds no image"))?
+            let uid = match file::open(file)? {
+                Opened::Dicom(opened) => uid(&opened.object),
+                Opened::Broken(why) => return Err(Error::bad_file(file, why)),
+                Opened::Other => return Err(Error::bad_file(file, "this is no DICOM file; give one, or its folder")),
+            };
+            all.remove(&uid)
+                .ok_or_else(|| Error::bad_file(file, "this DICOM file holds no image; give one that does"))?
         }
-        None if all.len() > 1 => return Err(Error::bad_file(folder, several(&all))),
-        None => match all.pop_first() {
-            Some((_, series)) => series,
-            None => {
-                return Err(Error::bad_file(
-                    folder,
-                    "this folder holds no DICOM images; give a folder that does, or a file",
-                ));
-            }
-        },
+        None => only(folder, all)?,
     };
-    match chosen.refused {
-        Some(why) => Err(Error::bad_file(path, why)),
-        None => assemble(path, chosen.slices),
+    if chosen.slices.is_empty() {
+        let why = chosen.refused.into_iter().next().unwrap_or_else(|| "it holds no image".into());
+        return Err(Error::bad_file(path, why));
+    }
+    doubts.extend(chosen.refused.into_iter().map(|why| format!("left out: {why}")));
+    assemble(path, chosen.slices, doubts)
+}
+
+/// The one series of images in a folder. Reports, segmentations and the like are none.
+fn only(folder: &Path, all: BTreeMap<String, Series>) -> Result<Series> {
+    let (mut usable, mut others): (Vec<_>, Vec<_>) = all.into_values().partition(|s| !s.slices.is_empty());
+    match (usable.len(), others.is_empty()) {
+        (1, _) => Ok(usable.remove(0)),
+        (0, false) => Ok(others.remove(0)),
+        (0, true) => Err(Error::bad_file(
+            folder,
+            "this folder holds no DICOM images; give a folder that does (those in folders inside it do not count), \
+             or a file",
+        )),
+        _ => Err(Error::bad_file(folder, several(&usable))),
     }
 }
 
-fn several(all: &BTreeMap<String, Series>) -> String {
+fn several(all: &[Series]) -> String {
     let names: Vec<String> = all
-        .values()
+        .iter()
         .map(|s| {
             let example = s.slices.first().and_then(|s| s.path.file_name()).unwrap_or_default().to_string_lossy();
             format!("\"{}\" ({} images, for instance {example})", s.description, s.slices.len())
@@ -100,8 +136,8 @@ fn several(all: &BTreeMap<String, Series>) -> String {
     format!("this folder holds {} series: {}; give one file of the series that you want", all.len(), names.join(", "))
 }
 
-/// The image series in a folder, by their UID. Other files are ignored.
-fn list(folder: &Path) -> Result<BTreeMap<String, Series>> {
+/// The image series in a folder, by their UID. Other files are ignored; DICOM files that cannot be read are named.
+fn list(folder: &Path, doubts: &mut Vec<String>) -> Result<BTreeMap<String, Series>> {
     let io = |e| Error::io(folder, e);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .map_err(io)?
@@ -109,45 +145,48 @@ fn list(folder: &Path) -> Result<BTreeMap<String, Series>> {
         .collect::<Result<_>>()?;
     files.sort();
     let mut all: BTreeMap<String, Series> = BTreeMap::new();
-    for file in files.iter().filter(|f| f.is_file() && is_dicom(f)) {
-        let (object, uid) = header(file)?;
+    for path in files.iter().filter(|f| f.is_file()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let opened = match file::open(path) {
+            Ok(Opened::Dicom(opened)) => opened,
+            Ok(Opened::Other) => continue,
+            Ok(Opened::Broken(why)) => {
+                doubts.push(format!("left out: {name}: {why}"));
+                continue;
+            }
+            Err(e) => {
+                doubts.push(format!("left out: {e}"));
+                continue;
+            }
+        };
         // Reports, plans and the like have no rows.
-        if object.get(tags::ROWS).is_none() {
+        if opened.object.get(tags::ROWS).is_none() {
             continue;
         }
-        let series = all.entry(uid).or_default();
+        let series = all.entry(uid(&opened.object)).or_default();
         if series.description.is_empty() {
-            series.description = text(&object, tags::SERIES_DESCRIPTION).unwrap_or_default();
+            series.description = text(&opened.object, tags::SERIES_DESCRIPTION).unwrap_or_default();
         }
-        match slice(file, &object) {
+        match slice(path, &opened) {
             Ok(slice) => series.slices.push(slice),
-            Err(why) => series.refused = Some(format!("{}: {why}", file.display())),
+            Err(why) => series.refused.push(format!("{name}: {why}")),
         }
     }
     Ok(all)
 }
 
-/// Everything before the pixels, and the series' UID.
-fn header(file: &Path) -> Result<(DefaultDicomObject, String)> {
-    let object = OpenFileOptions::new()
-        .read_until(tags::PIXEL_DATA)
-        .open_file(file)
-        .map_err(|e| Error::bad_file(file, format!("this DICOM file cannot be read ({})", pixels::causes(&e))))?;
-    let uid = text(&object, tags::SERIES_INSTANCE_UID).unwrap_or_default();
-    Ok((object, uid))
+/// UID of the series.
+fn uid(object: &InMemDicomObject) -> String {
+    text(object, tags::SERIES_INSTANCE_UID).unwrap_or_default()
 }
 
-fn text(object: &DefaultDicomObject, tag: Tag) -> Option<String> {
-    let text = object.get(tag)?.to_str().ok()?;
-    Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
-}
-
-fn numbers<const N: usize>(object: &DefaultDicomObject, tag: Tag) -> Option<[f64; N]> {
+fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
     object.get(tag)?.to_multi_float64().ok()?.try_into().ok()
 }
 
 /// Place of the image of a file; else the reason why it cannot be used.
-fn slice(file: &Path, object: &DefaultDicomObject) -> std::result::Result<Slice, String> {
+fn slice(path: &Path, file: &DicomFile) -> std::result::Result<Slice, String> {
+    let object = &file.object;
     let count = |tag: Tag| object.get(tag).and_then(|e| e.to_int::<usize>().ok());
     let missing = |what: &str| format!("its header does not give {what}; convert the series with a DICOM converter");
     if count(tags::NUMBER_OF_FRAMES).unwrap_or(1) > 1 {
@@ -155,26 +194,40 @@ fn slice(file: &Path, object: &DefaultDicomObject) -> std::result::Result<Slice,
             "it holds several frames; convert it to NIfTI or NRRD first (dcm2niix does, and so does 3D Slicer)".into(),
         );
     }
-    if count(tags::SAMPLES_PER_PIXEL).unwrap_or(1) != 1 {
+    let is_palette = text(object, tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|p| p.starts_with("PALETTE"));
+    if count(tags::SAMPLES_PER_PIXEL).unwrap_or(1) != 1 || is_palette {
         return Err("it is a colour image; only images with one value a pixel can be segmented".into());
     }
-    let orientation: [f64; 6] = numbers(object, tags::IMAGE_ORIENTATION_PATIENT)
+    let orientation: [f64; 6] = finite(object, tags::IMAGE_ORIENTATION_PATIENT)
         .ok_or_else(|| missing("how the image is oriented (ImageOrientationPatient)"))?;
     let [a, b, c, d, e, f] = orientation;
+    let is_unit = |v: [f64; 3]| (dot(v, v) - 1.0).abs() < 0.02;
+    if !is_unit([a, b, c]) || !is_unit([d, e, f]) {
+        return Err(format!("its ImageOrientationPatient {orientation:?} holds no unit vectors; correct its header"));
+    }
+    let pitch: [f64; 2] =
+        finite(object, tags::PIXEL_SPACING).ok_or_else(|| missing("how large a pixel is (PixelSpacing)"))?;
+    if pitch.iter().any(|mm| *mm <= 0.0) {
+        return Err(format!("its PixelSpacing is {pitch:?} mm; correct its header"));
+    }
+    let along_normal = |tag| finite(object, tag).map(|[mm]: [f64; 1]| mm.abs()).filter(|mm| *mm > 0.0);
     Ok(Slice {
-        path: file.to_owned(),
+        path: path.to_owned(),
         rows: count(tags::ROWS).ok_or_else(|| missing("how many rows it has"))?,
         cols: count(tags::COLUMNS).ok_or_else(|| missing("how many columns it has"))?,
-        pitch: numbers(object, tags::PIXEL_SPACING).ok_or_else(|| missing("how large a pixel is (PixelSpacing)"))?,
+        pitch,
         along_row: unit([a, b, c]),
         along_col: unit([d, e, f]),
-        position: numbers(object, tags::IMAGE_POSITION_PATIENT)
+        position: finite(object, tags::IMAGE_POSITION_PATIENT)
             .ok_or_else(|| missing("where the image lies (ImagePositionPatient)"))?,
-        thickness: numbers(object, tags::SPACING_BETWEEN_SLICES)
-            .or_else(|| numbers(object, tags::SLICE_THICKNESS))
-            .map(|[mm]: [f64; 1]| mm.abs())
-            .filter(|mm| *mm > 0.0),
+        distance: along_normal(tags::SPACING_BETWEEN_SLICES),
+        thickness: along_normal(tags::SLICE_THICKNESS),
     })
+}
+
+/// Numbers of an element that are all finite.
+fn finite<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
+    numbers(object, tag).filter(|n: &[f64; N]| n.iter().all(|v| v.is_finite()))
 }
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
@@ -191,7 +244,7 @@ fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
 }
 
 /// Sorts the slices along their normal and joins them to a volume.
-fn assemble(path: &Path, mut slices: Vec<Slice>) -> Result<Volume> {
+fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Result<Volume> {
     let bad = |text: String| Error::bad_file(path, text);
     let first = slices[0].clone();
     let normal = cross(first.along_row, first.along_col);
@@ -200,19 +253,30 @@ fn assemble(path: &Path, mut slices: Vec<Slice>) -> Result<Volume> {
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let (low, high) = (&slices[0], &slices[slices.len() - 1]);
     let spacing = match slices.len() {
-        1 => first.thickness.unwrap_or(1.0),
+        1 => first.distance.or(first.thickness).unwrap_or_else(|| {
+            doubts.push("the thickness of its one slice is not known (SliceThickness); 1 mm is taken".into());
+            1.0
+        }),
         n => (along(high) - along(low)) / (n - 1) as f64,
     };
     check_gaps(&slices, normal, spacing).map_err(bad)?;
     check_upright(low, high, normal).map_err(bad)?;
+    if let Some(mm) = first.distance.filter(|mm| (mm - spacing).abs() > UNEVEN * spacing) {
+        doubts.push(format!(
+            "SpacingBetweenSlices is {mm:.3} mm, but the positions of the images are {spacing:.3} mm apart; the latter \
+             is taken, as by ITK"
+        ));
+    }
     let geometry = Geometry {
         spacing_mm: [spacing, first.pitch[0], first.pitch[1]],
         origin_mm: low.position,
         direction: [normal, first.along_col, first.along_row],
     };
     let shape = [slices.len(), first.rows, first.cols];
+    check_shape(shape).and_then(|()| geometry.check()).map_err(|e| bad(e.to_string()))?;
+    doubts.extend(geometry.doubts());
     let files: Vec<&Path> = slices.iter().map(|s| s.path.as_path()).collect();
-    Volume::new(shape, pixels::read(&files, first.rows * first.cols)?, geometry)
+    Volume::new(shape, pixels::read(&files, [first.rows, first.cols], doubts)?, geometry)
 }
 
 /// Refuses slices of another size or orientation than the first.

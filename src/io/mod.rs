@@ -6,38 +6,122 @@
 //! | NRRD (`.nrrd`, `.nhdr`) | [`nrrd::read`] | [`nrrd::write`] |
 //! | DICOM series (a folder, or one of its files) | [`dicom::read`] | |
 //! | Slicer segmentation (`.seg.nrrd`) | [`seg_nrrd::read`] | [`seg_nrrd::write`] |
+//!
+//! [`read_segmentation`] reads a segmentation from any of them; `docs/files.md` lists the fields of each.
 
 mod bytes;
 pub mod dicom;
 pub mod nifti;
 pub mod nrrd;
+mod placement;
 pub mod seg_nrrd;
+pub mod segmentation;
 pub mod session_file;
+pub(crate) mod source;
 
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::volume::{Geometry, Volume, VoxelData};
+use segmentation::Segmentation;
 use std::io::Read;
 use std::path::Path;
 
-/// Reads a volume in the format of the file's first bytes, else of its name. A folder is read as a DICOM series.
+/// Most bytes of a text file: interactions, markups. Chosen: a hundred thousand points have about 3 MB.
+const MOST_TEXT: u64 = 256 << 20;
+
+/// Reads a volume in the format of the file's first bytes, else of its name. A folder is read as a DICOM series. What
+/// a user should know about it is logged as a warning.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] for another format or a damaged file.
+/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] for another format or a damaged file,
+/// [`Error::OutOfMemory`].
 pub fn read_volume(path: &Path) -> Result<Volume> {
+    let (volume, doubts) = load_volume(path)?;
+    source::warn(path, &doubts);
+    Ok(volume)
+}
+
+fn load_volume(path: &Path) -> Result<(Volume, Vec<String>)> {
     if path.is_dir() {
-        return dicom::read(path);
+        return dicom::load(path);
     }
-    let mut start = [0; 8];
-    let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
-    match Format::of_name(path) {
-        _ if start[..n].starts_with(b"NRRD0") => nrrd::read(path),
-        Some(Format::Nifti) => nifti::read(path),
-        Some(Format::Nrrd | Format::SegNrrd) => {
+    match (begins_as_nrrd(path)?, Format::of_name(path)) {
+        (true, _) => nrrd::load(path),
+        (_, Some(Format::Nifti)) => nifti::load(path),
+        (_, Some(Format::Nrrd | Format::SegNrrd)) => {
             Err(Error::bad_file(path, "this is not an NRRD file (it does not begin with NRRD000)"))
         }
-        None if dicom::is_dicom(path) => dicom::read(path),
-        None => Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd, .nhdr or a DICOM series")),
+        (_, None) if dicom::is_dicom(path) => dicom::load(path),
+        (_, None) => {
+            Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd, .nhdr or a DICOM series"))
+        }
+    }
+}
+
+fn begins_as_nrrd(path: &Path) -> Result<bool> {
+    let mut start = [0; 5];
+    let (mut file, _) = input_file::open(path)?;
+    let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
+    Ok(&start[..n] == b"NRRD0")
+}
+
+/// Reads a segmentation: a `.seg.nrrd` with its layers, names and colours, or a label volume of any format.
+///
+/// # Errors
+/// As [`read_volume`]; [`Error::BadFile`] also for values that are no labels.
+pub fn read_segmentation(path: &Path) -> Result<Segmentation> {
+    if !path.is_dir() && begins_as_nrrd(path)? {
+        return seg_nrrd::read(path);
+    }
+    Segmentation::of_labels(&read_volume(path)?).map_err(|e| of_file(path, e))
+}
+
+/// Reads a segmentation onto the grid of `volume`, of which its own may be a part.
+///
+/// # Errors
+/// As [`read_segmentation`] and [`Segmentation::placed_on`].
+pub fn read_segmentation_on(path: &Path, volume: &Volume) -> Result<Segmentation> {
+    let read = read_segmentation(path)?;
+    read.placed_on(volume.shape(), volume.geometry()).map_err(|e| of_file(path, e))
+}
+
+/// Reads labels, one a voxel and each a whole number.
+///
+/// # Errors
+/// As [`read_segmentation`]; [`Error::BadFile`] also where segments overlap.
+pub fn read_labels(path: &Path) -> Result<Volume> {
+    if !path.is_dir() && begins_as_nrrd(path)? && Format::of_name(path) == Some(Format::SegNrrd) {
+        return seg_nrrd::read(path)?.labels().map_err(|e| of_file(path, e));
+    }
+    let read = read_volume(path)?;
+    let labels = segmentation::labels_of(read.data()).map_err(|e| of_file(path, e))?;
+    label_volume(read.shape(), read.geometry(), labels)
+}
+
+/// Reads labels as [`read_labels`]; those of a `.seg.nrrd` onto the grid of `volume`, of which its own may be a part.
+///
+/// # Errors
+/// As [`read_labels`] and [`Segmentation::placed_on`].
+pub fn read_labels_on(path: &Path, volume: &Volume) -> Result<Volume> {
+    if Format::of_name(path) != Some(Format::SegNrrd) {
+        return read_labels(path);
+    }
+    read_segmentation_on(path, volume)?.labels().map_err(|e| of_file(path, e))
+}
+
+/// The text of a file of interactions or the like.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::BadFile`] when it is no regular file, no text or very large.
+pub fn read_text(path: &Path) -> Result<String> {
+    source::text(path, MOST_TEXT)
+}
+
+/// What is wrong with the contents of `path`.
+fn of_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::InvalidArgument(reason) => Error::bad_file(path, reason),
+        other => other,
     }
 }
 
@@ -77,10 +161,7 @@ pub fn write_volume(path: &Path, volume: &Volume) -> Result<()> {
     match Format::of_name(path) {
         Some(Format::Nifti) => nifti::write(path, volume),
         Some(Format::Nrrd) => nrrd::write(path, volume),
-        Some(Format::SegNrrd) => {
-            let segments = seg_nrrd::segments_of_labels(volume)?;
-            seg_nrrd::write(path, volume.shape(), volume.geometry(), &segments)
-        }
+        Some(Format::SegNrrd) => seg_nrrd::write_segmentation(path, &Segmentation::of_labels(volume)?),
         None => Err(Error::bad_file(path, "unknown kind of file; name it .nii, .nii.gz, .nrrd or .seg.nrrd")),
     }
 }

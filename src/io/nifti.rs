@@ -1,83 +1,122 @@
 //! NIfTI-1 volumes. A file's axes i, j, k are width, height and depth; its RAS world becomes LPS.
+//!
+//! `docs/files.md` lists every field of the header: used, harmless, or warned about.
 
 use super::bytes::Scalar;
+use super::placement::{self, Form, Placement};
+use super::source::{self, Parsed, Source};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
 use crate::{atomic_file, with_voxels};
-use flate2::read::MultiGzDecoder;
 use ndarray::ArrayView3;
 use nifti::writer::WriterOptions;
 use nifti::{Endianness, NiftiHeader};
-use std::io::Read;
 use std::path::Path;
 
-/// Largest size of a file after unpacking; a damaged or hostile one could claim more. Chosen.
-const MOST_BYTES: u64 = 64 << 30;
 /// Size of the header of a single-file NIfTI-1, from the standard.
 const HEADER: usize = 348;
+/// Where data may begin: after the header and the flag of extensions.
+const LEAST_OFFSET: f32 = 352.0;
 
 /// Reads a `.nii` or `.nii.gz` file.
 ///
-/// Values keep their type unless the header scales them (`scl_slope`, `scl_inter`), which gives f32. The sform has
-/// priority over the qform, as in the standard; without either, only the spacing is known.
+/// Values keep their type unless the header scales them (`scl_slope`, `scl_inter`), which gives f32. Where sform and
+/// qform differ, the one that ITK (and so 3D Slicer) takes is taken, with a warning; the distances of voxels are those
+/// of `pixdim`, as in ITK. Without either, the volume is laid as ITK lays it, with a warning.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when it is no NIfTI-1, damaged, of a type that is no scalar
-/// (RGB, complex), or has several time points.
+/// (RGB, complex), or has several time points; [`Error::OutOfMemory`].
 pub fn read(path: &Path) -> Result<Volume> {
-    let mut bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut unpacked = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice())
-            .take(MOST_BYTES)
-            .read_to_end(&mut unpacked)
-            .map_err(|e| Error::bad_file(path, format!("the gzip data are damaged ({e}); copy the file again")))?;
-        bytes = unpacked;
-    }
-    parse(&bytes).map_err(|reason| Error::bad_file(path, reason))
+    let (volume, doubts) = load(path)?;
+    source::warn(path, &doubts);
+    Ok(volume)
 }
 
-type Parsed<T> = std::result::Result<T, String>;
+/// The volume, and what a user should know about it.
+pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
+    let source = Source::unpacked(path)?;
+    parse(source).map_err(|trouble| trouble.of(path))
+}
 
-fn parse(bytes: &[u8]) -> Parsed<Volume> {
-    let header = parse_header(bytes)?;
+fn parse(mut source: Source) -> Parsed<(Volume, Vec<String>)> {
+    let header = parse_header(&source.up_to(HEADER)?)?;
     let shape = shape(&header)?;
-    let start = (header.vox_offset.max(0.0) as usize).max(HEADER);
-    let data = scalar(header.datatype)?.decode(
-        bytes.get(start..).unwrap_or_default(),
-        shape.iter().product(),
-        header.endianness == Endianness::Big,
-    )?;
-    Volume::new(shape, scale(data, &header), geometry(&header)).map_err(|e| e.to_string())
+    let scalar = scalar(header.datatype)?;
+    let mut doubts = Vec::new();
+    let geometry = placement(&header, shape)?.geometry(&mut doubts)?;
+    source.skip(data_offset(&header, &mut doubts)? - HEADER as u64)?;
+    let count = shape.iter().product::<usize>();
+    let bytes = source.announced(count * scalar.bytes())?;
+    source.finish()?;
+    if i16::try_from(8 * scalar.bytes()) != Ok(header.bitpix) {
+        doubts.push(format!(
+            "field \"bitpix\" is {}, but \"datatype\" {} has {} bits; the latter is taken",
+            header.bitpix,
+            header.datatype,
+            8 * scalar.bytes()
+        ));
+    }
+    let data = scalar.decode(&bytes, count, header.endianness == Endianness::Big)?;
+    drop(bytes);
+    Ok((Volume::new(shape, scale(data, &header, &mut doubts)?, geometry)?, doubts))
 }
 
-fn parse_header(bytes: &[u8]) -> Parsed<NiftiHeader> {
-    let start = bytes.get(..HEADER).ok_or("the file is too short to be NIfTI")?;
-    let header = NiftiHeader::from_reader(start).map_err(|e| format!("this is not a NIfTI-1 file ({e})"))?;
+fn parse_header(start: &[u8]) -> Parsed<NiftiHeader> {
+    if let Some(size) = start.first_chunk().map(|b| [i32::from_le_bytes(*b), i32::from_be_bytes(*b)])
+        && size.contains(&540)
+    {
+        return Err("this is a NIfTI-2 file; convert it to NIfTI-1 or NRRD first".into());
+    }
+    if start.len() < HEADER {
+        return Err("the file is too short to be NIfTI; copy it again".into());
+    }
+    let header = source::guarded(|| {
+        let not_nifti = |e| format!("this is not a NIfTI-1 file ({e}); use .nii, .nii.gz, .nrrd or DICOM");
+        NiftiHeader::from_reader(start).map_err(not_nifti).map_err(Into::into)
+    })?;
     if &header.magic[..2] == b"ni" {
         return Err("this is the header of a two-file NIfTI; convert the pair to one .nii.gz first".into());
     }
     if &header.magic[..3] != b"n+1" {
-        return Err("this is not a NIfTI-1 file".into());
+        return Err(
+            "this is not a NIfTI-1 file (field \"magic\" is not n+1); ANALYZE files have to be converted".into()
+        );
     }
     Ok(header)
+}
+
+/// Offset of the first voxel.
+fn data_offset(header: &NiftiHeader, doubts: &mut Vec<String>) -> Parsed<u64> {
+    let offset = header.vox_offset;
+    if !(offset.is_finite() && offset.fract() == 0.0) {
+        return Err(format!("field \"vox_offset\" is {offset}, no number of bytes; write the file again").into());
+    }
+    if offset < LEAST_OFFSET {
+        doubts.push(format!(
+            "field \"vox_offset\" is {offset}, at least {LEAST_OFFSET} is right; the data are taken from byte \
+             {HEADER} on, as ITK does"
+        ));
+    }
+    Ok((offset.max(0.0) as u64).max(HEADER as u64))
 }
 
 /// Shape `[depth, height, width]` of the one volume in the file.
 fn shape(header: &NiftiHeader) -> Parsed<[usize; 3]> {
     let n = usize::from(header.dim[0]);
     if !(1..=7).contains(&n) {
-        return Err(format!("the header names {n} dimensions"));
+        return Err(format!("field \"dim\" names {n} dimensions, must be 1 to 7; the header is damaged").into());
     }
     let size = |i: usize| if i <= n { usize::from(header.dim[i]) } else { 1 };
     if let Some(i) = (4..=7).find(|&i| size(i) > 1) {
         return Err(format!(
             "the file holds {} volumes (dimension {i}); extract the one to segment into a file of its own",
             size(i)
-        ));
+        )
+        .into());
     }
     let shape = [size(3), size(2), size(1)];
-    check_shape(shape).map_err(|e| e.to_string())?;
+    check_shape(shape)?;
     Ok(shape)
 }
 
@@ -95,62 +134,97 @@ fn scalar(datatype: i16) -> Parsed<Scalar> {
         1024 => Scalar::I64,
         1280 => Scalar::U64,
         other => {
-            return Err(format!("voxels of NIfTI type {other} are not numbers; convert the file to a scalar type"));
+            return Err(
+                format!("voxels of NIfTI type {other} are not numbers; convert the file to a scalar type").into()
+            );
         }
     })
 }
 
 /// Applies slope and intercept of the header, where they change anything.
-fn scale(data: VoxelData, header: &NiftiHeader) -> VoxelData {
+fn scale(data: VoxelData, header: &NiftiHeader, doubts: &mut Vec<String>) -> Parsed<VoxelData> {
     let (slope, inter) = (header.scl_slope, header.scl_inter);
-    let scaled = slope != 0.0 && slope.is_finite() && inter.is_finite() && (slope, inter) != (1.0, 0.0);
-    if !scaled {
-        return data;
+    // No scaling: nibabel writes NaN, others 0 and 0.
+    if slope.is_nan() || (slope, inter) == (1.0, 0.0) || (slope, inter) == (0.0, 0.0) {
+        return Ok(data);
+    }
+    if slope == 0.0 || !slope.is_finite() || !inter.is_finite() {
+        doubts.push(format!(
+            "fields \"scl_slope\" {slope} and \"scl_inter\" {inter} are no scaling; the stored values are taken"
+        ));
+        return Ok(data);
     }
     let value = |v: f64| (v * f64::from(slope) + f64::from(inter)) as f32;
-    VoxelData::F32(with_voxels!(&data, v => v.iter().map(|&x| value(crate::volume::Voxel::to_f64(x))).collect()))
+    let mut scaled = source::reserve(data.len())?;
+    with_voxels!(&data, v => scaled.extend(v.iter().map(|&x| value(crate::volume::Voxel::to_f64(x)))));
+    Ok(VoxelData::F32(scaled))
 }
 
-/// Geometry of a header, in LPS.
-fn geometry(header: &NiftiHeader) -> Geometry {
-    let rows = if header.sform_code > 0 {
-        [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from))
-    } else {
-        qform(header)
-    };
-    let mut geometry = Geometry::default();
-    for axis in 0..3 {
-        // Column i of the matrix belongs to width, j to height, k to depth.
-        let column = [0, 1, 2].map(|r| rows[r][2 - axis]);
-        let length = column.iter().map(|v| v * v).sum::<f64>().sqrt();
-        geometry.spacing_mm[axis] = if length > 0.0 { length } else { 1.0 };
-        if length > 0.0 {
-            geometry.direction[axis] = [-column[0] / length, -column[1] / length, column[2] / length];
+/// Millimetres of the header's unit of length.
+fn unit(header: &NiftiHeader, doubts: &mut Vec<String>) -> f64 {
+    match header.xyzt_units & 7 {
+        0 | 2 => 1.0,
+        1 => 1000.0,
+        3 => 0.001,
+        other => {
+            doubts.push(format!("field \"xyzt_units\" has the unknown unit of length {other}; mm are taken"));
+            1.0
         }
     }
-    geometry.origin_mm = [-rows[0][3], -rows[1][3], rows[2][3]];
-    geometry
 }
 
-/// The matrix of the qform, or of the spacing alone when there is none.
-fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
-    let size = |i: usize| {
-        let v = f64::from(header.pixdim[i].abs());
-        if v > 0.0 && v.is_finite() { v } else { 1.0 }
-    };
-    if header.qform_code <= 0 {
-        return [[size(1), 0.0, 0.0, 0.0], [0.0, size(2), 0.0, 0.0], [0.0, 0.0, size(3), 0.0]];
+/// The place of the voxels by the header.
+fn placement(header: &NiftiHeader, shape: [usize; 3]) -> Parsed<Placement> {
+    let mut doubts = Vec::new();
+    let unit = unit(header, &mut doubts);
+    let used = usize::from(header.dim[0]);
+    let spacing = [3, 2, 1].map(|i| {
+        let mm = f64::from(header.pixdim[i].abs()) * unit;
+        // Of axes that the file does not have, no distance is needed.
+        (i <= used && mm.is_finite() && mm > 0.0).then_some(mm)
+    });
+    let (sform, qform) = (sform(header, unit), qform(header, unit, spacing, &mut doubts));
+    placement::of_forms(placement::Forms { sform, sform_code: header.sform_code, qform, spacing, shape }, doubts)
+}
+
+/// A matrix in RAS, mm, as one in LPS with the axes depth, height, width.
+fn lps(rows: [[f64; 4]; 3]) -> placement::Matrix {
+    let column = |c: usize| [-rows[0][c], -rows[1][c], rows[2][c]];
+    placement::Matrix { axes: [column(2), column(1), column(0)], origin: column(3) }
+}
+
+fn sform(header: &NiftiHeader, unit: f64) -> Form {
+    if header.sform_code <= 0 {
+        return Form::Absent;
     }
-    let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
-    let a = (1.0 - b * b - c * c - d * d).max(0.0).sqrt();
+    Form::new("sform", lps([header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(|v| f64::from(v) * unit))))
+}
+
+/// The qform; axes without distance have 1 mm in it.
+fn qform(header: &NiftiHeader, unit: f64, spacing: [Option<f64>; 3], doubts: &mut Vec<String>) -> Form {
+    if header.qform_code <= 0 {
+        return Form::Absent;
+    }
+    let [mut b, mut c, mut d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
+    let sum = b * b + c * c + d * d;
+    let mut a = (1.0 - sum).max(0.0).sqrt();
+    if sum > 1.0 - 1e-7 {
+        // As in the reference implementation: a turn by 180 degrees.
+        [b, c, d] = [b, c, d].map(|v| v / sum.sqrt());
+        a = 0.0;
+        if sum > 1.01 {
+            doubts.push("the quaternion of its qform is longer than 1; it is shortened, as ITK does".into());
+        }
+    }
     let qfac = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
     let r = [
         [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
         [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
         [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
     ];
-    let offset = [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from);
-    [0, 1, 2].map(|i| [r[i][0] * size(1), r[i][1] * size(2), r[i][2] * size(3) * qfac, offset[i]])
+    let offset = [header.quatern_x, header.quatern_y, header.quatern_z].map(|v| f64::from(v) * unit);
+    let [z, y, x] = spacing.map(|s| s.unwrap_or(1.0));
+    Form::new("qform", lps([0, 1, 2].map(|i| [r[i][0] * x, r[i][1] * y, r[i][2] * z * qfac, offset[i]])))
 }
 
 /// Writes a `.nii` or `.nii.gz` file with sform and, where the directions are orthogonal, an equal qform.
@@ -159,6 +233,12 @@ fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
 /// [`Error::Io`] when it cannot be written.
 pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let header = header(volume);
+    if header.qform_code == 0 {
+        log::warn!(
+            "{}: its axes are not at right angles, which ITK and 3D Slicer do not read from NIfTI; write .nrrd",
+            path.display()
+        );
+    }
     let zipped = path.to_string_lossy().to_lowercase().ends_with(".gz");
     // The writer chooses the format by the name.
     let file = atomic_file::beside(path, if zipped { ".nii.gz" } else { ".nii" }).map_err(|e| Error::io(path, e))?;
@@ -245,6 +325,13 @@ mod tests {
     use super::*;
     use crate::io::tests::{assert_same, volumes};
 
+    fn parse_bytes(bytes: &[u8]) -> std::result::Result<(Volume, Vec<String>), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.nii");
+        std::fs::write(&path, bytes).unwrap();
+        load(&path).map_err(|e| e.to_string())
+    }
+
     #[test]
     fn every_type_comes_back_by_sform_and_by_qform() {
         let folder = tempfile::tempdir().unwrap();
@@ -258,7 +345,7 @@ mod tests {
             let mut bytes = std::fs::read(&path).unwrap();
             // sform_code 0: the qform counts.
             bytes[254..256].copy_from_slice(&[0, 0]);
-            assert_same(&parse(&bytes).unwrap(), volume);
+            assert_same(&parse_bytes(&bytes).unwrap().0, volume);
         }
     }
 
@@ -284,14 +371,14 @@ mod tests {
 
     #[test]
     fn big_endian_scaling_and_plain_spacing_by_hand() {
-        let v = parse(&big_endian()).unwrap();
+        let v = parse_bytes(&big_endian()).unwrap().0;
         assert_eq!(v.shape(), [2, 1, 2]);
         assert_eq!(*v.data(), VoxelData::I16(vec![1, -2, 3, 1000]));
         assert_eq!(v.geometry().spacing_mm, [4.0, 0.5, 0.5]);
         let mut scaled = big_endian();
         scaled[112..116].copy_from_slice(&2f32.to_be_bytes());
         scaled[116..120].copy_from_slice(&(-1f32).to_be_bytes());
-        assert_eq!(*parse(&scaled).unwrap().data(), VoxelData::F32(vec![1.0, -5.0, 5.0, 1999.0]));
+        assert_eq!(*parse_bytes(&scaled).unwrap().0.data(), VoxelData::F32(vec![1.0, -5.0, 5.0, 1999.0]));
     }
 
     #[test]
@@ -299,18 +386,142 @@ mod tests {
         let with = |at: usize, bytes: &[u8]| {
             let mut b = big_endian();
             b[at..at + bytes.len()].copy_from_slice(bytes);
-            parse(&b).unwrap_err()
+            parse_bytes(&b).unwrap_err()
         };
         let mut four = big_endian();
         four[40..42].copy_from_slice(&4i16.to_be_bytes());
         four[48..50].copy_from_slice(&3i16.to_be_bytes());
-        assert!(parse(&four).unwrap_err().contains("3 volumes"));
+        assert!(parse_bytes(&four).unwrap_err().contains("3 volumes"));
         assert!(with(70, &128i16.to_be_bytes()).contains("type 128"));
         assert!(with(344, b"ni1\0").contains("two-file"));
         assert!(with(42, &0i16.to_be_bytes()).contains("every side"));
         let mut short = big_endian();
         short.pop();
-        assert!(parse(&short).unwrap_err().contains("ends early"));
-        assert!(parse(&[0; 400]).is_err() && parse(&[]).is_err());
+        assert!(parse_bytes(&short).unwrap_err().contains("ends early"));
+        assert!(parse_bytes(&[0; 400]).is_err() && parse_bytes(&[]).is_err());
+        assert!(with(0, &540i32.to_be_bytes()).contains("NIfTI-2"));
+        assert!(with(108, &f32::NAN.to_be_bytes()).contains("vox_offset"));
+        assert!(with(108, &1e30f32.to_be_bytes()).contains("the file is shorter"));
+        // 32767 x 1 x 32767 voxels of a file of 360 bytes: refused before memory is asked for.
+        let mut huge = big_endian();
+        huge[42..44].copy_from_slice(&32767i16.to_be_bytes());
+        huge[46..48].copy_from_slice(&32767i16.to_be_bytes());
+        assert!(parse_bytes(&huge).unwrap_err().contains("ends early"));
+    }
+
+    /// Big-endian fields at their offsets.
+    struct Header(Vec<u8>);
+
+    impl Header {
+        /// Distances 0.5 x 0.5 x 4 mm, no form.
+        fn new() -> Self {
+            Header(big_endian())
+        }
+
+        fn code(mut self, at: usize, code: i16) -> Self {
+            self.0[at..at + 2].copy_from_slice(&code.to_be_bytes());
+            self
+        }
+
+        fn floats(mut self, at: usize, values: &[f32]) -> Self {
+            for (i, v) in values.iter().enumerate() {
+                self.0[at + 4 * i..at + 4 * i + 4].copy_from_slice(&v.to_be_bytes());
+            }
+            self
+        }
+
+        /// The matrix' diagonal and offset, RAS.
+        fn sform(self, code: i16, [x, y, z]: [f32; 3], [a, b, c]: [f32; 3]) -> Self {
+            self.code(254, code).floats(280, &[x, 0.0, 0.0, a, 0.0, y, 0.0, b, 0.0, 0.0, z, c])
+        }
+
+        /// Turned by 180 degrees about z, so that width grows to the left and height to the back.
+        fn qform(self, code: i16, offset: [f32; 3]) -> Self {
+            self.code(252, code).floats(256, &[0.0, 0.0, 1.0]).floats(268, &offset)
+        }
+
+        fn read(&self) -> (Geometry, String) {
+            let (volume, doubts) = parse_bytes(&self.0).unwrap();
+            (volume.geometry().clone(), doubts.join("\n"))
+        }
+    }
+
+    #[test]
+    fn units_of_length_become_millimetres() {
+        for (unit, mm) in [(0u8, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001)] {
+            let mut header = Header::new().sform(1, [-0.5, -0.5, 4.0], [10.0, 20.0, 30.0]);
+            header.0[123] = unit | 8;
+            let (g, doubts) = header.read();
+            let near = |a: f64, b: f64| (a - b * mm).abs() < 1e-9 * mm;
+            assert!(near(g.spacing_mm[0], 4.0) && near(g.spacing_mm[2], 0.5), "{unit}: {g:?}");
+            assert!(near(g.origin_mm[0], -10.0) && near(g.origin_mm[2], 30.0), "{unit}: {g:?}");
+            assert_eq!(doubts, "", "{unit}");
+        }
+        let mut header = Header::new().sform(1, [-0.5, -0.5, 4.0], [0.0; 3]);
+        header.0[123] = 5;
+        assert!(header.read().1.contains("xyzt_units"));
+    }
+
+    #[test]
+    fn of_two_forms_the_one_of_itk_is_taken() {
+        let both = |sform_code, qform_code, z: f32| {
+            Header::new().sform(sform_code, [-0.5, -0.5, z], [10.0, 20.0, 30.0]).qform(qform_code, [10.0, 20.0, 31.0])
+        };
+        // Equal but for 1 mm of the offset: SimpleITK 2.5 gives the sform for code 1, else the qform.
+        for (sform_code, qform_code, top) in [(1, 1, 30.0), (2, 1, 31.0), (2, 2, 31.0), (1, 4, 30.0), (4, 1, 31.0)] {
+            let (g, doubts) = both(sform_code, qform_code, 4.0).read();
+            assert_eq!(g.origin_mm[2], top, "{sform_code} {qform_code}");
+            assert!(doubts.contains("1.00 mm"), "{doubts}");
+        }
+        // The distances are those of pixdim: 4 mm, not 5; the second slice lies 1 mm off.
+        let (g, doubts) = Header::new().sform(1, [-0.5, -0.5, 5.0], [0.0; 3]).read();
+        assert_eq!(g.spacing_mm, [4.0, 0.5, 0.5]);
+        assert!(doubts.contains("sform") && doubts.contains("1.00 mm"), "{doubts}");
+        // Without a distance in pixdim, that of the sform.
+        let (g, doubts) = Header::new().sform(1, [-0.5, -0.5, 5.0], [0.0; 3]).floats(88, &[0.0]).read();
+        assert_eq!(g.spacing_mm, [5.0, 0.5, 0.5]);
+        assert!(doubts.contains("pixdim"), "{doubts}");
+    }
+
+    #[test]
+    fn a_broken_form_is_reported_and_replaced_by_what_is_good() {
+        let nan = f32::NAN;
+        let sforms = [([nan, -0.5, 4.0], [0.0; 3]), ([-0.5, -0.5, 4.0], [nan; 3]), ([0.0; 3], [0.0; 3])];
+        for (diagonal, offset) in sforms {
+            let broken = Header::new().sform(2, diagonal, offset).qform(1, [10.0, 20.0, 30.0]);
+            let (g, doubts) = broken.read();
+            assert_eq!((g.spacing_mm, g.origin_mm), ([4.0, 0.5, 0.5], [-10.0, -20.0, 30.0]));
+            assert!(doubts.contains("sform") && doubts.contains("qform is taken"), "{doubts}");
+            let (g, doubts) = Header::new().sform(2, diagonal, offset).read();
+            assert_eq!((g.spacing_mm, g.origin_mm), ([4.0, 0.5, 0.5], [0.0; 3]));
+            assert!(doubts.contains("sform") && doubts.contains("no orientation"), "{doubts}");
+        }
+        let (g, doubts) = Header::new().qform(1, [nan, 0.0, 0.0]).sform(2, [-0.5, -0.5, 4.0], [7.0, 0.0, 0.0]).read();
+        assert_eq!(g.origin_mm[0], -7.0);
+        assert!(doubts.contains("qform holds NaN"), "{doubts}");
+        // Nothing gives the distance of slices.
+        let refused = parse_bytes(&Header::new().qform(1, [0.0; 3]).floats(88, &[0.0]).0).unwrap_err();
+        assert!(refused.contains("pixdim"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_without_orientation_lies_as_itk_lays_it() {
+        let (g, doubts) = Header::new().read();
+        assert_eq!(g, Geometry { spacing_mm: [4.0, 0.5, 0.5], ..Geometry::default() });
+        assert!(doubts.contains("no orientation"), "{doubts}");
+        // Mirrored: width grows to the right, height to the back.
+        let (g, doubts) = Header::new().sform(1, [0.5, -0.5, 4.0], [0.0; 3]).read();
+        assert_eq!(g.direction[2], [-1.0, 0.0, 0.0]);
+        assert!(doubts.contains("left-handed"), "{doubts}");
+    }
+
+    #[test]
+    fn fields_that_contradict_each_other_are_reported() {
+        let plain = || Header::new().sform(1, [-0.5, -0.5, 4.0], [0.0; 3]);
+        assert!(plain().code(72, 32).read().1.contains("bitpix"));
+        assert!(plain().floats(112, &[f32::INFINITY, 0.0]).read().1.contains("scl_slope"));
+        assert!(plain().floats(112, &[0.0, 5.0]).read().1.contains("scl_inter"));
+        // nibabel's value for no scaling.
+        assert_eq!(plain().floats(112, &[f32::NAN, f32::NAN]).read().1, "");
     }
 }

@@ -1,14 +1,63 @@
 //! NRRD volumes, versions 1 to 5: raw, gzip or text, attached or detached. The file's first axis is width.
+//!
+//! `docs/files.md` lists every field of the header: used, harmless, or warned about.
 
 use super::bytes::{Scalar, to_bytes};
+use super::placement::{Known, NO_ORIENTATION, Placement};
+use super::source::{self, Parsed, Source, Trouble, reserve};
 use crate::atomic_file;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::volume::{Geometry, Volume, VoxelData, check_shape};
-use flate2::read::MultiGzDecoder;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
+
+/// Largest header that is read, bytes. Chosen: one of a segmentation with a thousand segments has about 300 kB.
+const MOST_HEADER: u64 = 16 << 20;
+
+/// Fields that are used.
+const USED: [&str; 17] = [
+    "type",
+    "dimension",
+    "sizes",
+    "spacings",
+    "space",
+    "space dimension",
+    "space directions",
+    "space origin",
+    "axis mins",
+    "axismins",
+    "centers",
+    "centerings",
+    "endian",
+    "encoding",
+    "kinds",
+    "space units",
+    "units",
+];
+/// Fields that change nothing here, or only where the data begin.
+const HARMLESS: [&str; 19] = [
+    "content",
+    "number",
+    "thicknesses",
+    "labels",
+    "min",
+    "max",
+    "sample units",
+    "sampleunits",
+    "measurement frame",
+    "line skip",
+    "lineskip",
+    "byte skip",
+    "byteskip",
+    "data file",
+    "datafile",
+    "axis maxs",
+    "axismaxs",
+    "block size",
+    "blocksize",
+];
+/// Fields of quantised values.
+const WARNED: [&str; 4] = ["old min", "old max", "oldmin", "oldmax"];
 
 /// Header of an NRRD file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,9 +66,31 @@ pub(crate) struct Header {
     pub fields: BTreeMap<String, String>,
     /// Key/value pairs (`key:=value`).
     pub pairs: BTreeMap<String, String>,
+    /// Lines after `data file: LIST`.
+    listed: Vec<String>,
 }
 
-type Parsed<T> = std::result::Result<T, String>;
+/// The axes of a file: those of space, and one more at most.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Axes {
+    /// `[depth, height, width]`
+    pub shape: [usize; 3],
+    /// The file's axes that are depth, height and width.
+    place: [usize; 3],
+    /// Entries of the axis that is none of space: layers, times, colours; 1 without one.
+    pub layers: usize,
+    /// Values between neighbouring layers.
+    stride: usize,
+    /// What that axis is.
+    kind: String,
+}
+
+impl Axes {
+    /// Offset of voxel `v` of layer `layer`.
+    pub fn offset(&self, v: usize, layer: usize) -> usize {
+        v / self.stride * self.stride * self.layers + layer * self.stride + v % self.stride
+    }
+}
 
 impl Header {
     fn get(&self, names: &[&str]) -> Option<&str> {
@@ -27,79 +98,226 @@ impl Header {
     }
 
     fn need(&self, name: &str) -> Parsed<&str> {
-        self.get(&[name]).ok_or_else(|| format!("the header has no field \"{name}\""))
+        self.get(&[name]).ok_or_else(|| format!("the header has no field \"{name}\"; write the file again").into())
     }
 
-    pub fn sizes(&self) -> Parsed<Vec<usize>> {
+    fn sizes(&self) -> Parsed<Vec<usize>> {
         let text = self.need("sizes")?;
         let sizes: Option<Vec<usize>> = text.split_whitespace().map(|s| s.parse().ok()).collect();
         let sizes = sizes.filter(|s| !s.is_empty()).ok_or_else(|| format!("field \"sizes\" is \"{text}\""))?;
         let dimension: usize = self.need("dimension")?.parse().map_err(|_| "field \"dimension\" is no number")?;
-        if dimension != sizes.len() {
-            return Err(format!("\"dimension\" is {dimension}, but \"sizes\" has {} numbers", sizes.len()));
+        if dimension != sizes.len() || dimension > 16 {
+            return Err(format!("\"dimension\" is {dimension}, but \"sizes\" has {} numbers", sizes.len()).into());
         }
         Ok(sizes)
     }
 
-    /// The number in a field, 0 by default; `names`: its two spellings.
+    /// Which axes are those of space, by their kinds and directions.
+    pub fn axes(&self) -> Parsed<Axes> {
+        let sizes = self.sizes()?;
+        let kinds: Vec<String> =
+            self.get(&["kinds"]).unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
+        if !kinds.is_empty() && kinds.len() != sizes.len() {
+            return Err(format!("field \"kinds\" has {} words, must have {}", kinds.len(), sizes.len()).into());
+        }
+        let vectors = self.directions()?;
+        let is_place = |axis: usize| {
+            let by_kind = kinds.get(axis).is_none_or(|k| ["domain", "space", "none", "???"].contains(&k.as_str()));
+            by_kind && vectors.as_ref().is_none_or(|v| v.get(axis).is_some_and(Option::is_some))
+        };
+        let mut place: Vec<usize> = (0..sizes.len()).filter(|&a| is_place(a)).collect();
+        // Without a word on it, an axis of one entry is none of space.
+        while place.len() > 3 {
+            let Some(at) = place.iter().position(|&a| sizes[a] == 1) else { break };
+            place.remove(at);
+        }
+        let others: Vec<usize> = (0..sizes.len()).filter(|a| !place.contains(a)).collect();
+        let kind_of = |a: usize| kinds.get(a).cloned().unwrap_or_else(|| "list".into());
+        let &[x, y, z] = &place[..] else {
+            let what: Vec<String> = others.iter().map(|&a| kind_of(a)).collect();
+            return Err(match what[..] {
+                [] => format!("the file has {} dimensions, must have 3; extract one volume from it first", sizes.len()),
+                _ => format!(
+                    "{} of its {} axes are axes of space, the others are {} (field \"kinds\"); a volume has 3",
+                    place.len(),
+                    sizes.len(),
+                    what.join(", ")
+                ),
+            }
+            .into());
+        };
+        let shape = [sizes[z], sizes[y], sizes[x]];
+        check_shape(shape)?;
+        let layers =
+            others.iter().try_fold(1usize, |n, &a| n.checked_mul(sizes[a])).ok_or("its sizes are too large")?;
+        let many: Vec<usize> = others.into_iter().filter(|&a| sizes[a] != 1).collect();
+        let (stride, kind) = match many[..] {
+            [] => (1, String::new()),
+            [a] => (sizes[..a].iter().product(), kind_of(a)),
+            _ => return Err("several of its axes are none of space; extract one volume from it first".into()),
+        };
+        Ok(Axes { shape, place: [z, y, x], layers, stride, kind })
+    }
+
+    /// The numbers in a field, one for each of the file's axes.
+    fn numbers(&self, names: &[&str], axes: usize) -> Parsed<Option<Vec<f64>>> {
+        let Some(text) = self.get(names) else { return Ok(None) };
+        let numbers: Option<Vec<f64>> = text.split_whitespace().map(|s| s.parse().ok()).collect();
+        match numbers.filter(|n| n.len() == axes) {
+            Some(numbers) => Ok(Some(numbers)),
+            None => Err(format!("field \"{}\" is \"{text}\", must be {axes} numbers", names[0]).into()),
+        }
+    }
+
+    /// Bytes or lines to pass over, 0 by default; `names`: the field's two spellings.
     fn skip(&self, names: [&str; 2]) -> Parsed<i64> {
-        let parse = |v: &str| v.parse().map_err(|_| format!("field \"{}\" is \"{v}\"", names[0]));
+        let parse = |v: &str| v.parse().map_err(|_| format!("field \"{}\" is \"{v}\", no number", names[0]).into());
         self.get(&names).map_or(Ok(0), parse)
     }
 
-    /// Whether values of type `kind` are big endian; the field is needed where they have several bytes.
-    fn is_big_endian(&self, kind: &str, encoding: &str) -> Parsed<bool> {
-        let several = scalar(kind).is_none_or(|s| s.bytes() > 1);
+    /// Whether values are big endian; the field is needed where they have several bytes.
+    fn is_big_endian(&self, scalar: Scalar) -> Parsed<bool> {
         match self.get(&["endian"]).map(str::to_lowercase).as_deref() {
             Some("big") => Ok(true),
             Some("little") => Ok(false),
-            Some(other) => Err(format!("field \"endian\" is \"{other}\", must be little or big")),
-            None if several && matches!(encoding, "raw" | "gz" | "gzip") => {
-                Err("the header has no field \"endian\"".into())
-            }
+            Some(other) => Err(format!("field \"endian\" is \"{other}\", must be little or big").into()),
+            None if scalar.bytes() > 1 => Err("the header has no field \"endian\"; write the file again".into()),
             None => Ok(false),
         }
     }
 
-    /// Geometry of the last three axes of the file, in LPS.
-    pub fn geometry(&self) -> Parsed<Geometry> {
-        let mut geometry = Geometry::default();
-        let sign = match self.get(&["space"]).map(|s| s.trim().to_lowercase()) {
-            None => [1.0; 3],
-            Some(space) => match space.as_str() {
-                "left-posterior-superior" | "lps" => [1.0, 1.0, 1.0],
-                "right-anterior-superior" | "ras" => [-1.0, -1.0, 1.0],
-                "left-anterior-superior" | "las" => [1.0, -1.0, 1.0],
-                "scanner-xyz" | "3d-right-handed" => [1.0; 3],
-                other => return Err(format!("field \"space\" is \"{other}\"; use LPS, RAS or LAS")),
-            },
+    fn directions(&self) -> Parsed<Option<Vec<Option<[f64; 3]>>>> {
+        self.get(&["space directions"]).map(|text| vectors(text, "space directions")).transpose()
+    }
+
+    /// Signs that bring the file's space to LPS.
+    fn signs(&self, doubts: &mut Vec<String>) -> Parsed<[f64; 3]> {
+        let Some(space) = self.get(&["space"]).map(|s| s.trim().to_lowercase()) else {
+            if self.get(&["space directions", "space origin"]).is_some() {
+                doubts.push("the header has directions but no \"space\" for them; LPS is taken, as by ITK".into());
+            }
+            return Ok([1.0; 3]);
         };
-        if let Some(text) = self.get(&["space directions"]) {
-            let vectors: Vec<[f64; 3]> =
-                vectors(text, "space directions")?.into_iter().flatten().map(|v| flip(v, sign)).collect();
-            let [x, y, z] = vectors[..] else {
-                return Err(format!("field \"space directions\" has {} vectors, must have 3", vectors.len()));
+        match space.as_str() {
+            "left-posterior-superior" | "lps" => Ok([1.0, 1.0, 1.0]),
+            "right-anterior-superior" | "ras" => Ok([-1.0, -1.0, 1.0]),
+            "left-anterior-superior" | "las" => Ok([1.0, -1.0, 1.0]),
+            "scanner-xyz" | "3d-right-handed" | "3d-left-handed" => {
+                doubts.push(format!(
+                    "field \"space\" is \"{space}\", which does not tell left from right; LPS is taken, as by ITK"
+                ));
+                Ok([1.0; 3])
+            }
+            other => Err(format!("field \"space\" is \"{other}\"; write it as LPS, RAS or LAS without time").into()),
+        }
+    }
+
+    /// Geometry of the axes of space, in LPS; `doubts` receives what a user should know.
+    pub fn geometry(&self, axes: &Axes, doubts: &mut Vec<String>) -> Parsed<Geometry> {
+        let signs = self.signs(doubts)?;
+        self.warn_of_units(doubts);
+        let placement = match self.directions()? {
+            Some(vectors) => self.by_directions(axes, &vectors, signs)?,
+            None => self.by_spacings(axes, signs)?,
+        };
+        placement.geometry(doubts)
+    }
+
+    fn by_directions(&self, axes: &Axes, vectors: &[Option<[f64; 3]>], signs: [f64; 3]) -> Parsed<Placement> {
+        let dimension = self.sizes()?.len();
+        if vectors.len() != dimension {
+            return Err(
+                format!("field \"space directions\" has {} vectors, must have {dimension}", vectors.len()).into()
+            );
+        }
+        let mut doubts = Vec::new();
+        if self.get(&["spacings"]).is_some() {
+            doubts.push("fields \"spacings\" and \"space directions\" are both given; the latter is taken".into());
+        }
+        let (mut spacing, mut direction) = ([Known::Read(1.0); 3], [[0.0; 3]; 3]);
+        for (axis, &at) in axes.place.iter().enumerate() {
+            let Some(v) = vectors[at].map(|v| flip(v, signs)) else {
+                return Err(format!("field \"space directions\" has no vector for axis {at}").into());
             };
-            for (axis, v) in [z, y, x].into_iter().enumerate() {
-                let length = v.iter().map(|c| c * c).sum::<f64>().sqrt();
-                if !(length.is_finite() && length > 0.0) {
-                    return Err("a vector of \"space directions\" has no length".into());
-                }
-                geometry.spacing_mm[axis] = length;
-                geometry.direction[axis] = v.map(|c| c / length);
+            let length = v.iter().map(|c| c * c).sum::<f64>().sqrt();
+            if !(length.is_finite() && length > 0.0) {
+                return Err("a vector of \"space directions\" has no length; correct it".into());
             }
-        } else if let Some(text) = self.get(&["spacings"]) {
-            let spacings: Vec<f64> = text.split_whitespace().filter_map(|s| s.parse().ok()).collect();
-            for (axis, s) in spacings.iter().rev().take(3).enumerate().filter(|(_, s)| s.is_finite() && **s > 0.0) {
-                geometry.spacing_mm[axis] = *s;
+            (spacing[axis], direction[axis]) = (Known::Read(length), v.map(|c| c / length));
+        }
+        Ok(Placement { spacing, origin: self.origin(signs)?, direction: Known::Read(direction), doubts })
+    }
+
+    fn origin(&self, signs: [f64; 3]) -> Parsed<Known<[f64; 3]>> {
+        let Some(text) = self.get(&["space origin"]) else {
+            return Ok(Known::Guessed([0.0; 3], "the header has no \"space origin\"; 0 0 0 is taken, as by ITK"));
+        };
+        let [Some(origin)] = vectors(text, "space origin")?[..] else {
+            return Err("field \"space origin\" must be one vector".into());
+        };
+        if origin.iter().any(|v| !v.is_finite()) {
+            return Err(format!("field \"space origin\" is \"{text}\", which is no place; correct it").into());
+        }
+        Ok(Known::Read(flip(origin, signs)))
+    }
+
+    /// Of a header without directions: along the axes of LPS, as ITK lays it.
+    fn by_spacings(&self, axes: &Axes, signs: [f64; 3]) -> Parsed<Placement> {
+        let dimension = self.sizes()?.len();
+        let spacings = self.numbers(&["spacings"], dimension)?;
+        let mut spacing = [Known::Guessed(1.0, "the header gives no distances of voxels; 1 mm is taken"); 3];
+        if let Some(given) = &spacings {
+            for (known, &at) in spacing.iter_mut().zip(&axes.place) {
+                let mm = given[at];
+                let good = mm.is_finite() && mm > 0.0;
+                *known = if good { Known::Read(mm) } else { Known::Missing("field \"spacings\" holds no distance") };
             }
         }
-        if let Some(text) = self.get(&["space origin"]) {
-            let origin = vectors(text, "space origin")?;
-            let [Some(origin)] = origin[..] else { return Err("field \"space origin\" must be one vector".into()) };
-            geometry.origin_mm = flip(origin, sign);
+        let default = Geometry::default();
+        let origin = match self.get(&["space origin"]) {
+            Some(_) => self.origin(signs)?,
+            None => Known::Read(self.axis_mins(axes, spacings.as_deref())?.unwrap_or(default.origin_mm)),
+        };
+        let direction = Known::Guessed(default.direction, NO_ORIENTATION);
+        Ok(Placement { spacing, origin, direction, doubts: Vec::new() })
+    }
+
+    /// Position of the first voxel by "axis mins", which are its centre or its lower edge.
+    fn axis_mins(&self, axes: &Axes, spacings: Option<&[f64]>) -> Parsed<Option<[f64; 3]>> {
+        let dimension = self.sizes()?.len();
+        let Some(mins) = self.numbers(&["axis mins", "axismins"], dimension)? else { return Ok(None) };
+        let centers: Vec<&str> = self.get(&["centers", "centerings"]).unwrap_or_default().split_whitespace().collect();
+        let [z, y, x] = axes.place;
+        let at = |a: usize| {
+            let to_centre = if centers.get(a) == Some(&"node") { 0.0 } else { 0.5 };
+            let min = if mins[a].is_finite() { mins[a] } else { 0.0 };
+            min + to_centre * spacings.map_or(1.0, |s| s[a])
+        };
+        Ok(Some([at(x), at(y), at(z)]))
+    }
+
+    /// Warns of units other than mm: ITK takes the numbers for millimetres.
+    fn warn_of_units(&self, doubts: &mut Vec<String>) {
+        for field in ["space units", "units"] {
+            let units: Vec<&str> = self.get(&[field]).unwrap_or_default().split('"').skip(1).step_by(2).collect();
+            let other = |u: &&&str| !["", "mm", "???", "none", "millimeter", "millimeters"].contains(&u.trim());
+            if let Some(unit) = units.iter().find(other) {
+                doubts.push(format!(
+                    "field \"{field}\" names the unit \"{unit}\"; its numbers are taken as mm, as by ITK and 3D Slicer"
+                ));
+            }
         }
-        Ok(geometry)
+    }
+
+    /// Warns of fields that are not known, or change the meaning of values.
+    pub fn warn_of_fields(&self, doubts: &mut Vec<String>) {
+        for name in self.fields.keys().map(String::as_str) {
+            if WARNED.contains(&name) {
+                doubts.push(format!("field \"{name}\": its values were quantised; they are taken as they are stored"));
+            } else if !USED.contains(&name) && !HARMLESS.contains(&name) {
+                doubts.push(format!("the header has the unknown field \"{name}\", which is passed over"));
+            }
+        }
     }
 }
 
@@ -124,7 +342,7 @@ fn vectors(text: &str, field: &str) -> Parsed<Vec<Option<[f64; 3]>>> {
         let numbers: Option<Vec<f64>> = inside.split(',').map(|s| s.trim().parse().ok()).collect();
         match numbers.as_deref() {
             Some([a, b, c]) => result.push(Some([*a, *b, *c])),
-            _ => return Err(format!("field \"{field}\" has the vector ({inside}), must have three numbers")),
+            _ => return Err(format!("field \"{field}\" has the vector ({inside}), must have three numbers").into()),
         }
         rest = after.trim_start();
     }
@@ -134,109 +352,232 @@ fn vectors(text: &str, field: &str) -> Parsed<Vec<Option<[f64; 3]>>> {
 /// Reads a volume.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::BadFile`], naming the field, when it cannot be used.
+/// [`crate::Error::Io`] when it cannot be read; [`crate::Error::BadFile`], naming the field, when it cannot be used.
 pub fn read(path: &Path) -> Result<Volume> {
-    let (header, data) = read_raw(path)?;
-    let volume = || {
-        let sizes = header.sizes()?;
-        let [width, height, depth] = sizes[..] else {
+    let (volume, doubts) = load(path)?;
+    source::warn(path, &doubts);
+    Ok(volume)
+}
+
+/// The volume, and what a user should know about it.
+pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
+    let parse = || -> Parsed<_> {
+        let mut doubts = Vec::new();
+        let raw = open(path)?;
+        let axes = raw.header.axes()?;
+        if axes.layers != 1 && raw.header.is_segmentation() {
             return Err(format!(
-                "the file has {} dimensions, must have 3; extract one volume from it first",
-                sizes.len()
-            ));
-        };
-        Volume::new([depth, height, width], data, header.geometry()?).map_err(|e| e.to_string())
+                "its segments overlap ({} layers), so that it is no volume with one label a voxel; name one segment, \
+                 or in 3D Slicer export the segments to a labelmap",
+                axes.layers
+            )
+            .into());
+        }
+        if axes.layers != 1 {
+            let (n, kind) = (axes.layers, &axes.kind);
+            return Err(
+                format!("a voxel has {n} values ({kind}), must have 1; extract one volume from it first").into()
+            );
+        }
+        let geometry = raw.header.geometry(&axes, &mut doubts)?;
+        raw.header.warn_of_fields(&mut doubts);
+        Ok((Volume::new(axes.shape, raw.values(path)?, geometry)?, doubts))
     };
-    volume().map_err(|reason| Error::bad_file(path, reason))
+    parse().map_err(|trouble| trouble.of(path))
 }
 
-/// Reads header and values of any dimension.
-pub(crate) fn read_raw(path: &Path) -> Result<(Header, VoxelData)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let bad = |reason: String| Error::bad_file(path, reason);
-    let (header, body) = parse_header(&bytes).map_err(bad)?;
-    let detached = match header.get(&["data file", "datafile"]) {
-        None => None,
-        Some(name) if name.starts_with("LIST") || name.contains('%') => {
-            return Err(bad("the data lie in several files; convert it to one .nrrd first".into()));
-        }
-        Some(name) => {
-            let file = path.parent().unwrap_or(Path::new("")).join(name.trim());
-            Some(std::fs::read(&file).map_err(|e| Error::io(&file, e))?)
-        }
-    };
-    let data = decode(&header, detached.as_deref().unwrap_or(&bytes[body..])).map_err(bad)?;
-    Ok((header, data))
+/// A file whose header is read.
+pub(crate) struct Raw {
+    pub header: Header,
+    /// Where attached data begin.
+    rest: Source,
 }
 
-/// The header, and the offset of the data.
-fn parse_header(bytes: &[u8]) -> Parsed<(Header, usize)> {
+/// Opens a file and reads its header.
+pub(crate) fn open(path: &Path) -> Parsed<Raw> {
+    let mut rest = Source::plain(path).map_err(|e| match e {
+        crate::error::Error::Io { source, .. } => Trouble::Io(source),
+        crate::error::Error::BadFile { reason, .. } => Trouble::Bad(reason),
+        other => other.into(),
+    })?;
+    let header = parse_header(&mut rest)?;
+    Ok(Raw { header, rest })
+}
+
+/// The header; the data follow.
+fn parse_header(from: &mut Source) -> Parsed<Header> {
     let mut header = Header::default();
-    let mut at = 0;
-    let mut first = true;
-    while at < bytes.len() {
-        let end = bytes[at..].iter().position(|&b| b == b'\n').map_or(bytes.len(), |i| at + i);
-        let line = String::from_utf8_lossy(&bytes[at..end]);
+    let mut left = MOST_HEADER;
+    let mut is_first = true;
+    while let Some(line) = from.line(left)? {
+        left = left.saturating_sub(line.len() as u64 + 1);
+        let line = String::from_utf8_lossy(&line);
         let line = line.trim_end_matches('\r');
-        at = (end + 1).min(bytes.len());
-        if first {
+        let is_list = header.get(&["data file", "datafile"]).is_some_and(|name| name.starts_with("LIST"));
+        if is_first {
             if !line.starts_with("NRRD000") || !matches!(line.as_bytes().get(7), Some(b'1'..=b'5')) {
                 return Err("this is not an NRRD file of version 1 to 5".into());
             }
-            first = false;
+            is_first = false;
         } else if line.is_empty() {
-            break;
+            return Ok(header);
+        } else if is_list {
+            header.listed.push(line.trim().to_owned());
         } else if line.starts_with('#') {
         } else if let Some((key, value)) = line.split_once(":=") {
             header.pairs.insert(key.to_string(), value.to_string());
         } else if let Some((name, value)) = line.split_once(':') {
-            header.fields.insert(name.trim().to_lowercase(), value.trim().to_string());
+            let name = name.trim().to_lowercase();
+            if header.fields.insert(name.clone(), value.trim().to_string()).is_some() {
+                return Err(format!("the header has the field \"{name}\" twice; remove one").into());
+            }
         } else {
-            return Err(format!("the header has the line \"{line}\", which is no field"));
+            let start: String = line.chars().take(60).collect();
+            return Err(format!("the header has the line \"{start}\", which is no field").into());
         }
     }
-    Ok((header, at))
+    if is_first { Err("this is not an NRRD file (it is empty)".into()) } else { Ok(header) }
 }
 
-/// The values that follow a header.
-fn decode(header: &Header, body: &[u8]) -> Parsed<VoxelData> {
-    let sizes = header.sizes()?;
-    let spatial = &sizes[sizes.len().saturating_sub(3)..];
-    if let [w, h, d] = spatial {
-        check_shape([*d, *h, *w]).map_err(|e| e.to_string())?;
+impl Header {
+    /// Whether this is a segmentation of 3D Slicer.
+    pub fn is_segmentation(&self) -> bool {
+        self.pairs.contains_key("Segment0_ID")
     }
-    let count = sizes.iter().try_fold(1usize, |a, &b| a.checked_mul(b)).ok_or("field \"sizes\" is too large")?;
-    let kind = header.need("type")?.to_lowercase();
-    let skipped = header.skip(["byte skip", "byteskip"])?;
-    let mut body = body;
-    for _ in 0..header.skip(["line skip", "lineskip"])? {
-        body = body.iter().position(|&b| b == b'\n').map_or(&body[body.len()..], |i| &body[i + 1..]);
+
+    /// The files with the data, where they are not in the header's.
+    fn data_files(&self, path: &Path) -> Parsed<Option<Vec<PathBuf>>> {
+        let Some(text) = self.get(&["data file", "datafile"]) else { return Ok(None) };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let names: Vec<String> = match &words[..] {
+            ["LIST", ..] => self.listed.clone(),
+            // A pattern with numbers: name, first, last and step.
+            [name @ .., first, last, step] if name.join(" ").contains('%') && number(first, last, step).is_some() => {
+                let (first, last, step) = number(first, last, step).ok_or("tested above")?;
+                numbered(&name.join(" "), first, last, step)?
+            }
+            _ => vec![text.trim().to_owned()],
+        };
+        if names.is_empty() {
+            return Err("field \"data file\" is LIST, but no files are listed".into());
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let beside = |name: &String| -> Parsed<PathBuf> {
+            // A header from somewhere else must not choose which files of this machine are read.
+            let inside = |c: Component| matches!(c, Component::Normal(_) | Component::CurDir);
+            match !name.is_empty() && Path::new(name).components().all(inside) {
+                true => Ok(folder.join(name)),
+                false => Err(format!(
+                    "its data file \"{name}\" does not lie in the folder of the header; put it there and correct \
+                     the field \"data file\""
+                )
+                .into()),
+            }
+        };
+        names.iter().map(beside).collect::<Parsed<Vec<_>>>().map(Some)
     }
-    let encoding = header.need("encoding")?.to_lowercase();
-    let big_endian = header.is_big_endian(&kind, &encoding)?;
-    let values = match encoding.as_str() {
-        "raw" => Cow::Borrowed(body),
-        "gz" | "gzip" => Cow::Owned(unpack(body, count)?),
-        "txt" | "text" | "ascii" => return from_text(&kind, &String::from_utf8_lossy(body), count),
-        other => return Err(format!("field \"encoding\" is \"{other}\"; use raw or gzip")),
-    };
-    let scalar = scalar(&kind).ok_or_else(|| format!("field \"type\" is \"{kind}\", which is no number"))?;
-    // -1: the data are the end of the file.
-    let start = match skipped {
-        -1 => values.len().saturating_sub(count.saturating_mul(scalar.bytes())),
-        n => n.max(0) as usize,
-    };
-    scalar.decode(values.get(start..).unwrap_or_default(), count, big_endian)
 }
 
-/// Unpacks gzip data of `count` values.
-fn unpack(body: &[u8], count: usize) -> Parsed<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // Values have at most 8 bytes; a MiB more for what "byte skip" leaves out.
-    let most = (count as u64).saturating_mul(8).saturating_add(1 << 20);
-    let read = MultiGzDecoder::new(body).take(most).read_to_end(&mut bytes);
-    read.map_err(|e| format!("the gzip data are damaged ({e}); copy the file again"))?;
-    Ok(bytes)
+fn number(first: &str, last: &str, step: &str) -> Option<(i64, i64, i64)> {
+    Some((first.parse().ok()?, last.parse().ok()?, step.parse().ok()?))
+}
+
+/// Names made of a pattern like `slice%03d.raw`.
+fn numbered(pattern: &str, first: i64, last: i64, step: i64) -> Parsed<Vec<String>> {
+    let bad = || format!("field \"data file\" has the pattern \"{pattern}\" from {first} to {last} by {step}");
+    let (before, rest) = pattern.split_once('%').ok_or_else(bad)?;
+    let (width, after) = rest.split_once('d').ok_or_else(bad)?;
+    let digits: usize = if width.is_empty() { 0 } else { width.parse().map_err(|_| bad())? };
+    let count = last.abs_diff(first) / step.unsigned_abs().max(1) + 1;
+    if step == 0 || (last - first).signum() * step.signum() < 0 || count > 100_000 || digits > 20 {
+        return Err(bad().into());
+    }
+    let zeros = width.starts_with('0');
+    let name = |k: i64| match zeros {
+        true => format!("{before}{k:0digits$}{after}"),
+        false => format!("{before}{k:digits$}{after}"),
+    };
+    Ok((0..count as i64).map(|i| name(first + i * step)).collect())
+}
+
+impl Raw {
+    /// All values of the file.
+    pub fn values(self, path: &Path) -> Parsed<VoxelData> {
+        let count = self.header.sizes()?.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        let count = count.ok_or("field \"sizes\" is too large")?;
+        let kind = self.header.need("type")?.to_lowercase();
+        let scalar = scalar(&kind).ok_or_else(|| format!("field \"type\" is \"{kind}\", which is no number"))?;
+        let Some(files) = self.header.data_files(path)? else {
+            return decode(&self.header, self.rest, count, scalar);
+        };
+        if files.len() == 1 {
+            let source = Source::plain(&files[0])?;
+            return decode(&self.header, source, count, scalar);
+        }
+        if !count.is_multiple_of(files.len()) {
+            return Err(format!("its {count} values cannot lie in {} files of one length", files.len()).into());
+        }
+        let mut bytes = reserve(count.checked_mul(scalar.bytes()).ok_or("field \"sizes\" is too large")?)?;
+        for file in &files {
+            let named = |trouble: Trouble| Trouble::from(trouble.of(file));
+            let part = self.header.bytes(Source::plain(file)?, count / files.len(), scalar).map_err(named)?;
+            bytes.extend_from_slice(&part);
+        }
+        scalar.decode(&bytes, count, self.header.is_big_endian(scalar)?)
+    }
+}
+
+/// The values in a file, behind its header or all of it.
+fn decode(header: &Header, source: Source, count: usize, scalar: Scalar) -> Parsed<VoxelData> {
+    if matches!(header.encoding()?.as_str(), "txt" | "text" | "ascii") {
+        return from_text(header, source, count, scalar);
+    }
+    let big_endian = header.is_big_endian(scalar)?;
+    scalar.decode(&header.bytes(source, count, scalar)?, count, big_endian)
+}
+
+impl Header {
+    fn encoding(&self) -> Parsed<String> {
+        Ok(self.need("encoding")?.to_lowercase())
+    }
+
+    /// Lines that are passed over before data.
+    fn skip_lines(&self, source: &mut Source) -> Parsed<()> {
+        let lines = self.skip(["line skip", "lineskip"])?;
+        if lines < 0 {
+            return Err(format!("field \"line skip\" is {lines}; it must be 0 or more").into());
+        }
+        let mut left = MOST_HEADER;
+        for _ in 0..lines {
+            match source.line(left)? {
+                Some(line) => left = left.saturating_sub(line.len() as u64 + 1),
+                None => return Err(format!("field \"line skip\" is {lines}, but the data have fewer lines").into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of `count` values.
+    fn bytes(&self, mut source: Source, count: usize, scalar: Scalar) -> Parsed<Vec<u8>> {
+        let wanted = count.checked_mul(scalar.bytes()).ok_or("field \"sizes\" is too large")?;
+        self.skip_lines(&mut source)?;
+        match self.encoding()?.as_str() {
+            "raw" => {}
+            "gz" | "gzip" => source = source.unpack(),
+            other => {
+                return Err(format!("field \"encoding\" is \"{other}\"; write it again as raw or gzip").into());
+            }
+        }
+        match self.skip(["byte skip", "byteskip"])? {
+            // The data are the end of the file.
+            -1 => source.seek_last(wanted)?,
+            n if n < 0 => return Err(format!("field \"byte skip\" is {n}; it must be -1 or more").into()),
+            n => source.skip(n as u64)?,
+        }
+        let bytes = source.announced(wanted)?;
+        source.finish()?;
+        Ok(bytes)
+    }
 }
 
 /// The number type of a name in the field "type".
@@ -256,26 +597,44 @@ fn scalar(name: &str) -> Option<Scalar> {
     })
 }
 
-fn from_text(kind: &str, text: &str, count: usize) -> Parsed<VoxelData> {
-    let numbers: Option<Vec<f64>> = text.split_whitespace().map(|s| s.parse().ok()).collect();
-    let numbers = numbers.ok_or("the text holds something that is no number")?;
-    if numbers.len() != count {
-        return Err(format!("{count} values are announced, {} are there", numbers.len()));
+/// Numbers written as text.
+fn from_text(header: &Header, mut source: Source, count: usize, scalar: Scalar) -> Parsed<VoxelData> {
+    header.skip_lines(&mut source)?;
+    // A number takes two bytes at least, but for the last.
+    if count as u64 > source.left() / 2 + 1 {
+        return Err(format!("{count} values are announced, but the file ends before; copy it again").into());
     }
-    Ok(match kind {
-        "float" => VoxelData::F32(numbers.iter().map(|&v| v as f32).collect()),
-        "double" => VoxelData::F64(numbers),
-        _ if numbers.iter().all(|v| (0.0..=255.0).contains(v)) => {
-            VoxelData::U8(numbers.iter().map(|&v| v as u8).collect())
+    let bytes = source.up_to(usize::try_from(source.left()).unwrap_or(usize::MAX))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "its data are no text, as \"encoding\" announces")?;
+    let mut numbers = reserve::<f64>(count)?;
+    for word in text.split_whitespace() {
+        if numbers.len() == count {
+            return Err(format!("{count} values are announced, and more are there").into());
         }
-        _ => VoxelData::I32(numbers.iter().map(|&v| v as i32).collect()),
+        numbers.push(word.parse().map_err(|_| "the text holds something that is no number")?);
+    }
+    if numbers.len() != count {
+        return Err(format!("{count} values are announced, {} are there", numbers.len()).into());
+    }
+    Ok(match scalar {
+        Scalar::F32 => VoxelData::F32(numbers.iter().map(|&v| v as f32).collect()),
+        Scalar::F64 | Scalar::I64 | Scalar::U64 => VoxelData::F64(numbers),
+        _ => {
+            if let Some(v) = numbers.iter().find(|v| v.fract() != 0.0 || v.abs() > f64::from(i32::MAX)) {
+                return Err(format!("the text holds {v}, which does not fit the field \"type\"").into());
+            }
+            match numbers.iter().all(|v| (0.0..=255.0).contains(v)) {
+                true => VoxelData::U8(numbers.iter().map(|&v| v as u8).collect()),
+                false => VoxelData::I32(numbers.iter().map(|&v| v as i32).collect()),
+            }
+        }
     })
 }
 
 /// Writes a volume, raw, for programs without gzip.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written.
+/// [`crate::Error::Io`] when it cannot be written.
 pub fn write(path: &Path, volume: &Volume) -> Result<()> {
     let [depth, height, width] = volume.shape();
     let g = volume.geometry();
@@ -388,6 +747,91 @@ mod tests {
         assert!(refuse("(0,2,0)", "(0,0,0)").contains("space directions"));
         assert!(refuse("sizes: 2 1 2", "sizes: 0 1 2").contains("every side"));
         let four = HAND.replace("dimension: 3\nsizes: 2 1 2", "dimension: 4\nsizes: 2 1 2 1");
-        assert!(with(&four, &[0; 8]).unwrap_err().to_string().contains("4 dimensions"));
+        assert!(with(&four, &[0; 8]).unwrap_err().to_string().contains("3 vectors, must have 4"));
+        assert!(refuse("(1,2,3)", "(nan,nan,nan)").contains("space origin"));
+        assert!(refuse("(1,2,3)", "(0,0,inf)").contains("space origin"));
+        assert!(refuse("(0,2,0)", "(nan,0,0)").contains("space directions"));
+        assert!(refuse("endian: big", "endian: big\nsizes: 2 1 2").contains("twice"));
+        assert!(refuse("endian: big", "endian: big\nline skip: 9223372036854775807").contains("fewer lines"));
+        assert!(refuse("endian: big", "endian: big\nline skip: -5").contains("line skip"));
+        assert!(refuse("endian: big", "endian: big\nbyte skip: 9223372036854775807").contains("9223372036854775807"));
+        assert!(refuse("sizes: 2 1 2", "sizes: 32767 32767 32767").contains("ends early"));
+    }
+
+    fn doubts(header: &str) -> (Volume, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.nrrd");
+        std::fs::write(&path, [b"NRRD0005\n", header.as_bytes(), b"\n\n", &[0; 64]].concat()).unwrap();
+        let (volume, doubts) = load(&path).unwrap();
+        (volume, doubts.join("\n"))
+    }
+
+    const PLAIN: &str = "type: uchar\ndimension: 3\nsizes: 2 1 2\nencoding: raw";
+
+    #[test]
+    fn what_is_guessed_or_passed_over_is_reported() {
+        let (v, warned) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3"));
+        assert_eq!(v.geometry(), &Geometry { spacing_mm: [3.0, 2.0, 0.5], ..Geometry::default() });
+        assert!(warned.contains("no orientation"), "{warned}");
+        // ITK puts the first voxel half a voxel behind the minimum, where cells are counted.
+        let (v, _) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3\naxis mins: 10 20 30\ncenters: cell node cell"));
+        assert_eq!(v.geometry().origin_mm, [10.25, 20.0, 31.5]);
+        assert!(doubts(PLAIN).1.contains("1 mm is taken"));
+        let space = "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)";
+        let warned = |more: &str| doubts(&format!("{PLAIN}\n{space}\n{more}")).1;
+        assert_eq!(warned("space: LPS\ncontent: x\nthicknesses: nan nan 5\nspace units: \"mm\" \"mm\" \"mm\""), "");
+        assert!(warned("content: x").contains("LPS is taken"));
+        assert!(warned("space: 3D-left-handed").contains("left from right"));
+        assert!(warned("space: LPS\nspace units: \"m\" \"m\" \"m\"").contains("unit \"m\""));
+        assert!(warned("space: LPS\nspacings: 1 1 1").contains("both given"));
+        assert!(warned("space: LPS\nold min: 0\nold max: 1").contains("quantised"));
+        assert!(warned("space: LPS\nspaec: RAS").contains("unknown field \"spaec\""));
+        let no_origin = format!("{PLAIN}\nspace: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)");
+        assert!(doubts(&no_origin).1.contains("0 0 0 is taken"));
+    }
+
+    #[test]
+    fn axes_are_those_of_space() {
+        let read = |lines: &str| {
+            let text = format!("type: uchar\nencoding: raw\n{lines}");
+            with(&text, &[5; 60]).map(|v| v.shape()).map_err(|e| e.to_string())
+        };
+        for kind in ["RGB-color", "vector", "list", "3-color"] {
+            let text = read(&format!("dimension: 3\nsizes: 3 5 4\nkinds: {kind} domain domain")).unwrap_err();
+            assert!(text.contains(&kind.to_lowercase()), "{text}");
+        }
+        let one = "dimension: 4\nsizes: 1 5 4 3\nkinds: list domain domain domain";
+        assert_eq!(read(one).unwrap(), [3, 4, 5]);
+        assert_eq!(read("dimension: 4\nsizes: 5 4 3 1").unwrap(), [3, 4, 5]);
+        let two = read("dimension: 4\nsizes: 2 5 3 2\nkinds: list domain domain domain").unwrap_err();
+        assert!(two.contains("2 values (list)"), "{two}");
+        assert!(read("dimension: 2\nsizes: 5 4").unwrap_err().contains("2 dimensions"));
+    }
+
+    #[test]
+    fn data_may_lie_in_several_files_beside_the_header() {
+        let folder = tempfile::tempdir().unwrap();
+        for k in 0..3u8 {
+            std::fs::write(folder.path().join(format!("s{k:02}.raw")), [2 * k, 2 * k + 1]).unwrap();
+        }
+        std::fs::write(folder.path().join("dose 50%.raw"), [0, 1, 2, 3, 4, 5]).unwrap();
+        let path = folder.path().join("a.nhdr");
+        let read = |file: &str| {
+            let header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 1 3\nencoding: raw\nspacings: 1 1 1";
+            std::fs::write(&path, format!("{header}\ndata file: {file}\n")).unwrap();
+            super::read(&path).map(|v| v.data().clone()).map_err(|e| e.to_string())
+        };
+        let all = VoxelData::U8(vec![0, 1, 2, 3, 4, 5]);
+        assert_eq!(read("dose 50%.raw").unwrap(), all);
+        assert_eq!(read("LIST\ns00.raw\ns01.raw\ns02.raw").unwrap(), all);
+        assert_eq!(read("s%02d.raw 0 2 1").unwrap(), all);
+        assert_eq!(read("s%02d.raw 2 0 -1").unwrap(), VoxelData::U8(vec![4, 5, 2, 3, 0, 1]));
+        assert!(read("s%02d.raw 0 4 1").unwrap_err().contains("6 values cannot lie in 5 files"));
+        assert!(read("s%02d.raw 0 5 1").unwrap_err().contains("s03.raw"));
+        for outside in ["/etc/passwd", "../a.raw", "LIST\n/dev/zero"] {
+            assert!(read(outside).unwrap_err().contains("does not lie in the folder"), "{outside}");
+        }
+        assert!(read(".").unwrap_err().contains("a folder"));
+        assert!(read("LIST").unwrap_err().contains("no files are listed"));
     }
 }

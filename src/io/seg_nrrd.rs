@@ -1,167 +1,143 @@
 //! Segmentations of 3D Slicer (`.seg.nrrd`): labels, with names and colours in the header. Segments that overlap lie in
 //! several layers.
+//!
+//! `docs/files.md` lists every field: used, harmless, or warned about.
 
-use super::nrrd::{directions, read_raw, vector};
+use super::nrrd::{Axes, Header, directions, vector};
+use super::segmentation::{self, SegmentInfo, Segmentation, labels_of};
+use super::source::{self, Parsed};
+use super::{nrrd, segmentation::no_memory};
 use crate::atomic_file;
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume};
 use flate2::{Compression, write::GzEncoder};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
-/// One segment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
-    /// Label value, from 1 on.
-    pub number: u32,
-    /// Name shown to the user.
-    pub name: String,
-    /// Red, green, blue, 0..1.
-    pub color: [f64; 3],
-    /// `[depth, height, width]`, 0 outside, else inside.
-    pub mask: Vec<u8>,
-}
+pub use super::segmentation::{Segment, default_color};
 
-/// Colours for segments without one, distinguishable with colour blindness (the palette of Okabe and Ito, 2008).
-const COLORS: [[u8; 3]; 7] =
-    [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
+/// Most layers that are read. Chosen: as many segments that all overlap.
+const MOST_LAYERS: usize = 256;
 
-/// The default colour of segment `number`.
-pub fn default_color(number: u32) -> [f64; 3] {
-    COLORS[number.wrapping_sub(1) as usize % COLORS.len()].map(|c| f64::from(c) / 255.0)
-}
-
-/// One segment for each label of a label volume, named after its number.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] when values are not whole numbers from 0 to 65535, or there are more than 1000 of them.
-pub fn segments_of_labels(labels: &Volume) -> Result<Vec<Segment>> {
-    let n = labels.data().len();
-    let mut numbers = std::collections::BTreeSet::new();
-    for i in 0..n {
-        let v = labels.data().get(i);
-        if v.fract() != 0.0 || !(0.0..=65535.0).contains(&v) {
-            return Err(Error::argument(format!("value {v} is no label; labels are whole numbers from 0 to 65535")));
-        }
-        numbers.insert(v as u32);
-        if numbers.len() > 1000 {
-            return Err(Error::argument("this has more than 1000 different values; it is no label volume"));
-        }
-    }
-    let segment = |number: u32| Segment {
-        number,
-        name: format!("Segment {number}"),
-        color: default_color(number),
-        mask: (0..n).map(|i| u8::from(labels.data().get(i) == f64::from(number))).collect(),
-    };
-    Ok(numbers.into_iter().filter(|&n| n > 0).map(segment).collect())
-}
-
-/// Writes segments.
+/// Writes segments with masks of their own.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a mask of another size, a segment number that is 0, above 65535 or used twice;
-/// [`Error::Io`] when it cannot be written.
+/// [`Error::OutOfMemory`]; [`Error::Io`] when it cannot be written.
 pub fn write(path: &Path, shape: [usize; 3], geometry: &Geometry, segments: &[Segment]) -> Result<()> {
-    check(shape.iter().product(), segments)?;
-    let layers = Layers::of(shape, segments);
+    let n = shape.iter().product();
+    check(n, segments)?;
+    let mut layers: Vec<Vec<u16>> = Vec::new();
+    let mut infos = Vec::new();
+    for s in segments {
+        // Each segment goes to the first layer where it overlaps nothing.
+        let free = |layer: &Vec<u16>| !layer.iter().zip(&s.mask).any(|(&l, &m)| l != 0 && m != 0);
+        let layer = match layers.iter().position(free) {
+            Some(layer) => layer,
+            None => {
+                layers.push(empty_layer(n)?);
+                layers.len() - 1
+            }
+        };
+        let value = s.number as u16;
+        layers[layer].iter_mut().zip(&s.mask).filter(|(_, m)| **m != 0).for_each(|(l, _)| *l = value);
+        let (name, color, tags) = (s.name.clone(), s.color, String::new());
+        infos.push(SegmentInfo { number: s.number, name, color, tags, layer, value });
+    }
+    if layers.is_empty() {
+        layers.push(empty_layer(n)?);
+    }
+    write_segmentation(path, &Segmentation { shape, geometry: geometry.clone(), layers, segments: infos })
+}
+
+fn empty_layer(n: usize) -> Result<Vec<u16>> {
+    let mut layer = source::reserve(n).map_err(|_| no_memory(n))?;
+    layer.resize(n, 0);
+    Ok(layer)
+}
+
+/// Writes a segmentation with its layers and labels.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written.
+pub fn write_segmentation(path: &Path, segmentation: &Segmentation) -> Result<()> {
     atomic_file::write(path, |out| {
-        layers.write_header(out, geometry, segments)?;
-        layers.write_voxels(out)
+        write_header(out, segmentation)?;
+        write_voxels(out, segmentation)
     })
 }
 
 /// Refuses segments that cannot be written; `n`: voxels of the volume.
 fn check(n: usize, segments: &[Segment]) -> Result<()> {
-    for (i, s) in segments.iter().enumerate() {
+    let mut numbers = BTreeSet::new();
+    for s in segments {
         if s.mask.len() != n {
             return Err(Error::argument(format!("segment {} has {} voxels, must have {n}", s.number, s.mask.len())));
         }
-        if s.number == 0 || s.number > 65535 || segments[..i].iter().any(|o| o.number == s.number) {
+        if s.number == 0 || s.number > 65535 || !numbers.insert(s.number) {
             return Err(Error::argument(format!("segment number {} is 0, too large or used twice", s.number)));
         }
     }
     Ok(())
 }
 
-/// Label volumes in which no two segments overlap.
-struct Layers {
-    shape: [usize; 3],
-    /// Labels, each `[depth, height, width]`.
-    labels: Vec<Vec<u16>>,
-    /// The layer of each segment.
-    of_segment: Vec<usize>,
-    /// Whether labels need two bytes.
-    wide: bool,
+/// Whether labels need two bytes.
+fn is_wide(s: &Segmentation) -> bool {
+    s.layers.iter().flatten().any(|&l| l > 255) || s.segments.iter().any(|i| i.value > 255)
 }
 
-impl Layers {
-    /// Each segment goes to the first layer where it overlaps nothing.
-    fn of(shape: [usize; 3], segments: &[Segment]) -> Layers {
-        let n = shape.iter().product();
-        let mut labels: Vec<Vec<u16>> = vec![vec![0; n]];
-        let mut of_segment = Vec::new();
-        for s in segments {
-            let free = |layer: &Vec<u16>| !layer.iter().zip(&s.mask).any(|(&l, &m)| l != 0 && m != 0);
-            let layer = labels.iter().position(free).unwrap_or_else(|| {
-                labels.push(vec![0; n]);
-                labels.len() - 1
-            });
-            labels[layer].iter_mut().zip(&s.mask).filter(|(_, m)| **m != 0).for_each(|(l, _)| *l = s.number as u16);
-            of_segment.push(layer);
-        }
-        Layers { shape, labels, of_segment, wide: segments.iter().any(|s| s.number > 255) }
+/// Writes the header; its fields are those of 3D Slicer.
+fn write_header(out: &mut dyn Write, s: &Segmentation) -> std::io::Result<()> {
+    let [depth, height, width] = s.shape;
+    let count = s.layers.len();
+    writeln!(out, "NRRD0004\ntype: {}", if is_wide(s) { "uint16" } else { "uint8" })?;
+    writeln!(out, "dimension: {}\nspace: left-posterior-superior", if count > 1 { 4 } else { 3 })?;
+    let (list, none, kind) = if count > 1 { (format!("{count} "), "none ", "list ") } else { Default::default() };
+    writeln!(out, "sizes: {list}{width} {height} {depth}")?;
+    writeln!(out, "space directions: {none}{}", directions(&s.geometry))?;
+    writeln!(out, "kinds: {kind}domain domain domain\nendian: little\nencoding: gzip")?;
+    writeln!(out, "space origin: {}", vector(s.geometry.origin_mm))?;
+    let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    for (i, info) in s.segments.iter().enumerate() {
+        let [r, g, b] = info.color;
+        writeln!(out, "Segment{i}_Color:={r} {g} {b}\nSegment{i}_ColorAutoGenerated:=0")?;
+        writeln!(out, "Segment{i}_Extent:={}", extent(&s.layers[info.layer], info.value, s.shape))?;
+        writeln!(out, "Segment{i}_ID:=Segment_{}", info.number)?;
+        writeln!(out, "Segment{i}_LabelValue:={}\nSegment{i}_Layer:={}", info.value, info.layer)?;
+        writeln!(out, "Segment{i}_Name:={}\nSegment{i}_NameAutoGenerated:=0", one_line(&info.name))?;
+        let tags = if info.tags.is_empty() { "|".into() } else { one_line(&info.tags) };
+        writeln!(out, "Segment{i}_Tags:={tags}")?;
     }
+    writeln!(out, "Segmentation_ContainedRepresentationNames:=Binary labelmap|")?;
+    writeln!(out, "Segmentation_ReferenceImageExtentOffset:=0 0 0")?;
+    writeln!(out, "Segmentation_SourceRepresentation:=Binary labelmap\n")
+}
 
-    /// Writes the header; its fields are those of 3D Slicer.
-    fn write_header(&self, out: &mut dyn Write, geometry: &Geometry, segments: &[Segment]) -> std::io::Result<()> {
-        let [depth, height, width] = self.shape;
-        let count = self.labels.len();
-        writeln!(out, "NRRD0004\ntype: {}", if self.wide { "uint16" } else { "uint8" })?;
-        writeln!(out, "dimension: {}\nspace: left-posterior-superior", if count > 1 { 4 } else { 3 })?;
-        let (list, none, kind) = if count > 1 { (format!("{count} "), "none ", "list ") } else { Default::default() };
-        writeln!(out, "sizes: {list}{width} {height} {depth}")?;
-        writeln!(out, "space directions: {none}{}", directions(geometry))?;
-        writeln!(out, "kinds: {kind}domain domain domain\nendian: little\nencoding: gzip")?;
-        writeln!(out, "space origin: {}", vector(geometry.origin_mm))?;
-        for (i, (s, layer)) in segments.iter().zip(&self.of_segment).enumerate() {
-            let [r, g, b] = s.color;
-            writeln!(out, "Segment{i}_Color:={r} {g} {b}\nSegment{i}_ColorAutoGenerated:=0")?;
-            writeln!(out, "Segment{i}_Extent:={}", extent(&s.mask, self.shape))?;
-            writeln!(out, "Segment{i}_ID:=Segment_{}", s.number)?;
-            writeln!(out, "Segment{i}_LabelValue:={}\nSegment{i}_Layer:={layer}", s.number)?;
-            let name: String = s.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            writeln!(out, "Segment{i}_Name:={name}\nSegment{i}_NameAutoGenerated:=0\nSegment{i}_Tags:=|")?;
-        }
-        writeln!(out, "Segmentation_ContainedRepresentationNames:=Binary labelmap|")?;
-        writeln!(out, "Segmentation_ReferenceImageExtentOffset:=0 0 0")?;
-        writeln!(out, "Segmentation_SourceRepresentation:=Binary labelmap\n")
-    }
-
-    /// Writes the labels, gzip; the layer is the fastest axis.
-    fn write_voxels(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let [_, _, width] = self.shape;
-        let n: usize = self.shape.iter().product();
-        let mut zipped = GzEncoder::new(out, Compression::default());
-        let mut row = Vec::with_capacity(width * self.labels.len() * 2);
-        for start in (0..n).step_by(width) {
-            row.clear();
-            for i in start..start + width {
-                for layer in &self.labels {
-                    let bytes = layer[i].to_le_bytes();
-                    row.extend_from_slice(if self.wide { &bytes } else { &bytes[..1] });
-                }
+/// Writes the labels, gzip; the layer is the fastest axis.
+fn write_voxels(out: &mut dyn Write, s: &Segmentation) -> std::io::Result<()> {
+    let [_, _, width] = s.shape;
+    let n: usize = s.shape.iter().product();
+    let wide = is_wide(s);
+    let mut zipped = GzEncoder::new(out, Compression::default());
+    let mut row = Vec::with_capacity(width * s.layers.len() * 2);
+    for start in (0..n).step_by(width) {
+        row.clear();
+        for i in start..start + width {
+            for layer in &s.layers {
+                let bytes = layer[i].to_le_bytes();
+                row.extend_from_slice(if wide { &bytes } else { &bytes[..1] });
             }
-            zipped.write_all(&row)?;
         }
-        zipped.finish().map(drop)
+        zipped.write_all(&row)?;
     }
+    zipped.finish().map(drop)
 }
 
-/// First and last index along width, height and depth; an empty mask has a last before the first.
-fn extent(mask: &[u8], [_, height, width]: [usize; 3]) -> String {
+/// First and last index along width, height and depth; an empty segment has a last before the first.
+fn extent(labels: &[u16], value: u16, [_, height, width]: [usize; 3]) -> String {
     let mut range: Option<[(usize, usize); 3]> = None;
-    for i in (0..mask.len()).filter(|&i| mask[i] != 0) {
+    for i in (0..labels.len()).filter(|&i| labels[i] == value) {
         let at = [i % width, i / width % height, i / width / height];
         let r = range.get_or_insert(at.map(|v| (v, v)));
         for (r, v) in r.iter_mut().zip(at) {
@@ -174,46 +150,113 @@ fn extent(mask: &[u8], [_, height, width]: [usize; 3]) -> String {
     }
 }
 
-/// Reads segments, their shape and geometry; a plain label volume gives one segment a label.
+/// Reads a segmentation of 3D Slicer; a plain label volume gives one segment a label.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] when it cannot be used.
-pub fn read(path: &Path) -> Result<([usize; 3], Geometry, Vec<Segment>)> {
-    let (header, data) = read_raw(path)?;
-    let parse = || -> std::result::Result<_, String> {
-        let sizes = header.sizes()?;
-        let (count, shape) = match sizes[..] {
-            [w, h, d] => (1, [d, h, w]),
-            [l, w, h, d] => (l, [d, h, w]),
-            _ => return Err(format!("the file has {} dimensions, must have 3 or 4", sizes.len())),
-        };
-        let geometry = header.geometry()?;
-        let n: usize = shape.iter().product();
-        if !header.pairs.contains_key("Segment0_ID") {
-            let labels = Volume::new(shape, data.clone(), geometry.clone()).map_err(|e| e.to_string())?;
-            return Ok((shape, geometry, segments_of_labels(&labels).map_err(|e| e.to_string())?));
+/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] when it cannot be used, [`Error::OutOfMemory`].
+pub fn read(path: &Path) -> Result<Segmentation> {
+    let (segmentation, doubts) = load(path)?;
+    source::warn(path, &doubts);
+    Ok(segmentation)
+}
+
+/// The segmentation, and what a user should know about it.
+pub(super) fn load(path: &Path) -> Result<(Segmentation, Vec<String>)> {
+    let parse = || -> Parsed<_> {
+        let mut doubts = Vec::new();
+        let raw = nrrd::open(path)?;
+        let (header, axes) = (raw.header.clone(), raw.header.axes()?);
+        let geometry = header.geometry(&axes, &mut doubts)?;
+        header.warn_of_fields(&mut doubts);
+        if axes.layers == 0 || axes.layers > MOST_LAYERS {
+            return Err(format!("it has {} layers; 1 to {MOST_LAYERS} are read", axes.layers).into());
         }
-        let mut segments = Vec::new();
-        for i in (0..).take_while(|i| header.pairs.contains_key(&format!("Segment{i}_ID"))) {
-            let pair = |name: &str| header.pairs.get(&format!("Segment{i}_{name}")).map(|s| s.trim());
-            let number = pair("LabelValue").and_then(|v| v.parse().ok()).unwrap_or(i as u32 + 1);
-            let layer: usize = pair("Layer").and_then(|v| v.parse().ok()).unwrap_or(0);
-            if layer >= count {
-                return Err(format!("Segment{i}_Layer is {layer}, but there are {count} layers"));
+        if !header.is_segmentation() {
+            if axes.layers > 1 {
+                return Err("it has several values a voxel and names no segments; give a label volume".into());
             }
-            let color: Vec<f64> = pair("Color")
-                .map(|c| c.split_whitespace().filter_map(|v| v.parse().ok()).collect())
-                .unwrap_or_default();
-            segments.push(Segment {
-                number,
-                name: pair("Name").unwrap_or("Segment").to_string(),
-                color: <[f64; 3]>::try_from(color).unwrap_or(default_color(number)),
-                mask: (0..n).map(|v| u8::from(data.get(v * count + layer) == f64::from(number))).collect(),
-            });
+            let labels = Volume::new(axes.shape, raw.values(path)?, geometry)?;
+            return Ok((Segmentation::of_labels(&labels)?, doubts));
         }
-        Ok((shape, geometry, segments))
+        let mut segments = infos(&header, axes.layers, &mut doubts)?;
+        segmentation::number(&mut segments);
+        let layers = layers(labels_of(&raw.values(path)?)?, &axes)?;
+        warn_of_strangers(&layers, &segments, &mut doubts);
+        Ok((Segmentation { shape: axes.shape, geometry, layers, segments }, doubts))
     };
-    parse().map_err(|reason| Error::bad_file(path, reason))
+    parse().map_err(|trouble| trouble.of(path))
+}
+
+/// The layers, each of its own.
+fn layers(values: Vec<u16>, axes: &Axes) -> Parsed<Vec<Vec<u16>>> {
+    if axes.layers == 1 {
+        return Ok(vec![values]);
+    }
+    let n: usize = axes.shape.iter().product();
+    (0..axes.layers)
+        .map(|layer| {
+            let mut labels = source::reserve(n)?;
+            labels.extend((0..n).map(|v| values[axes.offset(v, layer)]));
+            Ok(labels)
+        })
+        .collect()
+}
+
+/// The segments by the header. Before 4.11, 3D Slicer wrote no layers and labels: each segment had a layer of
+/// its own, where it was 1.
+fn infos(header: &Header, layers: usize, doubts: &mut Vec<String>) -> Parsed<Vec<SegmentInfo>> {
+    if header.pairs.get("Segmentation_SourceRepresentation").is_some_and(|s| s.contains("Fractional")) {
+        return Err(
+            "it is a fractional labelmap; in 3D Slicer convert it to a binary labelmap and save it again".into()
+        );
+    }
+    let mut infos = Vec::new();
+    for i in (0..).take_while(|i| header.pairs.contains_key(&format!("Segment{i}_ID"))) {
+        let pair = |name: &str| header.pairs.get(&format!("Segment{i}_{name}")).map(|s| s.trim());
+        let number = |name: &str, default: usize| match pair(name) {
+            None => Ok(default),
+            Some(text) => text.parse::<usize>().map_err(|_| format!("Segment{i}_{name} is \"{text}\", no number")),
+        };
+        let is_old = pair("Layer").is_none() && pair("LabelValue").is_none();
+        let layer = number("Layer", if is_old && layers > 1 { i } else { 0 })?;
+        let value = number("LabelValue", if layers > 1 { 1 } else { i + 1 })?;
+        if layer >= layers {
+            return Err(format!("Segment{i}_Layer is {layer}, but there are {layers} layers").into());
+        }
+        let value = u16::try_from(value).map_err(|_| format!("Segment{i}_LabelValue is {value}, more than 65535"))?;
+        let color: Vec<f64> =
+            pair("Color").map(|c| c.split_whitespace().filter_map(|v| v.parse().ok()).collect()).unwrap_or_default();
+        let color = <[f64; 3]>::try_from(color).ok().filter(|c| c.iter().all(|v| (0.0..=1.0).contains(v)));
+        if color.is_none() && pair("Color").is_some() {
+            doubts.push(format!("Segment{i}_Color is no colour; a default one is taken"));
+        }
+        let name = pair("Name").filter(|n| !n.is_empty()).map_or_else(|| format!("Segment {}", i + 1), str::to_string);
+        let tags = pair("Tags").filter(|t| *t != "|").unwrap_or_default().to_string();
+        infos.push(SegmentInfo {
+            number: 0,
+            name,
+            color: color.unwrap_or(default_color(i as u32 + 1)),
+            tags,
+            layer,
+            value,
+        });
+    }
+    Ok(infos)
+}
+
+/// Warns of labels that belong to no segment.
+fn warn_of_strangers(layers: &[Vec<u16>], segments: &[SegmentInfo], doubts: &mut Vec<String>) {
+    let mut strangers = BTreeSet::new();
+    for (at, layer) in layers.iter().enumerate() {
+        let known: BTreeSet<u16> = segments.iter().filter(|s| s.layer == at).map(|s| s.value).collect();
+        for run in layer.chunk_by(|a, b| a == b).filter(|run| run[0] != 0 && !known.contains(&run[0])) {
+            strangers.insert(run[0]);
+        }
+    }
+    if !strangers.is_empty() {
+        let some: Vec<String> = strangers.iter().take(8).map(u16::to_string).collect();
+        doubts.push(format!("the labels {} belong to no segment of the header; they are left out", some.join(", ")));
+    }
 }
 
 #[cfg(test)]
@@ -234,8 +277,16 @@ mod tests {
         let g = Geometry { spacing_mm: [3.0, 2.0, 1.0], ..Geometry::default() };
         for segments in [vec![a.clone(), apart.clone()], vec![a, over, apart]] {
             write(&path, [1, 2, 3], &g, &segments).unwrap();
-            let (shape, geometry, back) = read(&path).unwrap();
-            assert_eq!((shape, &geometry, &back), ([1, 2, 3], &g, &segments));
+            let back = read(&path).unwrap();
+            assert_eq!((back.shape(), back.geometry()), ([1, 2, 3], &g));
+            for (at, (info, s)) in back.segments().iter().zip(&segments).enumerate() {
+                assert_eq!((info.number, &info.name, info.color), (s.number, &s.name, s.color));
+                assert_eq!(back.mask(at), s.mask);
+            }
+            // Written again as it was read.
+            let again = folder.path().join("b.seg.nrrd");
+            write_segmentation(&again, &back).unwrap();
+            assert_eq!(read(&again).unwrap(), back);
         }
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert!(text.contains("sizes: 2 3 2 1") && text.contains("Segment1_Layer:=1"));
@@ -252,7 +303,53 @@ mod tests {
         assert!(write(&path, [1, 1, 1], &g, &twice).is_err());
         assert!(write(&path, [1, 1, 2], &g, &twice[..1]).is_err());
         assert!(!path.exists());
-        let half = Volume::new([1, 1, 1], crate::volume::VoxelData::F32(vec![0.5]), g).unwrap();
-        assert!(segments_of_labels(&half).unwrap_err().to_string().contains("no label"));
+    }
+
+    /// A file with two layers of three voxels, one segment in each.
+    fn layered(pairs: &str) -> std::result::Result<(Segmentation, String), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.seg.nrrd");
+        let header = "NRRD0004\ntype: uint8\ndimension: 4\nspace: LPS\nsizes: 2 3 1 1\nencoding: raw\n\
+            space directions: none (1,0,0) (0,1,0) (0,0,1)\nkinds: list domain domain domain\nspace origin: (0,0,0)\n";
+        std::fs::write(&path, [header.as_bytes(), pairs.as_bytes(), b"\n\n\x01\x00\x01\x01\x00\x01"].concat()).unwrap();
+        load(&path).map(|(s, doubts)| (s, doubts.join("\n"))).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn segments_with_one_label_in_layers_of_their_own_are_told_apart() {
+        let pairs = "Segment0_ID:=a\nSegment0_LabelValue:=1\nSegment0_Layer:=0\nSegment0_Name:=liver\n\
+            Segment0_Color:=0.5 0.25 1\nSegment0_Tags:=Segmentation.Status:completed|\n\
+            Segment1_ID:=b\nSegment1_LabelValue:=1\nSegment1_Layer:=1\nSegment1_Name:=vessel";
+        let (s, doubts) = layered(pairs).unwrap();
+        assert_eq!(doubts, "");
+        let of = |at: usize| (s.segments()[at].number, s.segments()[at].name.as_str(), s.mask(at));
+        assert_eq!((of(0), of(1)), ((1, "liver", vec![1, 1, 0]), (2, "vessel", vec![0, 1, 1])));
+        assert_eq!((s.segments()[0].color, s.overlap()), ([0.5, 0.25, 1.0], 1));
+        assert!(s.labels().unwrap_err().to_string().contains("overlap in 1 voxels (2 layers)"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.seg.nrrd");
+        write_segmentation(&path, &s).unwrap();
+        assert_eq!(read(&path).unwrap(), s);
+        // As a volume it is refused with the reason.
+        assert!(nrrd::read(&path).unwrap_err().to_string().contains("segments overlap (2 layers)"));
+    }
+
+    #[test]
+    fn old_segmentations_have_a_layer_for_each_segment() {
+        let (s, _) = layered("Segment0_ID:=a\nSegment0_Name:=liver\nSegment1_ID:=b").unwrap();
+        assert_eq!((s.mask(0), s.mask(1)), (vec![1, 1, 0], vec![0, 1, 1]));
+        assert_eq!(s.segments()[1].name, "Segment 2");
+    }
+
+    #[test]
+    fn what_the_header_contradicts_is_refused_or_reported() {
+        let (_, doubts) = layered("Segment0_ID:=a\nSegment0_LabelValue:=1\nSegment0_Layer:=0").unwrap();
+        assert!(doubts.contains("labels 1 belong to no segment"), "{doubts}");
+        let text = layered("Segment0_ID:=a\nSegment0_LabelValue:=1\nSegment0_Layer:=2").unwrap_err();
+        assert!(text.contains("there are 2 layers"), "{text}");
+        let text = layered("Segment0_ID:=a\nSegment0_LabelValue:=70000\nSegment0_Layer:=0").unwrap_err();
+        assert!(text.contains("70000"), "{text}");
+        let fractional = "Segment0_ID:=a\nSegmentation_SourceRepresentation:=Fractional labelmap";
+        assert!(layered(fractional).unwrap_err().contains("fractional"));
     }
 }

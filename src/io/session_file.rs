@@ -12,8 +12,10 @@
 //! postcard encodes fields by position. Any change of a field of the state is a new version.
 //! `tests/stored_session.rs` reads a stored file of the present one.
 
+use super::source;
 use crate::atomic_file;
 use crate::error::{Error, Result};
+use crate::input_file;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -26,6 +28,8 @@ use std::path::Path;
 const MAGIC: &[u8; 16] = b"mem3d session\r\n\x1a";
 /// Version of the encoding.
 const VERSION: u32 = 3;
+/// Plain bytes that a byte of a large session's body stands for, at most. Chosen: several times the usual.
+const USUAL_RATIO: u64 = 64;
 /// Length of everything before the body.
 const HEAD: usize = 16 + 4 + 8 + 32;
 
@@ -50,10 +54,10 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
 /// Reads a file of [`write()`].
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is not a saved session, of another version,
-/// truncated or damaged.
+/// [`Error::Io`] when the file cannot be read, [`Error::BadFile`] when it is no regular file, not a saved session, of
+/// another version, truncated or damaged; [`Error::OutOfMemory`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let all = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let all = input_file::all(path, u64::MAX)?;
     let bad = |reason: String| Error::bad_file(path, reason);
     if !all.starts_with(MAGIC) {
         return Err(bad("this is not a saved session of mem3d; choose a file that mem3d saved".into()));
@@ -81,9 +85,24 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     if body.len() as u64 != length || Sha256::digest(body)[..] != all[28..HEAD] {
         return Err(damaged("damaged"));
     }
-    let mut plain = Vec::new();
-    GzDecoder::new(body).read_to_end(&mut plain).map_err(|_| damaged("damaged"))?;
-    postcard::from_bytes(&plain).map_err(|_| damaged("damaged"))
+    let no_memory =
+        || Error::OutOfMemory(format!("{}: not enough memory for this session; close other programs", path.display()));
+    let (announced, most) = plain_length(body).ok_or_else(|| damaged("damaged"))?;
+    let mut plain = source::reserve(announced).map_err(|_| no_memory())?;
+    let read = GzDecoder::new(body).take(most + 1).read_to_end(&mut plain);
+    match read {
+        Ok(n) if n as u64 <= most => postcard::from_bytes(&plain).map_err(|_| damaged("damaged")),
+        Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => Err(no_memory()),
+        _ => Err(damaged("damaged")),
+    }
+}
+
+/// Length of the plain body that the gzip data announce at their end, and the most it can be: they give 32 bits, which
+/// only a body that is large itself exceeds.
+fn plain_length(body: &[u8]) -> Option<(usize, u64)> {
+    let announced = u32::from_le_bytes(*body.last_chunk()?);
+    let more = (body.len() as u64).saturating_mul(USUAL_RATIO) >> 32;
+    Some((announced as usize, u64::from(announced) + (more << 32)))
 }
 
 #[cfg(test)]
@@ -131,6 +150,26 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(read::<String>(&path), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn a_body_that_unpacks_to_more_than_it_announces_is_damaged() {
+        let folder = folder();
+        let path = folder.path().join("a.m3s");
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::best());
+        zipped.write_all(&vec![0; 1 << 22]).unwrap();
+        let mut body = zipped.finish().unwrap();
+        let at = body.len() - 4;
+        body[at..].copy_from_slice(&100u32.to_le_bytes());
+        let mut file = [&MAGIC[..], &VERSION.to_le_bytes(), &(body.len() as u64).to_le_bytes()].concat();
+        file.extend_from_slice(&Sha256::digest(&body));
+        file.extend_from_slice(&body);
+        std::fs::write(&path, file).unwrap();
+        assert!(read::<String>(&path).unwrap_err().to_string().contains("damaged"));
+        assert_eq!(plain_length(&body), Some((100, 100)));
+        assert_eq!(plain_length(b"abc"), None);
+        #[cfg(unix)]
+        assert!(read::<String>(Path::new("/dev/full")).unwrap_err().to_string().contains("device"));
     }
 
     #[test]

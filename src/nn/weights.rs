@@ -16,6 +16,7 @@ use super::networks::ModelInfo;
 use super::params::TensorMap;
 use crate::atomic_file;
 use crate::error::{Error, Result};
+use crate::input_file;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -109,11 +110,7 @@ pub enum DiskFormat {
 /// [`Error::Io`] when it cannot be read; [`Error::BadModel`] when it is truncated, no safetensors file, not mem3d's, of
 /// a newer format version, of an unknown preset, or holds tensors that are not floating-point numbers.
 pub fn read(path: &Path) -> Result<ModelFile> {
-    let is_file = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file();
-    if !is_file {
-        return Err(Error::bad_file(path, "this is a folder or a device, not a model file; name a .safetensors file"));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = input_file::all(path, u64::MAX)?;
     parse(&bytes).map_err(|reason| Error::BadModel(format!("{}: {reason}", path.display())))
 }
 
@@ -165,16 +162,18 @@ fn check_header(header: &Header) -> std::result::Result<(), String> {
         return bad(format!("its intensities are those of percentiles {low} and {high}; they lie between 0 and 100"));
     }
     let info = &header.info;
-    let ranges = [
-        ("network_size", info.network_size, 16..=4096),
-        ("slice_size", info.slice_size, 16..=4096),
-        ("context_slices", info.context_slices, 1..=3),
-        ("key_channels", info.key_channels, 1..=65_536),
-        ("value_channels", info.value_channels, 1..=65_536),
-        ("key_stride", info.key_stride, 8..=16),
+    let is_side = |side: i64| (16..=4096).contains(&side) && side % 16 == 0;
+    let is_few = |channels: i64| (1..=65_536).contains(&channels);
+    let fields = [
+        ("network_size", info.network_size, is_side(info.network_size), "a multiple of 16 from 16 to 4096"),
+        ("slice_size", info.slice_size, is_side(info.slice_size), "a multiple of 16 from 16 to 4096"),
+        ("context_slices", info.context_slices, [1, 3].contains(&info.context_slices), "1 or 3"),
+        ("key_channels", info.key_channels, is_few(info.key_channels), "1 to 65536"),
+        ("value_channels", info.value_channels, is_few(info.value_channels), "1 to 65536"),
+        ("key_stride", info.key_stride, [8, 16].contains(&info.key_stride), "8 or 16"),
     ];
-    if let Some((name, value, range)) = ranges.iter().find(|(_, value, range)| !range.contains(value)) {
-        return bad(format!("{name} is {value}, must be {} to {}", range.start(), range.end()));
+    if let Some((name, value, _, range)) = fields.iter().find(|(_, _, fits, _)| !fits) {
+        return bad(format!("{name} is {value}, must be {range}"));
     }
     if let Some(c) = &info.quality_calibration {
         let numbers = c.open.iter().chain(&c.closed).chain(&c.empty);
@@ -306,7 +305,7 @@ mod tests {
             let text = text(&|h| h.intensity = IntensityRule::VolumePercentiles(low, high));
             assert!(text.contains("between 0 and 100"), "{text}");
         }
-        assert!(text(&|h| h.info.network_size = 1 << 40).contains("network_size is 1099511627776, must be 16 to 4096"));
+        assert!(text(&|h| h.info.network_size = 1 << 40).contains("network_size is 1099511627776, must be a multiple of 16"));
         assert!(text(&|h| h.info.key_stride = 0).contains("key_stride is 0"));
     }
 
@@ -320,6 +319,26 @@ mod tests {
             Error::BadModel(text) => text,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn sizes_that_no_networks_have_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        let refused = |change: &dyn Fn(&mut ModelInfo)| {
+            let mut header = header();
+            change(&mut header.info);
+            write(&path, &header, &tensors(), DiskFormat::F32).unwrap();
+            bad(&path)
+        };
+        for side in [0, 1_000_003, 1 << 31, 40] {
+            assert!(refused(&|i| i.network_size = side).contains("network_size"), "{side}");
+            assert!(refused(&|i| i.slice_size = side).contains("slice_size"), "{side}");
+        }
+        assert!(refused(&|i| i.context_slices = 1 << 31).contains("context_slices"));
+        assert!(refused(&|i| i.key_channels = 0).contains("key_channels"));
+        assert!(refused(&|i| i.value_channels = -1).contains("value_channels"));
+        assert!(refused(&|i| i.key_stride = 4).contains("key_stride"));
     }
 
     #[test]

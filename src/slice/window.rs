@@ -27,8 +27,8 @@ pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_fi
     let bad = with_voxels!(volume.data(), v => v.iter().filter(|x| !x.to_f64().is_finite()).count());
     if bad > 0 && !replace_non_finite {
         return Err(Error::argument(format!(
-            "the volume has {bad} NaN or infinite voxels; clean it, or have them replaced (the option \
-             --replace-non-finite of mem3d, replace_non_finite of a session)"
+            "the volume has {bad} NaN or infinite voxels; clean it, or have them replaced by the window's lower \
+             end (the option --replace-non-finite of mem3d, replace_non_finite of a session)"
         )));
     }
     if let Some((low, high)) = explicit {

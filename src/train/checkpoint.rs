@@ -8,6 +8,7 @@ use super::networks::Design;
 use super::stage::Stage;
 use crate::atomic_file;
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::nn::params::TensorMap;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`] when it cannot be read, [`Error::BadFile`] when it is no checkpoint of this program.
     pub fn read(path: &Path) -> Result<Checkpoint> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = input_file::all(path, u64::MAX)?;
         let no = |e: String| Error::bad_file(path, format!("this is not a training checkpoint ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| no(e.to_string()))?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY));

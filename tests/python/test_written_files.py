@@ -100,7 +100,7 @@ def segmented(tmp_path, scene, command):
             {"number": 2, "name": "tumour", "color": [0.0, 0.5, 1.0]},
         ],
         "slice_masks": [
-            {"segment": number, "file": f"{name}.nrrd", "slice": slice}
+            {"segment": number, "file": f"{name}.nrrd", "slice": slice, "empty": True}
             for number, name in ((1, "a"), (2, "b"))
             for slice in range(SHAPE[0])
         ],

@@ -23,7 +23,7 @@ def tryEngine(settings, environment=None):
     try:
         times = [time.monotonic()]
         info = engine.start(settings)
-        geometry = {"spacingMm": SPACING_MM, "originMm": (0, 0, 0), "direction": np.eye(3)}
+        geometry = {"spacingMm": SPACING_MM, "originMm": (0, 0, 0), "direction": np.eye(3)[::-1]}
         engine.openSession(volume, geometry, settings.sessionOptions())
         times.append(time.monotonic())
         kind = info["interactionKinds"][0]

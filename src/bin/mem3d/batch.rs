@@ -259,7 +259,8 @@ fn segment(entry: &Entry, model: &Model, args: &Args, what: &str) -> Result<Row>
     case::check_segmentation(&entry.output, true, &inputs)?;
     let (mut case, rounds) = Case::open(&entry.volume, &entry.interactions, None, model, &args.case)?;
     case.play(what, &rounds)?;
-    let summaries = case.summaries()?;
+    let mut summaries = case.summaries()?;
+    case.as_written(&mut summaries, std::slice::from_ref(&entry.output))?;
     case.write(&entry.output)?;
     let qualities: Vec<f64> = summaries.iter().filter_map(|s| s.mean_quality).collect();
     Ok(Row {

@@ -13,9 +13,10 @@ use mem3d::eval::report::{Report, Setup, write_csv};
 use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
 use mem3d::eval::{metrics, record};
+use mem3d::io::segmentation::labels_of;
 use mem3d::torch::processors;
 use mem3d::volume::SliceAxis;
-use mem3d::{Error, Result, with_voxels};
+use mem3d::{Error, Result};
 use serde::Serialize;
 use settings::Settings;
 use std::path::{Path, PathBuf};
@@ -361,10 +362,11 @@ struct Comparison {
 fn compare(mask: &Path, reference: &Path, tolerance_mm: f64, json: Option<&Path>) -> Result<()> {
     let case = Case { name: String::new(), image: reference.into(), label: mask.into() };
     let (reference, mask) = cases::read(&case)?;
-    let inside = |v: &mem3d::volume::Volume| -> Vec<u8> {
-        with_voxels!(v.data(), v => v.iter().map(|x| u8::from(mem3d::volume::Voxel::to_f64(*x) != 0.0)).collect())
+    let inside = |v: &mem3d::volume::Volume, path: &Path| -> Result<Vec<u8>> {
+        let labels = labels_of(v.data()).map_err(|e| Error::bad_file(path, e.to_string()))?;
+        Ok(labels.into_iter().map(|label| u8::from(label != 0)).collect())
     };
-    let (m, r) = (inside(&mask), inside(&reference));
+    let (m, r) = (inside(&mask, &case.label)?, inside(&reference, &case.image)?);
     let surface = metrics::surfaces(&m, &r, mask.shape(), mask.geometry().spacing_mm, tolerance_mm);
     let comparison = Comparison {
         dice: metrics::dice(&m, &r),

@@ -5,8 +5,9 @@ mod picture;
 mod plane;
 
 use crate::common::output;
-use mem3d::volume::{SliceAxis, Volume, Voxel};
-use mem3d::{Error, Result, with_voxels};
+use mem3d::io::segmentation::Choice;
+use mem3d::volume::{SliceAxis, Volume};
+use mem3d::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Draws slices with contours and the quality of every slice into a PNG.
@@ -14,9 +15,9 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// Volume that was segmented (NIfTI or NRRD).
     volume: PathBuf,
-    /// Its segmentation, on the same grid.
+    /// Its segmentation, on the same grid or a part of it.
     mask: PathBuf,
-    /// Segmentation to compare with, on the same grid.
+    /// Segmentation to compare with, on the same grid or a part of it.
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     /// JSON with `quality` (one number a slice), `annotated` and `suggested` (slice numbers), `axis` (0, 1 or 2).
@@ -25,12 +26,12 @@ pub struct Args {
     /// Picture to write.
     #[arg(long, value_name = "PNG")]
     out: PathBuf,
-    /// Label of the segment in MASK.
-    #[arg(long, default_value_t = 1)]
-    segment: u32,
-    /// Label of the segment in the reference.
-    #[arg(long, default_value_t = 1)]
-    reference_segment: u32,
+    /// The segment in MASK: its label, or its name in a .seg.nrrd.
+    #[arg(long, default_value_t = Choice::Number(1))]
+    segment: Choice,
+    /// The segment in the reference: its label, or its name in a .seg.nrrd.
+    #[arg(long, default_value_t = Choice::Number(1))]
+    reference_segment: Choice,
     /// Axis the shown slices are cut along: 0 depth, 1 height, 2 width [default: that of the quality file, or 0].
     #[arg(long)]
     axis: Option<i64>,
@@ -74,11 +75,10 @@ pub fn run(args: &Args) -> Result<()> {
         .collect();
     output::check(&args.out, true, &inputs)?;
     let volume = mem3d::io::read_volume(&args.volume)?;
-    let mask = read_segment(&args.mask, args.segment, &volume)?;
-    let reference =
-        args.reference.as_ref().map(|path| read_segment(path, args.reference_segment, &volume)).transpose()?;
-    let qualities =
-        args.quality.as_ref().map(|path| read_qualities(path, args.segment)).transpose()?.unwrap_or_default();
+    let (number, mask) = read_segment(&args.mask, &args.segment, &volume)?;
+    let read_reference = |path: &PathBuf| read_segment(path, &args.reference_segment, &volume).map(|(_, mask)| mask);
+    let reference = args.reference.as_ref().map(read_reference).transpose()?;
+    let qualities = args.quality.as_ref().map(|path| read_qualities(path, number)).transpose()?.unwrap_or_default();
     let axis = SliceAxis::from_index(args.axis.or(qualities.axis).unwrap_or(0))?;
     check(&qualities, volume.slice_count(axis), axis)?;
     let title = args.title.clone().unwrap_or_else(|| {
@@ -101,29 +101,26 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Voxels with the label `segment` in the label volume at `path`.
-fn read_segment(path: &Path, segment: u32, volume: &Volume) -> Result<Vec<bool>> {
-    let labels = mem3d::io::read_volume(path)?;
-    if labels.shape() != volume.shape() {
-        return Err(Error::bad_file(
-            path,
-            format!(
-                "its shape is {:?}, the volume's {:?} (depth, height, width); give a segmentation of this volume",
-                labels.shape(),
-                volume.shape()
-            ),
-        ));
+/// Number and voxels of the chosen segment of the segmentation at `path`.
+fn read_segment(path: &Path, choice: &Choice, volume: &Volume) -> Result<(Option<u32>, Vec<bool>)> {
+    let segmentation = mem3d::io::read_segmentation_on(path, volume)?;
+    if segmentation.segments().is_empty() {
+        log::warn!("{}: nothing is segmented in it", path.display());
+        return Ok((None, vec![false; volume.data().len()]));
     }
-    let is_segment = |value: f64| value == f64::from(segment);
-    Ok(with_voxels!(labels.data(), v => v.iter().map(|x| is_segment(Voxel::to_f64(*x))).collect()))
+    let at = segmentation
+        .find(choice)
+        .map_err(|e| Error::bad_file(path, format!("{e}; name one with --segment or --reference-segment")))?;
+    let mask = (0..volume.data().len()).map(|v| segmentation.has(at, v)).collect();
+    Ok((Some(segmentation.segments()[at].number), mask))
 }
 
-fn read_qualities(path: &Path, segment: u32) -> Result<Qualities> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+fn read_qualities(path: &Path, segment: Option<u32>) -> Result<Qualities> {
+    let text = mem3d::io::read_text(path)?;
     let mut all: Qualities = serde_json::from_str(&text).map_err(|e| {
         Error::bad_file(path, format!("{e}; expected an object with the lists quality, annotated and suggested"))
     })?;
-    match all.segments.iter().position(|s| s.number == segment) {
+    match all.segments.iter().position(|s| Some(s.number) == segment) {
         Some(at) => Ok(all.segments.swap_remove(at).qualities),
         None => Ok(all),
     }

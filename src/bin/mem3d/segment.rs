@@ -51,7 +51,8 @@ pub fn run(args: &Args) -> Result<()> {
     let (mut case, rounds) = Case::open(&args.volume, &args.interactions, args.resume.as_deref(), &model, &args.case)?;
     case.play("segmenting", &rounds)?;
     log::info!("{} rounds in {:.1} s", case.rounds, case.seconds);
-    let summaries = case.summaries()?;
+    let mut summaries = case.summaries()?;
+    case.as_written(&mut summaries, &args.out)?;
     for path in &args.out {
         case.write(path)?;
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::volume::VoxelData;
 use dicom_core::{DataElement, PrimitiveValue, VR};
-use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use dicom_object::FileMetaTableBuilder;
 
 /// What one file of a series is to hold.
 struct File {
@@ -30,7 +30,8 @@ fn file(k: usize) -> File {
     }
 }
 
-fn write(folder: &Path, name: &str, file: &File) {
+/// The elements of a file, without pixels.
+fn object(name: &str, file: &File) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
     let mut put = |tag, vr, value: PrimitiveValue| {
         object.put(DataElement::new(tag, vr, value));
@@ -50,9 +51,33 @@ fn write(folder: &Path, name: &str, file: &File) {
     put(tags::PIXEL_REPRESENTATION, VR::US, u16::from(file.signed).into());
     put(tags::RESCALE_INTERCEPT, VR::DS, file.intercept.into());
     put(tags::RESCALE_SLOPE, VR::DS, file.slope.into());
-    put(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(file.pixels.clone().into()));
-    let meta = FileMetaTableBuilder::new().transfer_syntax("1.2.840.10008.1.2.1");
+    object
+}
+
+fn write(folder: &Path, name: &str, file: &File) {
+    let pixels = PrimitiveValue::U16(file.pixels.clone().into());
+    write_object(folder, name, object(name, file), DataElement::new(tags::PIXEL_DATA, VR::OW, pixels), NATIVE);
+}
+
+const NATIVE: &str = "1.2.840.10008.1.2.1";
+const RLE: &str = "1.2.840.10008.1.2.5";
+const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+
+fn write_object(
+    folder: &Path,
+    name: &str,
+    mut object: InMemDicomObject,
+    pixels: DataElement<InMemDicomObject>,
+    syntax: &str,
+) {
+    object.put(pixels);
+    let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
     object.with_meta(meta).unwrap().write_to_file(folder.join(name)).unwrap();
+}
+
+/// What a user is warned about.
+fn doubts(folder: &Path) -> String {
+    load(folder).unwrap().1.join("\n")
 }
 
 fn folder(files: &[(&str, File)]) -> tempfile::TempDir {
@@ -108,4 +133,129 @@ fn what_is_no_volume_is_refused_with_the_reason() {
     assert!(refusal(&[("a", file(0)), ("b", tilted)]).contains("tilted"));
     let cut = File { pixels: vec![1, 2], ..file(0) };
     assert!(refusal(&[("a", cut)]).contains("cut off"));
+}
+
+#[test]
+fn files_that_deviate_from_the_standard_are_read_as_by_itk() {
+    let stored: Vec<i16> = (0..6).map(|i| i - 1024).collect();
+    let read_bytes = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), bytes).unwrap();
+        let as_file = crate::io::read_volume(&folder.path().join("a")).map(|v| v.data().clone());
+        assert_eq!(as_file.unwrap(), read(folder.path()).unwrap().data().clone());
+        read(folder.path()).unwrap().data().clone()
+    };
+    let good = std::fs::read(folder(&[("a", file(0))]).path().join("a")).unwrap();
+    // The length of the meta group: 12 bytes behind the prefix.
+    assert_eq!(&good[132..136], &[2, 0, 0, 0]);
+    assert_eq!(read_bytes(&[&good[..132], &good[144..]].concat()), VoxelData::I16(stored.clone()));
+    // An empty version: element (0002,0001) of 2 bytes, behind 12 bytes of its header.
+    assert_eq!(&good[144..148], &[2, 0, 1, 0]);
+    let mut empty = good.clone();
+    empty[152..156].copy_from_slice(&[0; 4]);
+    empty.drain(156..158);
+    assert_eq!(read_bytes(&empty), VoxelData::I16(stored.clone()));
+    // No prefix: implicit elements alone, and the meta group without its 132 bytes.
+    let mut bare = Vec::new();
+    let implicit = dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN.erased();
+    let mut elements = object("a", &file(0));
+    let pixels = PrimitiveValue::U16(file(0).pixels.into());
+    elements.put(DataElement::new(tags::PIXEL_DATA, VR::OW, pixels));
+    elements.write_dataset_with_ts(&mut bare, &implicit).unwrap();
+    assert_eq!(read_bytes(&bare), VoxelData::I16(stored.clone()));
+    assert_eq!(read_bytes(&good[132..]), VoxelData::I16(stored));
+}
+
+#[test]
+fn a_bad_file_beside_a_series_is_left_out_by_name() {
+    let series = || folder(&[("a", file(0)), ("b", file(1)), ("c", file(2))]);
+    let (broken, other, inside) = (series(), series(), series());
+    std::fs::write(broken.path().join("report.dcm"), [&[0; 128][..], b"DICM", &[0xff; 60]].concat()).unwrap();
+    assert!(doubts(broken.path()).contains("report.dcm"), "{}", doubts(broken.path()));
+    // Several frames: in a series of its own, and in the same one.
+    for (place, uid) in [(&other, "7.7"), (&inside, "1.2.3")] {
+        let mut frames = object("frames", &File { series: uid, ..file(0) });
+        frames.put(DataElement::new(tags::NUMBER_OF_FRAMES, VR::IS, PrimitiveValue::from("3")));
+        let pixels = DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(vec![0; 18].into()));
+        write_object(place.path(), "frames", frames, pixels, NATIVE);
+        assert_eq!(read(place.path()).unwrap().shape(), [3, 2, 3], "{uid}");
+    }
+    assert!(doubts(inside.path()).contains("frames: it holds several frames"));
+    // A file that is cut off belongs to the series.
+    let bytes = std::fs::read(inside.path().join("b")).unwrap();
+    std::fs::write(inside.path().join("b"), &bytes[..bytes.len() - 5]).unwrap();
+    let text = read(inside.path()).unwrap_err().to_string();
+    assert!(text.contains("cut off") && text.contains("copy it once more"), "{text}");
+}
+
+#[test]
+fn elements_that_change_the_meaning_of_values_are_used_or_reported() {
+    let with = |change: &dyn Fn(&mut InMemDicomObject)| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut elements = object("a", &File { intercept: "0", ..file(0) });
+        change(&mut elements);
+        let pixels = PrimitiveValue::U16(vec![0x10, 0x20, 0x30, 0x40, 0x50, 0x60].into());
+        write_object(folder.path(), "a", elements, DataElement::new(tags::PIXEL_DATA, VR::OW, pixels), NATIVE);
+        let (volume, doubts) = load(folder.path()).unwrap();
+        (volume.data().clone(), doubts.join("\n"))
+    };
+    let put = |o: &mut InMemDicomObject, tag, vr, value: PrimitiveValue| drop(o.put(DataElement::new(tag, vr, value)));
+    let as_stored = VoxelData::I16(vec![0x10, 0x20, 0x30, 0x40, 0x50, 0x60]);
+    let (values, warned) = with(&|o| put(o, tags::RESCALE_SLOPE, VR::DS, "0".into()));
+    assert_eq!(values, as_stored);
+    assert!(warned.contains("RescaleSlope"), "{warned}");
+    let (values, warned) = with(&|o| put(o, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME1".into()));
+    assert_eq!(values, as_stored);
+    assert!(warned.contains("MONOCHROME1"), "{warned}");
+    // 8 bits stored from bit 11 down to bit 4.
+    let (values, _) = with(&|o| {
+        put(o, tags::BITS_STORED, VR::US, 8u16.into());
+        put(o, tags::HIGH_BIT, VR::US, 11u16.into());
+    });
+    assert_eq!(values, VoxelData::I16(vec![1, 2, 3, 4, 5, 6]));
+    let (_, warned) = with(&|o| put(o, tags::SPACING_BETWEEN_SLICES, VR::DS, "2.5".into()));
+    assert!(!warned.contains("1 mm"), "{warned}");
+    assert!(with(&|_| {}).1.contains("1 mm is taken"));
+}
+
+#[test]
+fn lengths_that_a_file_only_claims_ask_for_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a", &file(0));
+    let bytes = std::fs::read(folder.path().join("a")).unwrap();
+    // The series' description (0008,103e), now of nearly 4 GB.
+    let at = bytes.windows(4).position(|w| w == [8, 0, 0x3e, 0x10]).unwrap();
+    let element = [&[8, 0, 0x3e, 0x10][..], b"UT\0\0", &0xffff_0000u32.to_le_bytes(), b"x"].concat();
+    std::fs::write(folder.path().join("a"), [&bytes[..at], &element, &bytes[at..]].concat()).unwrap();
+    let text = read(&folder.path().join("a")).unwrap_err().to_string();
+    assert!(text.contains("more than the rest of the file"), "{text}");
+}
+
+#[test]
+fn damaged_compressed_pixels_are_an_error() {
+    let refused = |syntax: &str, fragment: Vec<u8>| {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels = dicom_core::value::PixelFragmentSequence::new_fragments(vec![fragment]);
+        let pixels = DataElement::new(tags::PIXEL_DATA, VR::OB, pixels);
+        let mut elements = object("a", &file(0));
+        elements.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, PrimitiveValue::from(1u16)));
+        write_object(folder.path(), "a", elements, pixels, syntax);
+        read(folder.path()).unwrap_err().to_string()
+    };
+    // Segments that begin behind the data, or too many of them; a packed run without its end.
+    for head in [[255u8, 255, 255, 127], [2, 0, 0, 0]] {
+        for offset in [64u32, 1 << 31, u32::MAX] {
+            let mut rle = vec![0; 66];
+            rle[..4].copy_from_slice(&head);
+            (1..16).for_each(|i| rle[4 * i..4 * i + 4].copy_from_slice(&offset.to_le_bytes()));
+            rle.extend([127, 1]);
+            assert!(refused(RLE, rle).contains("a: "), "{offset}");
+        }
+    }
+    // A JPEG whose frame of 60000 x 60000 is not what the header announces: nothing is decoded.
+    let jpeg =
+        [&[0xff, 0xd8, 0xff, 0xc3, 0, 11, 8][..], &60000u16.to_be_bytes(), &60000u16.to_be_bytes(), &[1, 1, 17, 0]];
+    let text = refused(JPEG_LOSSLESS, jpeg.concat());
+    assert!(text.contains("60000 x 60000"), "{text}");
+    assert!(!refused(JPEG_LOSSLESS, vec![0xff; 40]).is_empty());
 }

@@ -6,14 +6,15 @@
 
 use super::pickle::{Pickle, Value, View};
 use crate::error::{Error, Result};
+use crate::input_file;
 use crate::nn::params::TensorMap;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use tch::{Kind, Tensor};
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 /// Usual names of the entry that holds the state dict; the first one that exists is taken.
 const NESTED: [&str; 8] =
@@ -36,7 +37,17 @@ pub struct Checkpoint {
     pub others: Vec<(String, String)>,
 }
 
-type Archive = ZipArchive<BufReader<File>>;
+/// Most bytes that a byte of a packed record stands for. Chosen: weights hardly get smaller at all, zeros do.
+const MOST_PER_BYTE: u64 = 64;
+
+/// Most times that the tensors of a state dict may repeat a stored number. Chosen: tied weights are there twice.
+const MOST_REPEATED: usize = 4;
+
+struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    /// Length of the file.
+    length: u64,
+}
 
 /// Keys and values of a dictionary.
 type Entries = [(Value, Value)];
@@ -48,18 +59,31 @@ type Entries = [(Value, Value)];
 /// 1.6, holds no state dict, or refers to Python code that weights do not need.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let bad = |reason: String| Error::BadModel(format!("{}: {reason}", path.display()));
-    let mut file = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
+    let (file, length) = input_file::open(path)?;
+    let mut file = BufReader::new(file);
     let mut start = Vec::new();
     file.by_ref().take(512).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
     if !start.starts_with(b"PK") {
         return Err(bad(not_a_checkpoint(&start)));
     }
     file.seek(SeekFrom::Start(0)).map_err(|e| Error::io(path, e))?;
-    let mut archive = ZipArchive::new(file).map_err(|e| match e {
-        ZipError::Io(e) => Error::io(path, e),
-        e => bad(format!("the archive is damaged ({e}); copy or download it again")),
-    })?;
-    read_archive(&mut archive).map_err(bad)
+    let decode = move || match ZipArchive::new(file) {
+        Ok(zip) => read_archive(&mut Archive { zip, length }).map_err(Failed::Bad),
+        Err(ZipError::Io(e)) => Err(Failed::Io(e)),
+        Err(e) => Err(Failed::Bad(format!("the archive is damaged ({e}); copy or download it again"))),
+    };
+    // A panic of the archive's decoder is damage, too.
+    let damaged = |_| Err(Failed::Bad("the archive is damaged; copy or download it again".into()));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(damaged).map_err(|e| match e {
+        Failed::Bad(reason) => bad(reason),
+        Failed::Io(e) => Error::io(path, e),
+    })
+}
+
+/// Reason of a failure, before the file's name is added.
+enum Failed {
+    Bad(String),
+    Io(std::io::Error),
 }
 
 fn not_a_checkpoint(start: &[u8]) -> String {
@@ -79,7 +103,7 @@ fn not_a_checkpoint(start: &[u8]) -> String {
 }
 
 fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String> {
-    let names: Vec<String> = archive.file_names().map(str::to_string).collect();
+    let names: Vec<String> = archive.zip.file_names().map(str::to_string).collect();
     let in_root = |n: &&String| n.ends_with("/data.pkl") && n.matches('/').count() == 1 || *n == "data.pkl";
     let index = names.iter().find(in_root).ok_or("this zip archive is not a PyTorch checkpoint: it has no data.pkl")?;
     let root = index.trim_end_matches("data.pkl").to_string();
@@ -96,6 +120,7 @@ fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String
     }
     let (pickle, top) = Pickle::read(&read_record(archive, index, MAX_PICKLE_BYTES)?)?;
     let (entries, place) = find_state_dict(&pickle, &top)?;
+    check_repeats(&pickle, entries)?;
     let mut found = Checkpoint { tensors: TensorMap::new(), place, others: Vec::new() };
     let mut storages = HashMap::new();
     for (key, value) in entries {
@@ -112,14 +137,48 @@ fn read_archive(archive: &mut Archive) -> std::result::Result<Checkpoint, String
     Ok(found)
 }
 
+/// Refuses a state dict whose tensors are many copies of few stored numbers.
+fn check_repeats(pickle: &Pickle, entries: &Entries) -> std::result::Result<(), String> {
+    let mut stored = HashMap::new();
+    let mut numbers = 0usize;
+    for (_, value) in entries {
+        let Value::Tensor(at) = value else { continue };
+        let view = &pickle.views[*at];
+        let count = view.size.iter().fold(1usize, |n, s| n.saturating_mul(usize::try_from(*s).unwrap_or(0)));
+        numbers = numbers.saturating_add(count);
+        let storage = &pickle.storages[view.storage];
+        stored.insert(&storage.key, storage.len);
+    }
+    let stored = stored.values().fold(0usize, |n, len| n.saturating_add(*len));
+    if numbers / MOST_REPEATED > stored {
+        return Err(format!("its tensors repeat {stored} stored numbers to {numbers}, which no weights do"));
+    }
+    Ok(())
+}
+
 /// The bytes of a record, at most `most`.
 fn read_record(archive: &mut Archive, name: &str, most: u64) -> std::result::Result<Vec<u8>, String> {
-    let record = archive.by_name(name).map_err(|e| format!("its record {name} cannot be read: {e}"))?;
+    let length = archive.length;
+    let record = archive.zip.by_name(name).map_err(|e| format!("its record {name} cannot be read: {e}"))?;
+    // Other methods need decoders in C, and PyTorch does not write them.
+    if !matches!(record.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+        return Err(format!("its record {name} is packed by {}; save it again with PyTorch", record.compression()));
+    }
     let size = record.size();
     if size > most {
         return Err(format!("its record {name} has {size} bytes, at most {most} were expected"));
     }
-    let mut bytes = Vec::with_capacity(size as usize);
+    if record.compressed_size() > length {
+        return Err(format!("its record {name} is longer than the file; copy or download it again"));
+    }
+    if size / MOST_PER_BYTE > record.compressed_size() {
+        let packed = record.compressed_size();
+        return Err(format!("its record {name} announces {size} bytes from {packed}; copy or download it again"));
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))
+        .map_err(|_| format!("there is not enough memory for the {size} bytes of its record {name}"))?;
     let read = record.take(most + 1).read_to_end(&mut bytes);
     match read {
         Ok(n) if n as u64 == size => Ok(bytes),
@@ -322,8 +381,30 @@ mod tests {
         ] {
             write(&path, &dict(&[("w", bad)]), &[("archive/data/0", &numbers())]);
             let text = read(&path).unwrap_err().to_string();
-            assert!(text.contains("a.pth") && text.contains("tensor w"), "{text}");
+            assert!(text.contains("a.pth") && text.contains("tensor"), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_that_a_file_only_claims_are_refused() {
+        let (_folder, path) = in_folder();
+        let refused = || read(&path).unwrap_err().to_string();
+        // 200 tensors of 6 stored numbers.
+        let names: Vec<String> = (0..200).map(|i| format!("w{i}")).collect();
+        let many: Vec<_> = names.iter().map(|n| (n.as_str(), view("0", 6, 0, [2, 3], [3, 1]))).collect();
+        write(&path, &dict(&many), &[("archive/data/0", &numbers())]);
+        assert!(refused().contains("repeat 6 stored numbers to 1200"), "{}", refused());
+        // A record that claims 2^33 bytes in its entry of the directory (sizes at 20 and 24 of it).
+        write(&path, &dict(&[("w", view("0", 6, 0, [2, 3], [3, 1]))]), &[("archive/data/0", &numbers())]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+        for field in [at + 20, at + 24] {
+            bytes[field..field + 4].copy_from_slice(&0xfff0_0000u32.to_le_bytes());
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(refused().contains("tensor w"), "{}", refused());
+        }
+        #[cfg(unix)]
+        assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("regular file"));
     }
 
     #[test]

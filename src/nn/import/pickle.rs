@@ -76,7 +76,15 @@ pub struct Pickle {
     pub views: Vec<View>,
     stack: Vec<Value>,
     memo: HashMap<usize, Value>,
+    /// Values made so far: a short program can make many.
+    made: usize,
 }
+
+/// Most dimensions of a tensor, as in PyTorch.
+const MOST_DIMENSIONS: usize = 64;
+
+/// Most values that are made. Chosen: a network of ten thousand tensors needs a tenth of it.
+const MOST_VALUES: usize = 4_000_000;
 
 /// Whether a state dict, or an entry that is often saved beside one, may name this class or function. None is called.
 fn is_harmless(module: &str, name: &str) -> bool {
@@ -175,6 +183,7 @@ impl Pickle {
                 return Ok((pickle, top));
             }
             pickle.step(op, &mut input)?;
+            pickle.count(1)?;
         }
     }
 
@@ -282,6 +291,15 @@ impl Pickle {
             b'b' => drop(self.pop()?),
             b'Q' => self.persistent()?,
             _ => return Err(format!("it has the pickle instruction 0x{op:02x}, which PyTorch does not write")),
+        }
+        Ok(())
+    }
+
+    /// Counts values that are made.
+    fn count(&mut self, values: usize) -> Result<(), String> {
+        self.made = self.made.saturating_add(values);
+        if self.made > MOST_VALUES {
+            return Err(format!("it makes more than {MOST_VALUES} values, which no weights need"));
         }
         Ok(())
     }
@@ -399,6 +417,7 @@ impl Pickle {
         let (Value::Tuple(arguments), Value::Global(function)) = (self.pop()?, self.pop()?) else {
             return Err(damaged());
         };
+        self.count(self.lists[arguments].len())?;
         let arguments = self.lists[arguments].clone();
         match &*function {
             "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => self.view(&arguments)?,
@@ -408,6 +427,7 @@ impl Pickle {
             "collections.OrderedDict" => {
                 let mut entries = Vec::new();
                 if let Some(Value::List(pairs)) = arguments.first() {
+                    self.count(self.lists[*pairs].len())?;
                     for pair in &self.lists[*pairs] {
                         let (Value::List(pair) | Value::Tuple(pair)) = pair else { return Err(damaged()) };
                         let [key, value] = &self.lists[*pair][..] else { return Err(damaged()) };
@@ -428,6 +448,9 @@ impl Pickle {
         };
         let numbers = |at: &usize| -> Result<Vec<i64>, String> {
             let number = |v: &Value| if let Value::Int(n) = v { Ok(*n) } else { Err(damaged()) };
+            if self.lists[*at].len() > MOST_DIMENSIONS {
+                return Err(damaged());
+            }
             self.lists[*at].iter().map(number).collect()
         };
         let view = View { storage: *storage, offset: *offset, size: numbers(size)?, stride: numbers(stride)? };

@@ -6,7 +6,7 @@ use super::random::{Purpose, random};
 use super::scene::{Kind, Merges, Scene, Tissue};
 use super::supervoxels::supervoxels;
 use crate::error::{Error, Result};
-use crate::io::read_volume;
+use crate::io::{Format, read_labels, read_labels_on, read_volume};
 use crate::slice::window::find_window;
 use crate::train::options::TrainOptions;
 use crate::volume::{Volume, Voxel};
@@ -110,7 +110,12 @@ fn group(name: &str) -> String {
 /// [`Error::Io`] or [`Error::BadFile`] when a file cannot be used, or image and label do not lie on the same grid.
 pub fn scene(pair: &Pair, excluded: &[u32]) -> Result<Scene> {
     let image = pair.image.as_deref().map(read_volume).transpose()?;
-    let label = pair.label.as_deref().map(read_volume).transpose()?;
+    let read_label = |path| match &image {
+        Some(image) if Format::of_name(path) == Some(Format::SegNrrd) => read_labels_on(path, image),
+        None if Format::of_name(path) == Some(Format::SegNrrd) => read_labels(path),
+        _ => read_volume(path),
+    };
+    let label = pair.label.as_deref().map(read_label).transpose()?;
     if let (Some(image), Some(label), Some(path)) = (&image, &label, &pair.label) {
         same_grid(image, label, path)?;
     }
@@ -150,7 +155,8 @@ fn without_labels(scene: &Scene) -> Scene {
 
 /// Label values become instances.
 fn instances(label: &Volume, excluded: &[u32], path: &Path) -> Result<(Vec<u16>, Vec<Kind>)> {
-    let values: Vec<u32> = with_voxels!(label.data(), v => v.iter().map(|x| x.to_f64().max(0.0) as u32).collect());
+    let values: Vec<u32> = with_voxels!(label.data(), v => v.iter().map(|x| value(x.to_f64())).collect::<Option<_>>())
+        .ok_or_else(|| Error::bad_file(path, "it holds values that are no whole numbers; give a label volume"))?;
     let mut distinct: Vec<u32> =
         values.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     if distinct.len() > 60_000 {
@@ -169,6 +175,12 @@ fn instances(label: &Volume, excluded: &[u32], path: &Path) -> Result<(Vec<u16>,
     Ok((ids, distinct.iter().enumerate().map(kind).collect()))
 }
 
+/// The label of a stored value, which may have been scaled; negative ones are background.
+fn value(stored: f64) -> Option<u32> {
+    let whole = stored.round();
+    (stored.is_finite() && (stored - whole).abs() <= 0.01).then_some(whole.max(0.0) as u32)
+}
+
 fn same_grid(image: &Volume, label: &Volume, path: &Path) -> Result<()> {
     if image.shape() != label.shape() {
         return Err(Error::bad_file(
@@ -181,20 +193,16 @@ fn same_grid(image: &Volume, label: &Volume, path: &Path) -> Result<()> {
         ));
     }
     let (a, b) = (image.geometry(), label.geometry());
-    for corner in [[0.0; 3], image.shape().map(|n| n as f64 - 1.0)] {
-        let (p, q) = (a.position_lps(corner), b.position_lps(corner));
-        let apart = (0..3).map(|i| (p[i] - q[i]).powi(2)).sum::<f64>().sqrt();
-        let fine = a.spacing_mm.iter().fold(f64::MAX, |m, &s| m.min(s));
-        if apart > 0.5 * fine {
-            return Err(Error::bad_file(
-                path,
-                format!(
-                    "voxel {corner:?} of the label lies {apart:.2} mm from the same voxel of its image (spacing \
-                     {:?} and {:?} mm); resample the label to the image's grid",
-                    b.spacing_mm, a.spacing_mm
-                ),
-            ));
-        }
+    let apart = a.apart(b, image.shape());
+    if apart > 0.5 * a.finest_mm() {
+        return Err(Error::bad_file(
+            path,
+            format!(
+                "a corner of the label lies {apart:.2} mm from that of its image (spacing {:?} and {:?} mm); resample \
+                 the label to the image's grid",
+                b.spacing_mm, a.spacing_mm
+            ),
+        ));
     }
     Ok(())
 }

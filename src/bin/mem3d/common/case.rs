@@ -293,6 +293,14 @@ impl Case {
             _ => {
                 let mut labels = vec![0; volume.data().len()];
                 self.session.read_labels(&mut labels)?;
+                for (number, lost) in self.lost(&labels)? {
+                    log::warn!(
+                        "{}: segment {number} \"{}\" loses {lost} voxels to segments that overlap it; a .seg.nrrd \
+                         keeps them",
+                        path.display(),
+                        self.label(number).name
+                    );
+                }
                 let labels = io::label_volume(volume.shape(), volume.geometry(), labels)?;
                 io::write_volume(path, &labels)
             }
@@ -307,6 +315,41 @@ pub fn case_name(volume: &Path) -> Option<String> {
     let is_volume = !lower.ends_with(".seg.nrrd");
     let end = [".nii.gz", ".nii", ".nrrd", ".nhdr"].iter().find(|end| is_volume && lower.ends_with(*end))?;
     name.get(..name.len() - end.len()).map(str::to_string)
+}
+
+impl Case {
+    /// Segments and how many of their voxels have another label in `labels`; only those with some.
+    fn lost(&self, labels: &[u16]) -> Result<Vec<(u32, usize)>> {
+        let mut mask = vec![0; labels.len()];
+        let mut lost = Vec::new();
+        for number in self.session.segments() {
+            self.session.read_mask(number, &mut mask)?;
+            let is_lost = |(label, inside): &(&u16, &u8)| **inside != 0 && u32::from(**label) != number;
+            match labels.iter().zip(&mask).filter(is_lost).count() {
+                0 => {}
+                n => lost.push((number, n)),
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Changes volumes to those of files with one label a voxel, where no other kind is written.
+    ///
+    /// # Errors
+    /// As the session.
+    pub fn as_written<P: AsRef<Path>>(&self, summaries: &mut [Summary], outputs: &[P]) -> Result<()> {
+        if outputs.is_empty() || outputs.iter().any(|p| Format::of_name(p.as_ref()) == Some(Format::SegNrrd)) {
+            return Ok(());
+        }
+        let volume = self.session.volume();
+        let mut labels = vec![0; volume.data().len()];
+        self.session.read_labels(&mut labels)?;
+        for (number, lost) in self.lost(&labels)? {
+            let of_it = summaries.iter_mut().filter(|s| s.number == number);
+            of_it.for_each(|s| s.volume_ml -= lost as f64 * voxel_volume_mm3(volume.geometry()) / 1000.0);
+        }
+        Ok(())
+    }
 }
 
 /// Writes the qualities of every slice for `overview`.

@@ -1,0 +1,164 @@
+"""Files in the states that real programs leave them in: the command reads them as ITK and 3D Slicer do."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+SHAPE = (5, 6, 7)
+
+
+def values():
+    """A value for each voxel, depth, height, width."""
+    return (np.arange(np.prod(SHAPE)).reshape(SHAPE) * 3 - 40).astype(np.int16)
+
+
+def nifti(path, affine, codes, pixdim, *, quaternion=(0, 0, 1, 6, 6, -40), units=2):
+    """A NIfTI by hand. `affine`: 3 x 4 of the sform; `codes`: qform, sform; `quaternion`: b c d x y z of the qform."""
+    array = values()
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *array.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<hh", header, 70, 4, 16)
+    struct.pack_into("<4f", header, 76, 1.0, *pixdim)
+    struct.pack_into("<f", header, 108, 352)
+    struct.pack_into("<2f", header, 112, 1.0, 0.0)
+    header[123] = units
+    struct.pack_into("<hh", header, 252, *codes)
+    struct.pack_into("<6f", header, 256, *quaternion)
+    struct.pack_into("<12f", header, 280, *np.asarray(affine, float).ravel())
+    header[344:348] = b"n+1\0"
+    path.write_bytes(bytes(header) + array.tobytes())
+
+
+AFFINE = np.array([[-0.5, 0, 0, 9], [0, -0.5, 0, 6], [0, 0, 0.8, -40]])
+
+
+@pytest.mark.parametrize(
+    "affine, codes, pixdim, units",
+    [
+        # Only one form, and both in every order of precedence: they differ by 3 mm and in the distance of slices.
+        *((AFFINE, codes, (0.5, 0.5, 0.6), 2) for codes in [(0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (4, 4)]),
+        # No orientation at all.
+        (AFFINE, (0, 0), (0.5, 0.5, 0.8), 2),
+        # Vectors without the lengths of pixdim.
+        (AFFINE / [0.5, 0.5, 0.8, 1], (0, 2), (0.5, 0.5, 0.8), 2),
+        # An sform of zeros beside a good qform, and a skewed one.
+        (AFFINE * 0, (1, 1), (0.5, 0.5, 0.8), 2),
+        (AFFINE + [[0, 0.2, 0, 0], [0] * 4, [0] * 4], (1, 1), (0.5, 0.5, 0.8), 2),
+        # Metres and micrometres.
+        (AFFINE * 1e-3, (0, 1), (0.5e-3, 0.5e-3, 0.8e-3), 1),
+        (AFFINE * 1e3, (0, 1), (0.5e3, 0.5e3, 0.8e3), 3),
+    ],
+)
+def test_a_nifti_lies_where_itk_lays_it(tmp_path, command, affine, codes, pixdim, units):
+    sitk = pytest.importorskip("SimpleITK", reason="SimpleITK is missing")
+    nifti(tmp_path / "in.nii", affine, codes, pixdim, units=units)
+    command("volume", tmp_path / "in.nii", tmp_path / "out.nrrd")
+    found, wanted = sitk.ReadImage(str(tmp_path / "out.nrrd")), sitk.ReadImage(str(tmp_path / "in.nii"))
+    assert (sitk.GetArrayFromImage(found) == values()).all()
+    for corner in np.ndindex(2, 2, 2):
+        at = [float(c * (n - 1)) for c, n in zip(corner, found.GetSize(), strict=True)]
+        a, b = (image.TransformContinuousIndexToPhysicalPoint(at) for image in (found, wanted))
+        assert np.allclose(a, b, atol=1e-4), (codes, a, b)
+
+
+def test_labels_that_were_stored_as_scaled_integers(tmp_path, command):
+    nibabel = pytest.importorskip("nibabel", reason="nibabel is missing")
+    labels = np.zeros(SHAPE)
+    labels[1:3, 2:5, 2:6], labels[4, 0, :] = 1.0, 2.0
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    affine = np.diag([-1.0, -1.0, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(labels.T, affine, header), tmp_path / "labels.nii.gz")
+    stored = np.asarray(nibabel.load(tmp_path / "labels.nii.gz").dataobj)
+    assert ((stored != labels.T) & (labels.T == 1)).any(), "nibabel stores the label exactly: the test has no case"
+    command("volume", tmp_path / "labels.nii.gz", tmp_path / "labels.seg.nrrd")
+    command("volume", tmp_path / "labels.seg.nrrd", tmp_path / "back.nii")
+    assert (np.asarray(nibabel.load(tmp_path / "back.nii").dataobj) == labels.T).all()
+
+
+def segmentation(scene, path, masks):
+    """Segments of a grid of 1 x 1 x 3 mm, written by Slicer. `masks`: by name."""
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
+    support = pytest.importorskip("vtk.util.numpy_support")
+    node = slicer.vtkMRMLSegmentationNode()
+    scene.AddNode(node)
+    for name, mask in masks.items():
+        image = slicer.vtkOrientedImageData()
+        image.SetDimensions(*mask.shape[::-1])
+        image.SetSpacing(1.0, 1.0, 3.0)
+        image.GetPointData().SetScalars(support.numpy_to_vtk(mask.astype(np.uint8).ravel(), deep=True))
+        segment = slicer.vtkSegment()
+        segment.SetName(name)
+        segment.AddRepresentation("Binary labelmap", image)
+        assert node.GetSegmentation().AddSegment(segment)
+    node.GetSegmentation().CollapseBinaryLabelmaps(False)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    scene.AddNode(storage)
+    storage.SetCropToMinimumExtent(True)
+    storage.SetFileName(str(path))
+    assert storage.WriteData(node)
+
+
+def test_segmentations_of_slicer_in_every_state(tmp_path, command):
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
+    scene = slicer.vtkMRMLScene()
+    shape = (6, 20, 24)
+    liver, vessel, empty = (np.zeros(shape, bool) for _ in range(3))
+    liver[2:5, 5:12, 6:15], vessel[3:5, 8:16, 10:20] = True, True
+    volume = tmp_path / "ct.nrrd"
+    # In RAS, as Slicer's grid: width to the right, height to the front.
+    volume.write_bytes(
+        b"NRRD0004\ntype: short\ndimension: 3\nspace: RAS\nsizes: 24 20 6\nendian: little\nencoding: raw\n"
+        b"space directions: (1,0,0) (0,1,0) (0,0,3)\nspace origin: (0,0,0)\n\n"
+        + np.arange(np.prod(shape), dtype=np.int16).tobytes()
+    )
+    for name, masks in {
+        "one": {"liver": liver},
+        "overlapping": {"liver": liver, "vessel": vessel},
+        "with an empty one": {"liver": liver, "nothing": empty, "vessel": vessel},
+    }.items():
+        path = tmp_path / f"{name}.seg.nrrd"
+        segmentation(scene, path, masks)
+        command("volume", path, tmp_path / "again.seg.nrrd")
+        for source in (path, tmp_path / "again.seg.nrrd"):
+            for chosen in (segment for segment in masks if masks[segment].any()):
+                prompts = tmp_path / "prompts.json"
+                prompts.write_text(json.dumps({"slice_masks": [{"file": str(source), "label": chosen}]}))
+                command("segment", volume, prompts, "--out", tmp_path / "o.nrrd", "--model", "random", "-f")
+                body = (tmp_path / "o.nrrd").read_bytes().split(b"\n\n", 1)[1]
+                found = np.frombuffer(body, np.uint8).reshape(shape) > 0
+                # Given slices are taken as they are.
+                given = masks[chosen].any(axis=(1, 2))
+                assert (found[given] == masks[chosen][given]).all(), (name, source, chosen)
+
+
+def test_points_of_slicer_in_every_state(tmp_path, command):
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
+    scene = slicer.vtkMRMLScene()
+    volume = tmp_path / "ct.nrrd"
+    volume.write_bytes(
+        b"NRRD0004\ntype: short\ndimension: 3\nspace: RAS\nsizes: 24 20 6\nendian: little\nencoding: raw\n"
+        b"space directions: (1,0,0) (0,1,0) (0,0,3)\nspace origin: (0,0,0)\n\n"
+        + np.arange(24 * 20 * 6, dtype=np.int16).tobytes()
+    )
+    node = slicer.vtkMRMLMarkupsFiducialNode()
+    scene.AddNode(node)
+    for k in range(4):
+        node.AddControlPoint(5.0 + k, 6.0, 9.0)
+    node.UnsetNthControlPointPosition(1)
+    node.SetNthControlPointPositionMissing(2)
+    node.SetNthControlPointPosition(3, 1.0, 2.0, 3.0, node.PositionPreview)
+    storage = slicer.vtkMRMLMarkupsJsonStorageNode()
+    scene.AddNode(storage)
+    storage.SetFileName(str(tmp_path / "liver.mrk.json"))
+    assert storage.WriteData(node)
+    written = json.loads((tmp_path / "liver.mrk.json").read_text())["markups"][0]
+    status = [point["positionStatus"] for point in written["controlPoints"]]
+    assert status[0] == "defined" and len(set(status)) > 1, status
+    quality = tmp_path / "q.json"
+    outputs = ("--out", tmp_path / "o.nrrd", "--quality", quality)
+    command("segment", volume, tmp_path / "liver.mrk.json", *outputs, "--model", "random")
+    assert json.loads(quality.read_text())["annotated"] == [3]
