@@ -305,7 +305,10 @@ mod tests {
             let text = text(&|h| h.intensity = IntensityRule::VolumePercentiles(low, high));
             assert!(text.contains("between 0 and 100"), "{text}");
         }
-        assert!(text(&|h| h.info.network_size = 1 << 40).contains("network_size is 1099511627776, must be a multiple of 16"));
+        assert!(
+            text(&|h| h.info.network_size = 1 << 40)
+                .contains("network_size is 1099511627776, must be a multiple of 16")
+        );
         assert!(text(&|h| h.info.key_stride = 0).contains("key_stride is 0"));
     }
 

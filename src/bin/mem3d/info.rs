@@ -115,7 +115,10 @@ fn print(report: &Report) {
         match &info.quality_calibration {
             Some(c) => say!(
                 "          calibration: open {:?}, closed {:?}, empty {:?} (offset, slope), least doubt {}",
-                c.open, c.closed, c.empty, c.least_doubt
+                c.open,
+                c.closed,
+                c.empty,
+                c.least_doubt
             ),
             None => say!("          calibration: none"),
         }

@@ -34,9 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
             volume.data().type_name(),
             volume.geometry().spacing_mm.map(|s| format!("{s:.4}")).join(" x ")
         );
-        console::busy(writing, || {
-            output::deliver(&args.output, ".nrrd", |path| io::write_volume(path, &volume))
-        })?;
+        console::busy(writing, || output::deliver(&args.output, ".nrrd", |path| io::write_volume(path, &volume)))?;
     }
     output::written([&args.output]);
     Ok(())

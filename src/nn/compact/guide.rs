@@ -54,7 +54,15 @@ impl Guide {
         let matched_label = matches.label(&context.previous_mask, groups);
         let novelty = groups.spread(&matches.novelty);
         let [appearance, likeness] = appearance_and_likeness(slice, [&inside, &outside], annotated);
-        Guide { labels, expected_shape: shape.shallow_clone(), appearance, likeness, matched_label, novelty, familiarity: None }
+        Guide {
+            labels,
+            expected_shape: shape.shallow_clone(),
+            appearance,
+            likeness,
+            matched_label,
+            novelty,
+            familiarity: None,
+        }
     }
 
     /// The channels at a coarser stride: 2, 4 or 8.

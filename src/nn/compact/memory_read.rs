@@ -67,7 +67,8 @@ fn read_group(key: &Tensor, keys: &Tensor, annotated: i64, values: &[&Tensor], f
     let dots = query.matmul(&keys.transpose(0, 1));
     macs::add(&dots, size[1]);
     let mut weights: Tensor = f32(&dots) - squared.unsqueeze(0);
-    let annotated_labels: Vec<Tensor> = values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
+    let annotated_labels: Vec<Tensor> =
+        values.iter().map(|v| f32(&v.narrow(0, 0, annotated).narrow(1, 0, 1))).collect();
     let annotated_labels = Tensor::cat(&annotated_labels, 1);
     // 2. Familiarity, with the query's own term of the distance.
     let familiarity = familiarity.then(|| {
