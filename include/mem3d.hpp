@@ -282,8 +282,7 @@ struct Interaction {
 using ProgressFunction = std::function<bool(const mem3d_progress &)>;
 
 /// Called after every slice with its mask so far, `rows` times `columns` bytes; returns false to stop.
-using SliceFunction =
-    std::function<bool(const mem3d_progress &, const uint8_t *mask, uint32_t rows, uint32_t columns)>;
+using SliceFunction = std::function<bool(const mem3d_progress &, const uint8_t *mask, uint32_t rows, uint32_t columns)>;
 
 /// Options of Session::propagate(). By default, every segment is propagated through the whole volume.
 struct Propagation {

@@ -56,6 +56,8 @@ pub enum Error {
 /// The text of an operating system's error, with the remedy where it is known.
 fn io_text(e: &std::io::Error) -> String {
     match e.kind() {
+        // A text of mem3d's own.
+        _ if e.get_ref().is_some() => e.to_string(),
         std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".into(),
         std::io::ErrorKind::PermissionDenied => format!("{e}; ask for permission, or choose another place"),
         std::io::ErrorKind::StorageFull => format!("{e}; free some space, or choose another place"),

@@ -95,7 +95,7 @@ def main():
     header = json.loads(tensors["__metadata__"]["mem3d"])
     if args.evaluation:
         if header["info"].get("quality_calibration"):
-            raise SystemExit(f"{args.model} has a calibration; remove it first (without --evaluation) and evaluate again")
+            raise SystemExit(f"{args.model} has a calibration; remove it first (without --evaluation), evaluate again")
         checksum = hashlib.sha256(data).hexdigest()
         header["info"]["quality_calibration"] = calibration(args.evaluation, checksum, args.least_doubt)
     else:

@@ -42,7 +42,8 @@ def run(monkeypatch, *arguments):
 
 def test_positions_follow_the_annotated_slices():
     target = {"runs": [{"rounds": [
-        {"slice": 5, "slices": slices((4, 0.9, 0.8, False), (6, 0.7, 0.5, False), (8, 0.6, 0.0, True), (9, 0, 0, True))},
+        {"slice": 5, "slices": slices(
+            (4, 0.9, 0.8, False), (6, 0.7, 0.5, False), (8, 0.6, 0.0, True), (9, 0, 0, True))},
         # Slice 8 holds the target: its mask is empty and it is listed.
         {"slice": 8, "slices": slices((4, 0.9, 0.8, False), (6, 0.8, 0.9, False), (7, 0.4, 0.0, True))},
         # Slice 12 is not listed before: it holds no target.

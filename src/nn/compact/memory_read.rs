@@ -7,7 +7,9 @@
 //! | affinity a_ij = exp(-d_ij² / sqrt(CK)) / Σ_j | `[h w, T P]` |
 //! | readout Σ_j a_ij v_j | `[N, CV, h, w]` |
 //! | labels l: channel 0 of it, and of the sum over annotated slices alone | `[N, 2, h, w]`, -1..1 |
-//! | familiarity 1 / (1 + min_j e_ij), over annotated slices: e_ij = d_ij² / sqrt(CK), and e_ij - log((1 + l_j) / 2) | `[N, 2, h, w]`, 0..1 |
+//! | familiarity 1 / (1 + min_j e_ij) with annotated slices | `[N, 2, h, w]`, 0..1 |
+//!
+//! In the first channel of the familiarity e_ij = d_ij² / sqrt(CK); in the second, -log((1 + l_j) / 2) is added.
 
 use super::guide::LABELS;
 use super::image_groups::ImageGroups;

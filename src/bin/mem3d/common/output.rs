@@ -42,8 +42,12 @@ pub fn check(path: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
             return Error::io(path, e);
         }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let e = e.kind();
-        Error::io(path, std::io::Error::new(e, format!("cannot write into the folder {}: {e}", folder.display())))
+        let reason = match e.kind() {
+            ErrorKind::NotFound => "it does not exist; make it first".to_string(),
+            _ => e.to_string(),
+        };
+        let text = format!("cannot write into the folder {}: {reason}", folder.display());
+        Error::io(path, std::io::Error::new(e.kind(), text))
     })
 }
 
