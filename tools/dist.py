@@ -42,7 +42,6 @@ def stage(prefix, work, arguments):
     subprocess.run([cmake, "--install", work / "cmake", "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
 
     command = Path(arguments.command or ROOT / "target" / "release" / COMMAND)
-    (prefix / "bin").mkdir()
     for path, folder, places in (
         *((p, p.parent, ("", "/libtorch/lib")) for p in prefix.glob("lib/libmem3d*") if not p.is_symlink()),
         (command, prefix / "bin", ("/../lib", "/../lib/libtorch/lib")),
@@ -61,18 +60,12 @@ def stage(prefix, work, arguments):
 
 
 def documents(prefix):
-    """Model, texts and licences."""
-    (prefix / "models").mkdir()
-    for name in ("compact.safetensors", "compact.md"):
-        shutil.copy(ROOT / "models" / name, prefix / "models")
+    """Texts that CMake does not install: licences of all crates, examples."""
     texts = prefix / "share" / "doc" / "mem3d"
-    texts.mkdir(parents=True)
-    for name in ("LICENSE", "NOTICE", "CHANGELOG.md", "THIRD-PARTY-LICENSES.txt"):
-        shutil.copy(ROOT / name, texts)
+    shutil.copy(ROOT / "THIRD-PARTY-LICENSES.txt", texts)
     for name in ("c/hello.c", "cpp/hello.cpp"):
         (texts / "examples").mkdir(exist_ok=True)
         shutil.copy(ROOT / "examples" / name, texts / "examples")
-    shutil.copy(ROOT / "src" / "bin" / "mem3d" / "font" / "LICENSE", texts / "LICENSE.DejaVu")
 
 
 def torch_licences(prefix):

@@ -74,7 +74,7 @@ def unpacked(archives, tmp_path_factory):
 
 def test_it_holds_what_a_host_needs(archives, unpacked):
     for name in ("bin/mem3d", "include/mem3d.h", "include/mem3d.hpp", "lib/cmake/Mem3D/Mem3DConfig.cmake",
-                 "lib/pkgconfig/mem3d.pc", "models/compact.safetensors", "share/man/man1/mem3d-segment.1",
+                 "lib/pkgconfig/mem3d.pc", "share/mem3d/models/compact.safetensors", "share/man/man1/mem3d-segment.1",
                  "share/bash-completion/completions/mem3d", "share/doc/mem3d/LICENSE",
                  "share/doc/mem3d/THIRD-PARTY-LICENSES.txt", "lib/libtorch/LICENSE.torch"):
         assert (unpacked / name).stat().st_size > 0, name
@@ -118,7 +118,7 @@ def test_c_and_cpp_hosts_are_built_against_it(unpacked, tmp_path):
         status, said = run(cmake, *arguments, PATH=search)
         assert status == 0, said
     for program in ("hello_c", "hello_cpp"):
-        status, said = run(host / "build" / program, unpacked / "models" / "compact.safetensors")
+        status, said = run(host / "build" / program, unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
         assert status == 0 and "slices updated" in said and re.search(r"correct slice \d+ next", said), said
 
 
@@ -133,7 +133,7 @@ def test_pkg_config_finds_it(unpacked, tmp_path):
     link = f"-Wl,-rpath,{tmp_path / 'mem3d' / 'lib'}"
     status, said = run("cc", hello, "-o", tmp_path / "hello", *flags.split(), link, PATH=os.environ["PATH"])
     assert status == 0, said
-    status, said = run(tmp_path / "hello", unpacked / "models" / "compact.safetensors")
+    status, said = run(tmp_path / "hello", unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
     assert status == 0 and "slices updated" in said, said
 
 
@@ -145,7 +145,7 @@ def test_without_libtorch_a_link_to_one_serves(archives, unpacked, tmp_path):
     assert status != 0 and "libtorch_cpu" in said
     (prefix / "lib" / "libtorch").symlink_to(unpacked / "lib" / "libtorch")
     status, said = run(prefix / "bin" / "mem3d", "info")
-    assert status == 0 and str(prefix / "models" / "compact.safetensors") in said, said
+    assert status == 0 and str(prefix / "share" / "mem3d" / "models" / "compact.safetensors") in said, said
 
 
 def test_two_runs_give_the_same_bytes(archives, tmp_path):
