@@ -398,7 +398,8 @@ mod tests {
 
     #[test]
     fn names_give_segment_sign_and_extreme_points() {
-        let table = include_str!("../../tests/golden/markup_names.csv");
+        let table = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/markup_names.csv");
+        let table = std::fs::read_to_string(table).unwrap();
         for line in table.lines().skip(1) {
             let [name, segment, negative, extreme] = line.split(',').collect::<Vec<_>>()[..] else { panic!("{line}") };
             let expected = Named { segment: segment.into(), positive: negative == "0", extreme: extreme == "1" };
