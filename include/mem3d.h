@@ -712,7 +712,7 @@ MEM3D_API mem3d_status mem3d_session_cancel(const mem3d_session *session);
 /** The slice to correct next; all 0 when there is none. Grows; set `struct_size` before the call. */
 typedef struct mem3d_suggestion {
     uint32_t struct_size; ///< `sizeof(mem3d_suggestion)`, set by the caller.
-    uint32_t found;       ///< 1: there is a suggestion. 0: all slices are annotated or nothing was propagated.
+    uint32_t found;       ///< 1: there is a suggestion. 0: all propagated slices are annotated, or none is propagated.
     uint32_t segment;     ///< Segment to correct.
     int32_t axis;         ///< A #mem3d_axis: the one the slice is cut along.
     uint32_t slice;       ///< Slice number along `axis`.

@@ -204,7 +204,7 @@ impl Session {
     /// [`Error::InvalidArgument`] for a segment number or a size that does not fit.
     pub fn set_mask(&mut self, segment: u32, mask: &[u8]) -> Result<()> {
         check_segment(segment)?;
-        self.check_size(mask.len())?;
+        self.view().check_size(mask.len())?;
         let shape = self.volume.shape();
         let mut next = self.state().clone();
         next.segments.remove(&segment);
@@ -435,17 +435,6 @@ impl Session {
         check_slice(to, axis, self.volume.slice_count(axis))?;
         if from > to {
             return Err(Error::argument(format!("the slice range {from} to {to} is empty; give its lower end first")));
-        }
-        Ok(())
-    }
-
-    fn check_size(&self, len: usize) -> Result<()> {
-        let shape = self.volume.shape();
-        let expected: usize = shape.iter().product();
-        if len != expected {
-            return Err(Error::argument(format!(
-                "the buffer holds {len} voxels, but the volume {shape:?} has {expected}"
-            )));
         }
         Ok(())
     }

@@ -47,23 +47,8 @@ def perform(keeper, job, opening, number, axis, calls, final, sliceOf=None, othe
     if number in known:
         quality = keeper.call("readQuality", number, axis)
         annotated = keeper.call("annotatedSlices", number, axis)
-        suggestion = _suggestion(keeper, number)
+        suggestion = keeper.call("suggestSlice", number)
     return Outcome(result, masks, quality, annotated, suggestion)
-
-
-def _suggestion(keeper, number):
-    """The engine's suggestion. A slice that no propagation has reached has the quality 0, which would count as a target
-    that is missed there: then the worst of the slices that were reached, or None."""
-    suggestion = keeper.call("suggestSlice", number)
-    if suggestion is None or suggestion.quality > 0:
-        return suggestion
-    quality = keeper.call("readQuality", number, suggestion.axis)
-    annotated = set(keeper.call("annotatedSlices", number, suggestion.axis))
-    reached = [n for n, value in enumerate(quality) if value > 0 and n not in annotated]
-    if not reached:
-        return None
-    worst = min(reached, key=lambda n: quality[n])
-    return suggestion._replace(slice=worst, quality=float(quality[worst]), gain=0.0)
 
 
 def _mask(keeper, number, known):

@@ -90,8 +90,8 @@ impl<'a> View<'a> {
         Ok(calibrated(calibration, &quality, &areas, &annotated, spacing))
     }
 
-    /// The slice whose correction is expected to gain most, of one segment or of all. None before the first
-    /// propagation, or when every slice has interactions or is annotated.
+    /// The slice whose correction is expected to gain most, of one segment or of all, among those that a propagation
+    /// has reached. None before the first propagation, or when every such slice has interactions or is annotated.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for an unknown segment.
@@ -105,8 +105,9 @@ impl<'a> View<'a> {
             for axis in SliceAxis::ALL.into_iter().filter(|&a| !state.axis(a).quality.is_empty()) {
                 let quality = self.quality(segment, axis)?;
                 let fixed: Vec<bool> = (0..quality.len()).map(|k| state.axis(axis).slices.contains_key(&k)).collect();
-                let gain = expected_gain(&state.axis(axis).estimates(quality.len()), &state.field.areas(axis), &fixed);
-                for slice in (0..quality.len()).filter(|&k| !fixed[k]) {
+                let estimates = state.axis(axis).estimates(quality.len());
+                let gain = expected_gain(&estimates, &state.field.areas(axis), &fixed);
+                for slice in (0..quality.len()).filter(|&k| !fixed[k] && estimates[k] > 0.0) {
                     let gain = gain[slice] as f32;
                     if best.is_none_or(|b| gain > b.gain) {
                         best = Some(Suggestion { segment, axis, slice, quality: quality[slice], gain });
@@ -186,7 +187,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn check_size(&self, len: usize) -> Result<()> {
+    pub(super) fn check_size(&self, len: usize) -> Result<()> {
         let shape = self.volume.shape();
         let expected: usize = shape.iter().product();
         if len != expected {

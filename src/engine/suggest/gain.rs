@@ -19,11 +19,12 @@ const LEAST_VARIANCE: f64 = 1e-6;
 /// as good as expected at its distance gains nothing from its neighbour, however low all estimates are, and a target
 /// whose quality falls fast is annotated in smaller steps. An empty slice is correct, or the target is missed there,
 /// with the area of the nearest mask: its gain is the quality of a propagated mask times the probability that it is
-/// wrong. So all empty slices beyond an end that may be too early count.
+/// wrong. So all empty slices beyond an end that may be too early count. A slice without an estimate (quality 0), which
+/// no propagation has reached, gains nothing: a correction elsewhere need not reach it either.
 ///
 /// # Shapes
 /// `quality`, `areas` and `fixed` (annotated or being drawn): one entry a slice / gain: one entry a slice, 0 where
-/// fixed.
+/// fixed or without an estimate.
 pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) -> Vec<f64> {
     let n = quality.len();
     let profile = Profile::of(quality, areas, fixed);
@@ -32,11 +33,14 @@ pub(crate) fn expected_gain(quality: &[f32], areas: &[usize], fixed: &[bool]) ->
     let area = |k: usize| if areas[k] == 0 { nearest[k] } else { areas[k] } as f64;
     let better = |j: usize, then: f64| {
         let now = f64::from(quality[j]);
+        if now == 0.0 {
+            return 0.0;
+        }
         area(j) * if areas[j] == 0 { (1.0 - now) * then } else { (then - now).max(0.0) }
     };
     (0..n)
         .map(|k| {
-            if fixed[k] {
+            if fixed[k] || quality[k] == 0.0 {
                 return 0.0;
             }
             let up = (k + 1..n).take_while(|&j| !fixed[j]);
@@ -63,7 +67,7 @@ impl Profile {
         let default_slope = (far - near) / (DEFAULT_DISTANCE[1] - DEFAULT_DISTANCE[0]);
         let (mut weight, mut mean) = (0.0, [0.0; 2]);
         let points: Vec<(f64, [f64; 2])> = (0..quality.len())
-            .filter(|&k| !fixed[k] && areas[k] > 0)
+            .filter(|&k| !fixed[k] && areas[k] > 0 && quality[k] > 0.0)
             .filter_map(|k| {
                 Some((areas[k] as f64, [distances[k]? as f64, f64::from(quality[k]).max(LEAST_QUALITY).ln()]))
             })
@@ -169,6 +173,14 @@ mod tests {
         let fall = (0.3f64 / 0.8).powf(1.0 / 19.0);
         close(&gain[3..4], &[80.0 + 2.0 * 64.0]);
         close(&gain[4..], &[80.0 + 64.0 + 64.0 * fall]);
+    }
+
+    #[test]
+    fn slices_that_no_propagation_reached_gain_nothing() {
+        // As in slices_as_good_as_expected_gain_their_own_error_alone, with a leftover and an empty slice beyond.
+        let fixed = [true, false, false, false, false];
+        let gain = expected_gain(&[1.0, 0.8, 0.72, 0.0, 0.0], &[100, 100, 100, 500, 0], &fixed);
+        close(&gain, &[0.0, 100.0 * (0.2 + 0.08), 100.0 * 0.28, 0.0, 0.0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::ffi::volume_view::mem3d_axis;
 pub struct mem3d_suggestion {
     /// `sizeof(mem3d_suggestion)`, set by the caller.
     pub struct_size: u32,
-    /// 1: there is a suggestion. 0: all slices are annotated or nothing was propagated.
+    /// 1: there is a suggestion. 0: all propagated slices are annotated, or none is propagated.
     pub found: u32,
     /// Segment to correct.
     pub segment: u32,
