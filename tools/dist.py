@@ -1,6 +1,6 @@
 """Relocatable archives of library, command, headers, model and licences: make dist.
 
-    python tools/dist.py [--out dist] [--profile release] [--command FILE] [--level 9] [--only slim|full]
+    python tools/dist.py [--out dist] [--profile release] [--level 9] [--only slim|full]
 
 `mem3d-VERSION-PLATFORM.tar.gz` is without libtorch, which is put or linked at `lib/libtorch`;
 `mem3d-VERSION-PLATFORM-libtorch.tar.gz` holds the CPU part of it. Two runs on one build give the same bytes
@@ -41,20 +41,21 @@ def stage(prefix, work, arguments):
     subprocess.run([cmake, "-S", ROOT, "-B", work / "cmake", *options], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([cmake, "--install", work / "cmake", "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
 
-    command = Path(arguments.command or ROOT / "target" / "release" / COMMAND)
-    for path, folder, places in (
-        *((p, p.parent, ("", "/libtorch/lib")) for p in prefix.glob("lib/libmem3d*") if not p.is_symlink()),
-        (command, prefix / "bin", ("/../lib", "/../lib/libtorch/lib")),
-    ):
-        os.replace(relocatable(path, work, places), folder / path.name)
-        (folder / path.name).chmod(0o755)
+    command = prefix / "bin" / COMMAND
+    if sys.platform == "darwin":  # on Linux, CMake sets where programs look for libtorch
+        libraries = [path for path in prefix.glob("lib/libmem3d*") if not path.is_symlink()]
+        for path, places in (
+            *((path, ("", "/libtorch/lib")) for path in libraries),
+            (command, ("/../lib", "/../lib/libtorch/lib")),
+        ):
+            os.replace(relocatable(path, work, places), path)
+            path.chmod(0o755)
     documents(prefix)
     torch_licences(prefix)
     # What the command itself describes; the libtorch beside it serves here.
-    run = [prefix / "bin" / command.name]
-    subprocess.run([*run, "man", prefix / "share" / "man" / "man1"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([command, "man", prefix / "share" / "man" / "man1"], check=True, stdout=subprocess.DEVNULL)
     for shell, place in SHELLS.items():
-        script = subprocess.run([*run, "completions", shell], check=True, capture_output=True).stdout
+        script = subprocess.run([command, "completions", shell], check=True, capture_output=True).stdout
         (prefix / place).parent.mkdir(parents=True)
         (prefix / place).write_bytes(script)
 
@@ -108,7 +109,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder of the archives")
     parser.add_argument("--profile", default="release", help="cargo profile of the library: release or dev")
-    parser.add_argument("--command", help="the built command [default: target/release/mem3d]")
     parser.add_argument("--level", type=int, default=9, help="level of gzip, 1 to 9")
     parser.add_argument("--only", choices=["slim", "full"], help="write only the archive without or with libtorch")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from checkout import ROOT, builtCommand
+from checkout import ROOT
 
 DATA = ROOT / "examples" / "demo" / "data"
 LINUX = sys.platform == "linux"
@@ -37,12 +37,7 @@ def run(*arguments, **variables):
 def make(out, *options):
     """Runs tools/dist.py on what cargo built; the archives by what they hold."""
     profile = "release" if list((ROOT / "target" / "release").glob("libmem3d.*")) else "dev"
-    command = out / "built" / "mem3d"
-    command.parent.mkdir(parents=True)
-    shutil.copy2(builtCommand(), command)
-    if LINUX and shutil.which("strip"):
-        subprocess.run(["strip", command], check=True)
-    arguments = ["--out", out, "--profile", profile, "--command", command, "--level", "1", *options]
+    arguments = ["--out", out, "--profile", profile, "--level", "1", *options]
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "dist.py", *arguments], env=dict(os.environ, SOURCE_DATE_EPOCH="1600000000"),
         capture_output=True, text=True, check=False,
