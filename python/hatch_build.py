@@ -66,7 +66,7 @@ def libtorch():
 
 
 def relocatable(path, folder, places):
-    """A copy of a program in `folder` that looks for libtorch in `places`, which are relative to itself, and not where
+    """A copy of a program in `folder` that searches libtorch in `places`, relative to itself, and not where
     it was built."""
     copy = folder / path.name
     shutil.copy2(path, copy)
@@ -85,10 +85,10 @@ def relocatable(path, folder, places):
 
 
 def platform_tag(files):
-    """The platform of this machine, with the newest version of the C library that the packed programs ask for."""
+    """The platform of this machine, with the newest version of the C library that the packed programs need."""
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     if sys.platform != "linux":
         return platform
     machine = platform.removeprefix("linux_")
-    asked = [re.findall(rb"GLIBC_2\.(\d+)", Path(file).read_bytes()) for file in files if Path(file).suffix != ".py"]
-    return f"manylinux_2_{max(int(number) for numbers in asked for number in numbers)}_{machine}"
+    versions = [re.findall(rb"GLIBC_2\.(\d+)", Path(file).read_bytes()) for file in files if Path(file).suffix != ".py"]
+    return f"manylinux_2_{max(int(number) for numbers in versions for number in numbers)}_{machine}"

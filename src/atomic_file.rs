@@ -162,7 +162,7 @@ pub(crate) fn persist(file: Unfinished) -> std::io::Result<()> {
     if let Some(permissions) = &file.permissions {
         std::fs::set_permissions(file.path(), permissions.clone())?;
     }
-    // A process that is told to stop now stops before or after it, and knows which.
+    // A stop signal takes effect before or after the rename, and the message states which.
     let unfinished = unfinished();
     std::fs::rename(file.path(), &file.target)?;
     FINISHED.fetch_add(1, Ordering::SeqCst);

@@ -61,7 +61,7 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
         let predictions = calls.predictions.lock().unwrap().clone();
         (area, predictions)
     };
-    // Looks at regions that are smaller and larger than the first; the mean of all four decides.
+    // Predicts in ROIs smaller and larger than the first; the mean of all four decides.
     let line = [[0.0, 300.0, 270.0], [0.0, 300.0, 330.0]];
     let scribble = |sure: &[f64]| draw(false, InteractionKind::Scribble, &line, sure);
     let (area, predictions) = scribble(&[1.0, 0.4, 0.4, 0.4]);
@@ -474,7 +474,7 @@ fn segments_share_keys_only_where_they_were_memorized_through_the_same_region() 
         rows.for_each(|r: usize| mask.data[r * side..(r + 1) * side][60..90].fill(1));
         [0, 14].iter().for_each(|&k| s.set_slice_mask(segment, SliceAxis::Depth, k, &mask).unwrap());
     }
-    // The stand-in fails where slices are said to have the same keys in memory and have not.
+    // The stand-in fails where slices are given as having the same keys in memory and have not.
     go(&mut s, both());
     assert!(calls.shared.load(Ordering::Relaxed) > 10);
 }

@@ -67,16 +67,16 @@ fn a_token_cancels_after_the_last_slice_while_masks_are_refined() {
             .unwrap();
         let mut s = two_rounds();
         let before = visible(&s);
-        let (token, mut told) = (s.cancel_token(), 0);
+        let (token, mut reported) = (s.cancel_token(), 0);
         let result = s.propagate(&PropagateOptions::default(), &mut |_| {
-            told += 1;
-            if told == slices {
+            reported += 1;
+            if reported == slices {
                 token.cancel();
             }
             true
         });
         assert!(matches!(result, Err(Error::Cancelled)), "{threads} threads");
-        assert_eq!((told, visible(&s)), (slices, before));
+        assert_eq!((reported, visible(&s)), (slices, before));
     }
 }
 
@@ -98,17 +98,17 @@ fn a_network_that_fails_changes_nothing() {
 }
 
 #[test]
-fn networks_that_answer_with_no_numbers_are_reported_and_change_nothing() {
+fn networks_whose_output_contains_nan_are_reported_and_change_nothing() {
     let (mut s, calls) = session_with(SessionOptions::default());
     s.interact(click(1, 10)).unwrap();
     let before = visible(&s);
-    let told = |result: Result<(), Error>| {
+    let reports_nan = |result: Result<(), Error>| {
         assert!(matches!(&result, Err(Error::BadModel(text)) if text.contains("float32")), "{result:?}");
     };
     calls.sure.lock().unwrap().push(f64::NAN);
-    told(s.interact(click(1, 12)).map(drop));
+    reports_nan(s.interact(click(1, 12)).map(drop));
     calls.no_numbers.store(true, Ordering::Relaxed);
-    told(s.propagate(&PropagateOptions::default(), &mut |_| true).map(drop));
+    reports_nan(s.propagate(&PropagateOptions::default(), &mut |_| true).map(drop));
     assert_eq!(visible(&s), before);
     calls.no_numbers.store(false, Ordering::Relaxed);
     s.propagate(&PropagateOptions::default(), &mut |_| true).unwrap();

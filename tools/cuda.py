@@ -54,9 +54,9 @@ def pack(folder: Path) -> int:
 def libraries(libtorch: "Path | None") -> str:
     """Folders of libtorch and of the CUDA libraries beside it, for LD_LIBRARY_PATH."""
     if libtorch is None:
-        asked = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
-        ask = [sys.executable, "-c", asked]
-        found = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        code = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])"
+        command = [sys.executable, "-c", code]
+        found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if found.returncode != 0:
             raise SystemExit("cuda.py: this Python has no PyTorch; name libtorch's folder with --libtorch")
         libtorch = Path(found.stdout.strip())

@@ -29,7 +29,7 @@ if [ "$program" -ot examples/demo/demo.cpp ] || [ "$program" -ot examples/demo/n
     "$target/$library" "-Wl,-rpath,$PWD/build/demo"
 fi
 
-printf '\n== Segmenting a CT of a soft-tissue sarcoma (%s/SOURCE.md says whose)\n' "$data"
+printf '\n== Segmenting a CT of a soft-tissue sarcoma (source: %s/SOURCE.md)\n' "$data"
 "$mem3d" --quiet volume "$data/sts_ct_012.nii.gz" "$out/volume.nrrd"
 "$mem3d" --quiet volume "$data/sts_ct_012_label.nii.gz" "$out/reference.nrrd"
 rm -f "$out"/round-*.nrrd

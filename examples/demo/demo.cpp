@@ -1,6 +1,6 @@
 // A host program of mem3d: three rounds on a real CT through the C interface.
 //
-// The user draws once; mem3d segments the volume, says which slice most needs a correction, gets it, and segments
+// The user draws once; mem3d segments the volume, suggests the slice to correct, gets a correction, and segments
 // again. What the user would do is recorded: the first interaction comes with the arguments, and each correction is
 // the suggested slice of the reference. tools/demo.sh runs this program.
 //
@@ -23,7 +23,7 @@ namespace {
 constexpr uint32_t kSegment = 1;
 constexpr int kRounds = 3;
 
-// Runs `work` and says how many seconds it took.
+// Runs `work` and returns its seconds.
 template <typename Work>
 double seconds(Work work)
 {

@@ -11,7 +11,7 @@
 The engine is libmem3d, through its C interface; libtorch 2.11 comes from the installed `torch`, or from LIBTORCH.
 """
 
-from ._calls import __version__, compare, evaluate, segment
+from ._calls import compare, evaluate, segment
 from ._images import Geometry
 from ._model import Model, ModelInfo
 from ._native.NativeErrors import (
@@ -30,6 +30,7 @@ from ._native.NativeErrors import (
 )
 from ._results import Suggestion
 from ._session import Session
+from ._version import __version__
 from .dicom import read_dicom
 
 __all__ = [

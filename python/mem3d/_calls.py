@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import tempfile
@@ -18,8 +17,6 @@ from ._model import Model
 from ._native.NativeErrors import FileError, InvalidArgumentError
 from ._progress import Progress
 from ._session import Session
-
-__version__ = importlib.metadata.version("mem3d")
 
 # A list of interactions, or what docs/interactions.md describes, as a dictionary or a file.
 Prompts = Union[Sequence[Mapping[str, Any]], Mapping[str, Any], str, "os.PathLike[str]"]

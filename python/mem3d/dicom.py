@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from . import _images
 from ._native.NativeErrors import Error, FileError, InvalidArgumentError, UnsupportedError
+from ._version import __version__
 
 if TYPE_CHECKING:
     from ._session import Session
@@ -168,8 +169,6 @@ def write_seg(path: str | os.PathLike[str], session: Session, description: str =
 def _write(path: Path, images: Sequence[Any], masks: dict[str, npt.NDArray[np.bool_]], description: str) -> None:
     highdicom = _import("highdicom")
     from pydicom.sr.codedict import codes
-
-    from ._calls import __version__
 
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     if not masks:

@@ -164,36 +164,36 @@ class Mem3DApp(TrameApp):
             self._failed(error)
 
     def _failed(self, error):
-        self._say(str(error))
+        self._showMessage(str(error))
 
-    def _say(self, text):
+    def _showMessage(self, text):
         self.state.status = text
         self.state.flush()
 
     def _stroke(self, points, plane, turned):
         if self.logic.worker.busy:
             return
-        self._say("...")
+        self._showMessage("...")
 
         def done(mask):
-            self._say("%d pixels on the slice. Draw again to correct it, or propagate." % np.count_nonzero(mask))
+            self._showMessage("%d pixels on the slice. Draw again to correct it, or propagate." % np.count_nonzero(mask))
 
         negative = (self.state.side == "outside") != turned
         self._try(self.logic.interact, SCRIBBLE, points, plane, negative=negative, onDone=done)
 
     def propagate(self):
         def progress(p):
-            self._say("%d of %d slices" % (p.done, p.total))
+            self._showMessage("%d of %d slices" % (p.done, p.total))
 
         def done(count):
-            self._say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
+            self._showMessage("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
 
         self._try(self.logic.propagate, onDone=done, onProgress=progress)
 
     def nextSlice(self):
         suggestion = self.logic.state().suggestion
         self.showSlice(suggestion.slice, suggestion.axis)
-        self._say("Slice %d: correct it if it is wrong." % suggestion.slice)
+        self._showMessage("Slice %d: correct it if it is wrong." % suggestion.slice)
 
     def showSlice(self, number, axis=None):
         state = self.logic.state()
@@ -208,11 +208,11 @@ class Mem3DApp(TrameApp):
         self._step(self.logic.redoStep, "Redone.", "There is nothing to redo.")
 
     def _step(self, step, done, nothing):
-        self._try(step, onDone=lambda some: self._say(done if some else nothing))
+        self._try(step, onDone=lambda some: self._showMessage(done if some else nothing))
 
     def apply(self):
         def done(changed):
-            self._say("Written into the segment." if changed else "The segment holds that already.")
+            self._showMessage("Written into the segment." if changed else "The segment holds that already.")
             if changed:
                 self._editor.logic.ToggleSegmentationSurfaceRepresentation(True)
                 for view in self._otherViews:
@@ -227,12 +227,12 @@ class Mem3DApp(TrameApp):
             path = Path(folder) / "segmentation.seg.nrrd"
             storage.SetFileName(str(path))
             if not storage.WriteData(self.segmentation):
-                self._say("The file could not be written: is the temporary folder full?")
+                self._showMessage("The file could not be written: is the temporary folder full?")
                 return None
             content = path.read_bytes()
         state = self.logic.state()
         pending = state is not None and state.pending
-        self._say("Saved, without the preview: apply it, then save again." if pending else "Saved.")
+        self._showMessage("Saved, without the preview: apply it, then save again." if pending else "Saved.")
         return self.server.protocol.addAttachment(content)
 
     # ---- what is seen ----

@@ -115,7 +115,7 @@ pub unsafe extern "C" fn mem3d_get_thread_count(count: *mut u32) -> mem3d_status
     })
 }
 
-/// Number of threads that the host asked for; 0 when it did not.
+/// Number of threads set by the host; 0 if none.
 static WANTED: AtomicI32 = AtomicI32::new(0);
 
 /// Number of threads that the newest session chose; 0 before the first.

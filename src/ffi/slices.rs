@@ -151,10 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn lists_say_their_length_and_never_overflow() {
+    fn lists_give_their_length_and_never_overflow() {
         let mut list = [0u32; 2];
         let mut count = 0;
-        // SAFETY: `list` has as much room as is said.
+        // SAFETY: `list` has room for as many items as given.
         unsafe {
             put_list(std::ptr::null_mut(), 0, &mut count, &[4, 5]).unwrap();
             assert_eq!(count, 2);

@@ -402,7 +402,7 @@ mod tests {
         assert!(with(0, &540i32.to_be_bytes()).contains("NIfTI-2"));
         assert!(with(108, &f32::NAN.to_be_bytes()).contains("vox_offset"));
         assert!(with(108, &1e30f32.to_be_bytes()).contains("the file is shorter"));
-        // 32767 x 1 x 32767 voxels of a file of 360 bytes: refused before memory is asked for.
+        // 32767 x 1 x 32767 voxels of a file of 360 bytes: refused before memory is allocated.
         let mut huge = big_endian();
         huge[42..44].copy_from_slice(&32767i16.to_be_bytes());
         huge[46..48].copy_from_slice(&32767i16.to_be_bytes());

@@ -325,7 +325,7 @@ mod tests {
             assert!(matches!(read(&bad, text.len()), Err(Trouble::Bad(reason)) if reason.contains("damaged")), "{at}");
         }
         assert!(matches!(read(&good[..good.len() / 2], text.len()), Err(Trouble::Bad(_))));
-        // More than gzip can make of it is refused before it is unpacked, or memory is asked for.
+        // A size beyond what gzip can hold is refused before unpacking and before memory is allocated.
         assert!(matches!(read(&good, 1 << 50), Err(Trouble::Bad(reason)) if reason.contains("ends early")));
     }
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Largest number of threads that may be asked for on small machines. Chosen: tests of many threads need some.
+/// Largest number of threads that can be set on small machines. Chosen: tests of many threads need some.
 const MOST_ON_SMALL: usize = 64;
 
 /// Readings of the run queue, and the time between two. Chosen: 12 ms, in which a program that computes is seen each
@@ -12,7 +12,7 @@ const MOST_ON_SMALL: usize = 64;
 const READINGS: usize = 5;
 const BETWEEN: Duration = Duration::from_millis(3);
 
-/// Threads that libtorch uses unless told otherwise, but not more than the process has processors: affinity (taskset)
+/// Default number of threads: libtorch's, but at most the processors of the process: affinity (taskset)
 /// and limits of a container (cgroup) count. `OMP_NUM_THREADS` and `MKL_NUM_THREADS` are the user's choice and stay.
 pub fn allowed() -> usize {
     static DEFAULT: OnceLock<usize> = OnceLock::new();

@@ -188,7 +188,7 @@ impl Calls {
         points.iter_mut().for_each(|p| p[axis] = f64::from(drawn.slice));
         drawn.points = points.as_ptr().cast::<f64>();
         drawn.n_points = points.len();
-        // SAFETY: the session lives, and the points are as many as it says.
+        // SAFETY: the session lives, and the points are as many as `n_points`.
         unsafe { mem3d_session_interact(self.session, &drawn, null_mut(), 0) }
     }
 

@@ -160,7 +160,7 @@ impl Networks for StandIn {
     /// The pixels as bright as the brightest value in memory.
     fn segment(&self, features: &ImageFeatures, memory: &[Memory], context: &SliceContext) -> Segmented {
         let call = self.calls.segment_calls.fetch_add(1, Ordering::Relaxed) + 1;
-        assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "told to fail");
+        assert!(call != self.calls.fail_at.load(Ordering::Relaxed), "set to fail");
         self.calls.take_memory(memory.len() as i64);
         self.calls.segmented.fetch_add(memory.len(), Ordering::Relaxed);
         self.calls.most_at_once.fetch_max(memory.len(), Ordering::Relaxed);

@@ -37,7 +37,7 @@ foreach(file "${BINDIR}/mem3d" "${DATADIR}/mem3d/models/compact.safetensors" "${
     endif()
 endforeach()
 
-# Neither library nor command looks for libtorch where it was built.
+# Neither library nor command searches libtorch where it was built.
 find_program(readelf readelf)
 if(readelf)
     file(REAL_PATH "${LIBTORCH}/lib" built_with)

@@ -94,8 +94,8 @@ def test_the_command_segments(unpacked, tmp_path):
     before = {path: path.lstat().st_mtime_ns for path in unpacked.rglob("*")}
     out = tmp_path / "tumour.nii.gz"
     volume = DATA / "sts_ct_012.nii.gz"
-    status, said = run(unpacked / "bin" / "mem3d", "segment", volume, DATA / "prompts.json", "--out", out)
-    assert status == 0, said
+    status, output = run(unpacked / "bin" / "mem3d", "segment", volume, DATA / "prompts.json", "--out", out)
+    assert status == 0, output
     mask, label = (np.asarray(nibabel.load(p).dataobj) > 0 for p in (out, DATA / "sts_ct_012_label.nii.gz"))
     assert 2 * (mask & label).sum() / (mask.sum() + label.sum()) > 0.7
     assert before == {path: path.lstat().st_mtime_ns for path in unpacked.rglob("*")}
@@ -110,11 +110,11 @@ def test_c_and_cpp_hosts_are_built_against_it(unpacked, tmp_path):
     examples = unpacked / "share" / "doc" / "mem3d" / "examples"
     configure = ["-S", host, "-B", host / "build", f"-DCMAKE_PREFIX_PATH={unpacked}", f"-DEXAMPLES={examples}"]
     for arguments in (configure, ["--build", host / "build"]):
-        status, said = run(cmake, *arguments, PATH=search)
-        assert status == 0, said
+        status, output = run(cmake, *arguments, PATH=search)
+        assert status == 0, output
     for program in ("hello_c", "hello_cpp"):
-        status, said = run(host / "build" / program, unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
-        assert status == 0 and "slices updated" in said and re.search(r"correct slice \d+ next", said), said
+        status, output = run(host / "build" / program, unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
+        assert status == 0 and "slices updated" in output and re.search(r"correct slice \d+ next", output), output
 
 
 @pytest.mark.skipif(shutil.which("pkg-config") is None, reason="pkg-config is missing")
@@ -126,21 +126,21 @@ def test_pkg_config_finds_it(unpacked, tmp_path):
     assert status == 0, flags
     hello = unpacked / "share" / "doc" / "mem3d" / "examples" / "hello.c"
     link = f"-Wl,-rpath,{tmp_path / 'mem3d' / 'lib'}"
-    status, said = run("cc", hello, "-o", tmp_path / "hello", *flags.split(), link, PATH=os.environ["PATH"])
-    assert status == 0, said
-    status, said = run(tmp_path / "hello", unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
-    assert status == 0 and "slices updated" in said, said
+    status, output = run("cc", hello, "-o", tmp_path / "hello", *flags.split(), link, PATH=os.environ["PATH"])
+    assert status == 0, output
+    status, output = run(tmp_path / "hello", unpacked / "share" / "mem3d" / "models" / "compact.safetensors")
+    assert status == 0 and "slices updated" in output, output
 
 
 def test_without_libtorch_a_link_to_one_serves(archives, unpacked, tmp_path):
     with tarfile.open(archives[False]) as files:
         files.extractall(tmp_path, filter="data")
     prefix = next(tmp_path.iterdir())
-    status, said = run(prefix / "bin" / "mem3d", "info")
-    assert status != 0 and "libtorch_cpu" in said
+    status, output = run(prefix / "bin" / "mem3d", "info")
+    assert status != 0 and "libtorch_cpu" in output
     (prefix / "lib" / "libtorch").symlink_to(unpacked / "lib" / "libtorch")
-    status, said = run(prefix / "bin" / "mem3d", "info")
-    assert status == 0 and str(prefix / "share" / "mem3d" / "models" / "compact.safetensors") in said, said
+    status, output = run(prefix / "bin" / "mem3d", "info")
+    assert status == 0 and str(prefix / "share" / "mem3d" / "models" / "compact.safetensors") in output, output
 
 
 def test_two_runs_give_the_same_bytes(archives, tmp_path):

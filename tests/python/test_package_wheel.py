@@ -74,13 +74,13 @@ def test_the_source_archive_has_what_a_build_needs(tmp_path):
     # Everything that the sources include at compile time lies in the archive.
     sources = [ROOT / name for name in names if name.endswith(".rs")]
     for source in sources:
-        for asked in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text()):
+        for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text()):
             if "tests" not in source.parts:
-                assert os.path.relpath(source.parent / asked, ROOT) in names, (source, asked)
+                assert os.path.relpath(source.parent / included, ROOT) in names, (source, included)
     assert not [name for name in names if name.startswith(("tests/", "docs/", "target/"))]
 
 
-def test_without_libtorch_one_sentence_says_what_to_install(wheel, tmp_path):
+def test_without_libtorch_the_error_names_what_to_install(wheel, tmp_path):
     bare = Environment(tmp_path / "bare", wheel, packages=False)
     (bare.site / "numpy.pth").write_text(str(tmp_path / "numpy here") + "\n")
     (tmp_path / "numpy here").mkdir()
@@ -120,8 +120,8 @@ def test_without_libtorch_one_sentence_says_what_to_install(wheel, tmp_path):
     (tmp_path / "torch" / "version.py").write_text("__version__ = '2.10.0'\n")
     for name in ("so", "dylib"):
         (tmp_path / "torch" / "lib" / f"libtorch_cpu.{name}").write_text("")
-    said = last(["python", "-c", "import torch; " + code], LIBTORCH=str(other), PYTHONPATH=str(tmp_path))
-    assert "the imported torch" in said and "is 2.10.0" in said
+    output = last(["python", "-c", "import torch; " + code], LIBTORCH=str(other), PYTHONPATH=str(tmp_path))
+    assert "the imported torch" in output and "is 2.10.0" in output
 
 
 @pytest.mark.parametrize("name", CHECKS)

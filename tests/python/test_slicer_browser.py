@@ -119,8 +119,8 @@ def test_a_stroke_in_a_browser_propagated_applied_and_saved(browser, address):
         along = np.arange(-columns // 10, columns // 10)  # the stroke reaches from -1/8 to 1/8
         return view(step, AXIAL)[rows // 2 + along, columns // 2 + along]
 
-    assert int(re.match(r"(\d+) pixels", seen["said"]["drawn"])[1]) > 0
-    assert 0 < int(re.match(r"(\d+) slices were segmented", seen["said"]["propagated"])[1]) < SHAPE[0]
+    assert int(re.match(r"(\d+) pixels", seen["messages"]["drawn"])[1]) > 0
+    assert 0 < int(re.match(r"(\d+) slices were segmented", seen["messages"]["propagated"])[1]) < SHAPE[0]
     # The stroke belongs to the mask even with random weights: it turns from the ball's white to the segment's colour.
     assert underTheStroke("opened").min() > 200 and not coloured(underTheStroke("opened")).any()
     for step in ("drawn", "propagated", "applied"):

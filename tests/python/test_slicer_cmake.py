@@ -68,15 +68,15 @@ def test_the_extension_is_packed(cmake, tmp_path, source):
         done = subprocess.run([cmake, *map(str, command)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert ("EXTENSION_HOMEPAGE is" in done.stderr) == warned, done.stderr
-    told = dict(line.split("=", 1) for line in (build / "extension.txt").read_text().splitlines())
-    assert told["HOMEPAGE"] == published and told["ICONURL"].startswith(published)
-    screenshots = told["SCREENSHOTURLS"].split(" ")
+    metadata = dict(line.split("=", 1) for line in (build / "extension.txt").read_text().splitlines())
+    assert metadata["HOMEPAGE"] == published and metadata["ICONURL"].startswith(published)
+    screenshots = metadata["SCREENSHOTURLS"].split(" ")
     assert len(screenshots) == 3 and all(url.startswith(published) for url in screenshots)
-    for url in (told["ICONURL"], *screenshots):
+    for url in (metadata["ICONURL"], *screenshots):
         assert (ROOT / url.split("/raw/main/")[1]).is_file(), url
-    assert told["CATEGORY"] == "Segmentation" and told["DESCRIPTION"] and told["CONTRIBUTORS"]
+    assert metadata["CATEGORY"] == "Segmentation" and metadata["DESCRIPTION"] and metadata["CONTRIBUTORS"]
     for name in ("LICENSE_FILE", "README_FILE"):
-        assert Path(told[name]).is_file()
+        assert Path(metadata[name]).is_file()
     installed = prefix / "lib" / "qt-scripted-modules"
     found = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
     wanted = {"Mem3D.py", "lib/libmem3d.so", "Resources/Shipped/slicer.md", "Resources/Shipped/sts_ct_012.nii.gz"}

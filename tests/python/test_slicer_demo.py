@@ -82,7 +82,7 @@ def test_the_c_examples_session_in_slicer(example, interaction, mode):
     segmentation = addSegmentation(volume, ("target",))
     editor = openEditor(volume, segmentation)
     axis = interaction["axis"]
-    told = json.loads((example / "session.json").read_text())
+    recorded = json.loads((example / "session.json").read_text())
     suggested = []
     with SessionLogic(editor, Settings(modelPath=str(MODEL), device="cpu", threads=1, mode=mode)) as logic:
         grid = Lattice(editor.sourceImage(), segmentation).grid
@@ -104,5 +104,5 @@ def test_the_c_examples_session_in_slicer(example, interaction, mode):
             suggested.append(logic.state().suggestion.slice)
         quality = logic.state().quality[axis]
         annotated = logic.state().annotated[axis]
-    assert (told["suggested"], told["annotated"]) == (suggested, annotated)
-    np.testing.assert_allclose(quality, told["quality"], atol=1e-4)
+    assert (recorded["suggested"], recorded["annotated"]) == (suggested, annotated)
+    np.testing.assert_allclose(quality, recorded["quality"], atol=1e-4)

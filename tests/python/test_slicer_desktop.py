@@ -174,15 +174,15 @@ def test_nothing_in_the_panel_moves(bench):
         assert {k: v for k, v in now[0].items() if expected[0][k] != v} == {} and now == expected
 
     for text in ("", "One line.", "Many words. " * 40):
-        panel.say(text)
+        panel.showMessage(text)
         check()
-        panel.sayError(ValueError(text))
+        panel.showError(ValueError(text))
         check()
     bench.draw()
     check()
     bench.press("propagateButton")
     check()
-    panel.say("Many words. " * 40)
+    panel.showMessage("Many words. " * 40)
     assert bench.ui["cancelButton"].isVisible() and bench.ui["progressBar"].isVisible()
     check()
     bench.wait()

@@ -32,7 +32,7 @@ def noCrash():
 
 
 def test_scripts_of_a_slicer_without_the_segment_editors_logic(monkeypatch):
-    # Slicer 5.8: what is asked of the editor's widget is all that there is.
+    # Slicer 5.8: the editor's widget has no method beside those that are called here.
     slicer.mrmlScene.Clear()
     volume = addVolume(ball(), ijkToRas((1, 1, 3)))
     segmentation = addSegmentation(volume, ("a", "b"))

@@ -102,7 +102,7 @@ def test_progress_cancelling_and_raising(engine):
     assert (engine.call("readMask", 1) == before).all()
 
 
-def test_start_says_what_is_wrong(settings):
+def test_start_reports_what_is_wrong(settings):
     for made in (Engine(), HelperEngine()):
         with pytest.raises(UserError, match="There is no model file"):
             made.start(settings.__class__(modelPath="nowhere.safetensors", libraryPath=settings.libraryPath))

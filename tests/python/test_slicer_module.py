@@ -119,8 +119,8 @@ def test_the_installation_is_tried(panel, mode):
     panel.enter()
     slicer_app.pressAll(panel.ui, ["testButton"])
     assert slicer_app.processEvents(lambda: not panel.worker.busy)
-    said = panel.ui["testLabel"].text()
-    assert said.startswith("It works.") and re.search(r"propagation through \d+ slices [\d.]+ s", said), said
+    text = panel.ui["testLabel"].text()
+    assert text.startswith("It works.") and re.search(r"propagation through \d+ slices [\d.]+ s", text), text
     assert "random-1 on cpu" in panel.ui["infoLabel"].text()
     assert ("helper process" in panel.ui["infoLabel"].text()) == (mode == "helper")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -71,8 +71,8 @@ def test_it_works_without_a_network_and_asks_for_none(library, tmp_path):
     done = subprocess.run([*alone, *watched, sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     calls = log.read_text().splitlines() if watched else []
-    asked = [call for call in calls if ("socket(" in call or "connect(" in call) and "AF_UNIX" not in call]
-    assert not asked, asked
+    connections = [call for call in calls if ("socket(" in call or "connect(" in call) and "AF_UNIX" not in call]
+    assert not connections, connections
 
 
 def test_only_what_slicer_has_is_imported_at_file_scope():

@@ -142,7 +142,7 @@ def test_a_segmentation_has_names_colours_and_place(segmented, scene):
     for segment_id, segment, mask in zip(ids, found, labels(), strict=True):
         image = slicer.vtkOrientedImageData()
         node.GetBinaryLabelmapRepresentation(segment_id, image)
-        # The labelmap is cropped; its extent says where in the volume it lies.
+        # The labelmap is cropped; its extent is its place in the volume.
         i0, i1, j0, j1, k0, k1 = image.GetExtent()
         whole = np.zeros(SHAPE, bool)
         whole[k0 : k1 + 1, j0 : j1 + 1, i0 : i1 + 1] = voxels(image) != 0

@@ -2,8 +2,8 @@
 // operations are those of the CPU. Tests run the program on it where there is no GPU.
 //
 // As on a real device, tensors of device and host do not mix, memory runs out, what is freed stays in libtorch's stock
-// until that is emptied, and after an index out of range nothing works any more. It says nothing of a real one's speed,
-// of its rounding, and of whether its kernels exist.
+// until that is emptied, and after an index out of range nothing works any more. It does not show a real one's speed,
+// its rounding, and whether its kernels exist.
 //
 // CUDA_SIMULATED_MEBIBYTES: memory of the device; 1024 by default.
 // CUDA_SIMULATED_COUNTS: file for the number of calls of each operation, one a line, written at the end of the process.

@@ -95,7 +95,7 @@ def main(mode):
         Segments.writeSegment(editor, "a", lattice, before, after, takeFromOthers=False)
         times.append((time.perf_counter() - startedAt, time.process_time() - usedBefore))
     for what, times in (("writing a result (aim: 20)", writing), ("removing it", removing)):
-        # Processor time, too: on a busy computer the elapsed time says little.
+        # Processor time, too: on a busy computer elapsed time is not reliable.
         elapsed, used = (1e3 * sorted(column)[len(times) // 2] for column in zip(*times, strict=True))
         print("%s, %d voxels: %.0f ms; of the processor %.0f ms" % (what, inside.sum(), elapsed, used))
     editor.node().SetOverwriteMode(editor.node().OverwriteNone)

@@ -129,7 +129,7 @@ class WidgetEditor(EffectEditor):
     """Over a Segment Editor widget that is not shown: for scripts in a Slicer without the logic."""
 
     def __init__(self, widget):
-        # Any effect will do: what is asked of it is the same for all.
+        # Any effect will do: all have the methods called here.
         EffectEditor.__init__(self, widget.effectByName("Paint"))
         self.widget = widget
 

@@ -1,4 +1,4 @@
-"""What goes wrong for a user, said so that the user can do something about it."""
+"""Errors that a user can fix, with a message that states how."""
 
 
 class UserError(Exception):

@@ -122,7 +122,7 @@ class HelperEngine:
                 reason = "signal %d" % -code
             if -code == getattr(signal, "SIGKILL", 9):
                 reason += ": often the system had no memory left"
-        # What it said last may still be on its way. A child of its own may hold the pipe open: not for ever.
+        # Its last output may still be on its way. A child of its own may hold the pipe open: not for ever.
         self._collector.join(timeout=2)
         last = "".join(self._stderr).strip()
         return HelperDiedError(
@@ -168,7 +168,7 @@ def pythonProgram():
 
 
 def helperEnvironment():
-    """The environment of the helper process. In Slicer, to be asked for on the main thread."""
+    """The environment of the helper process. In Slicer, call it on the main thread."""
     environment = startupEnvironment() or dict(os.environ)
     # Threads that soon wait asleep: beside a program that keeps a core busy, active waiting takes several times as
     # long, and sleeping at once takes twice as long on an idle machine.

@@ -53,7 +53,7 @@ class Panel:
         self._fixSizes()
         self._wire()
         self.showBusy(False)
-        self.say(KINDS[SCRIBBLE][2])
+        self.showMessage(KINDS[SCRIBBLE][2])
 
     def _fixSizes(self):
         """Room for any text and any number, once and for all: longer texts scroll."""
@@ -104,7 +104,7 @@ class Panel:
     def _chooseKind(self, kind):
         self.kind = kind
         self._option("kind", kind)
-        self.say(KINDS[kind][2])
+        self.showMessage(KINDS[kind][2])
 
     def _option(self, name, value):
         if not self._updating:
@@ -169,19 +169,19 @@ class Panel:
         self.ui["progressBar"].setMaximum(total)
         self.ui["progressBar"].setValue(done)
 
-    def say(self, text, error=False):
+    def showMessage(self, text, error=False):
         """One sentence for the user, in the place where all of them are."""
         label = self.ui["statusLabel"]
         label.setText(text)
         label.setToolTip(text)
         label.setStyleSheet("background: #f8d7da; color: #6a1a21;" if error else "")
 
-    def sayError(self, error):
+    def showError(self, error):
         """What went wrong, in its own words; a cancelled step is no error."""
         if isinstance(error, Native.CancelledError):
-            self.say("Cancelled. Nothing was changed.")
+            self.showMessage("Cancelled. Nothing was changed.")
         else:
-            self.say(str(error), error=True)
+            self.showMessage(str(error), error=True)
 
     def _enable(self):
         idle = not self._busy

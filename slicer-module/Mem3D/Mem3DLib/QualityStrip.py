@@ -8,7 +8,7 @@ CURRENT = (255, 255, 255)
 
 
 class _Clicks(qt.QObject):
-    """Tells `onClick(x, width)` where its label was pressed or dragged, and `onResize()` when its size changed."""
+    """Calls `onClick(x, width)` when its label is pressed or dragged, `onResize()` when its size changes."""
 
     def __init__(self, label, onClick, onResize):
         qt.QObject.__init__(self, label)

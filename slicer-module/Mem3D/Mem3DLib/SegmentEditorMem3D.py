@@ -168,7 +168,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             if effect.confirmCurrentSegmentVisible() in (effect.NotConfirmed, effect.ConfirmedWithDialog):
                 return True  # the dialog took the mouse: there is no stroke to go on with
             if self.logic.worker.busy:
-                self.panel.say("The engine is at work. Wait for it, or press Cancel.")
+                self.panel.showMessage("The engine is at work. Wait for it, or press Cancel.")
                 return True
             plane = tuple(SliceViews.sliceToRas(node).ravel())
             self.gesture.press(viewWidget, plane, xy, xyToRas(node, xy))
@@ -181,7 +181,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             if points:
                 self.interact(points, SliceViews.sliceToRas(node))
             elif self.gesture.points:
-                self._sayPoints()
+                self._showPointCount()
         else:
             return False
         self.feedback.show(viewWidget, self.gesture.kind, self.gesture.points, self.options()["negative"])
@@ -191,7 +191,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         if key == "n":
             self.panel.toggleNegative()
         elif key == "x" and self.gesture.removeLast():
-            self._sayPoints()
+            self._showPointCount()
             view = self.gesture.view
             self.feedback.show(view, self.gesture.kind, self.gesture.points, self.options()["negative"])
         elif key == "Return":
@@ -200,9 +200,9 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             return False
         return True
 
-    def _sayPoints(self):
+    def _showPointCount(self):
         drawn = len(self.gesture.points)
-        self.panel.say("%d of %d outermost points. Key x removes the last one." % (drawn, EXTREME_COUNT))
+        self.panel.showMessage("%d of %d outermost points. Key x removes the last one." % (drawn, EXTREME_COUNT))
 
     # ---- what the panel asks for ----
 
@@ -227,7 +227,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         options = self.options()
 
         def drawn(_):
-            self.panel.say("Look at the preview. Draw again to correct it, or propagate.")
+            self.panel.showMessage("Look at the preview. Draw again to correct it, or propagate.")
             if options["autoPropagate"]:
                 self.propagate(BOTH, *self.panel.range())
 
@@ -247,7 +247,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.panel.showProgress(p.done, p.total)
 
         def done(count):
-            self.panel.say("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
+            self.panel.showMessage("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
 
         doing = "Propagating. Cancel changes nothing."
         self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress, doing=doing)
@@ -260,19 +260,19 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
                     "Written as far as allowed. Other segments or the masking section keep the rest out; change what "
                     "is allowed, then apply again."
                 )
-            self.panel.say(text)
+            self.panel.showMessage(text)
 
         self._try(self.logic.apply, onDone=done)
 
     def undoStep(self):
-        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.say("There is nothing to undo."))
+        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.showMessage("There is nothing to undo."))
 
     def redoStep(self):
-        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.say("There is nothing to redo."))
+        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.showMessage("There is nothing to redo."))
 
     def reset(self):
         text = "Forgotten. The segment's voxels are as they were."
-        self._try(self.logic.reset, onDone=lambda _: self.panel.say(text))
+        self._try(self.logic.reset, onDone=lambda _: self.panel.showMessage(text))
 
     def acceptSlice(self):
         def accept(onDone=None, onError=None):
@@ -282,13 +282,13 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
                 raise UserError("No slice view shows a slice of this volume. Show one, then press this again.")
             self.logic.accept(state.axis, number, onDone, onError)
 
-        self._try(accept, onDone=lambda _: self.panel.say("The slice is taken as correct."))
+        self._try(accept, onDone=lambda _: self.panel.showMessage("The slice is taken as correct."))
 
     def nextSlice(self):
         state = self.logic.state()
         if state is not None and state.suggestion is not None:
             self.showSlice(state.suggestion.axis, state.suggestion.slice)
-            self.panel.say("Slice %d: correct it if it is wrong." % state.suggestion.slice)
+            self.panel.showMessage("Slice %d: correct it if it is wrong." % state.suggestion.slice)
 
     def showSlice(self, axis, number):
         """Moves the slice views there; `axis` None for the one drawn on."""
@@ -315,25 +315,25 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         settings.save(slicer.app.userSettings())
         self.logic.useSettings(settings)
         self.panel.settings.show(settings)
-        self.panel.say("The next interaction loads library and model with these settings.")
+        self.panel.showMessage("The next interaction loads library and model with these settings.")
         self.refresh()
 
     # ---- how ----
 
     def _try(self, action, *arguments, doing=None, **named):
-        """Calls into the logic; what it refuses is said in the panel, and else what it is `doing`."""
+        """Calls into the logic; the panel shows an error, or else the text `doing`."""
         self._edited = None
         try:
             action(*arguments, onError=self._failed, **named)
             if doing:
-                self.panel.say(doing)
+                self.panel.showMessage(doing)
         except UserError as error:
-            self.panel.sayError(error)
+            self.panel.showError(error)
 
     def _failed(self, error):
-        if not isinstance(error, (UserError, EngineError)):  # a bug: the user sees what, the log says where
+        if not isinstance(error, (UserError, EngineError)):  # a bug: the panel shows the message, the log the place
             logging.error("Mem3D: %s", error, exc_info=error)
-        self.panel.sayError(error)
+        self.panel.showError(error)
         self.refresh()
 
     def _busyChanged(self, busy):
@@ -360,9 +360,9 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self._edited = edited
         if edited != before:
             if edited is not None:
-                self.panel.say(EDITED[edited])
+                self.panel.showMessage(EDITED[edited])
             elif before == "undone":
-                self.panel.say("The segment holds the result again.")
+                self.panel.showMessage("The segment holds the result again.")
             self.refresh()
 
     def refresh(self):

@@ -67,7 +67,7 @@ class Widget:
         self.ui["testLabel"].setText(sentence(result))
 
     def _failed(self, error):
-        if not isinstance(error, (UserError, EngineError)):  # a bug: the user sees what, the log says where
+        if not isinstance(error, (UserError, EngineError)):  # a bug: the panel shows the message, the log the place
             logging.error("Mem3D: %s", error, exc_info=error)
         self.ui["testLabel"].setText("It does not work: %s" % error)
 

@@ -151,7 +151,7 @@ impl Feed {
         }
     }
 
-    /// Sets the difficulty (0..1) of clips yet to be made, where no curriculum by number was given.
+    /// Sets the difficulty (0..1) of further clips, where no curriculum by number is given.
     pub fn set_difficulty(&self, difficulty: f32) {
         self.shared.difficulty.store(difficulty.to_bits(), Ordering::Relaxed);
     }

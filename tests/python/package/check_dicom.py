@@ -135,7 +135,7 @@ def test_the_command_writes_dicom_seg(series, tmp_path):
     assert done.returncode == 0, done.stderr
     ours = slicerio.read_segmentation(str(tmp_path / "a.seg.nrrd"))
     mask = slicerio.segment_mask(ours, "ball").transpose(2, 1, 0)
-    # The lines that the command prints name the files that were asked for.
+    # The lines that the command prints name the output files.
     assert done.stdout.splitlines()[-2:] == [str(tmp_path / "a.dcm"), str(tmp_path / "a.seg.nrrd")]
     assert mask[6].any() and (on_grid(masks_of(tmp_path / "a.dcm")["ball"]) == mask).all()
     done = command("segment", series, prompts, "--out", tmp_path / "a.dcm")

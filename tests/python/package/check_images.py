@@ -127,7 +127,7 @@ def test_large_integers():
 
 
 @pytest.mark.parametrize(
-    "image, said",
+    "image, message",
     [
         (np.zeros((3, 3)), "2 dimensions"),
         (np.zeros((2, 3, 3, 3)), "4 dimensions"),
@@ -142,8 +142,8 @@ def test_large_integers():
         (nibabel.Nifti1Image(np.zeros((3, 3, 3, 2), np.uint8), np.eye(4)), r"\(3, 3, 3, 2\)"),
     ],
 )
-def test_images_that_cannot_be_used(image, said):
-    with pytest.raises(mem3d.InvalidArgumentError, match=said):
+def test_images_that_cannot_be_used(image, message):
+    with pytest.raises(mem3d.InvalidArgumentError, match=message):
         read(image)
 
 
@@ -154,8 +154,8 @@ def test_a_model_is_evaluated_on_a_folder(tmp_path):
     for name, values in (("image", 300 * inside), ("label", inside)):
         image = nibabel.Nifti1Image(values.astype(np.int16), np.diag([-1.0, -1.0, 3.0, 1.0]))
         nibabel.save(image, tmp_path / "data" / "ball" / f"{name}.nii.gz")
-    asked = dict(interactions="box", select=["quality"], rounds=2, min_slices=5, min_voxels=500, no_jitter=True)
-    report = mem3d.evaluate(tmp_path / "data", tmp_path / "out", device="cpu", resume=False, **asked)
+    settings = dict(interactions="box", select=["quality"], rounds=2, min_slices=5, min_voxels=500, no_jitter=True)
+    report = mem3d.evaluate(tmp_path / "data", tmp_path / "out", device="cpu", resume=False, **settings)
     assert report["version"] == mem3d.__version__ and report["failed"] == [] and report["min_slices"] == 5
     assert (tmp_path / "out" / "report.md").exists()
     with pytest.raises(RuntimeError, match="nowhere"):
@@ -171,12 +171,12 @@ def test_a_nibabel_image_with_one_time_point_is_a_volume():
 def test_geometries_of_arrays():
     place = read(values(), SPACING).geometry
     assert place.to_physical(np.array([[1.0, 2.0, 3.0]])) == pytest.approx(np.array([[1.5, 3.0, 3.0]]))
-    for arguments, said in (
+    for arguments, message in (
         (dict(spacing=(1, 1)), "spacing"),
         (dict(spacing=(1, 0, 1)), "greater than 0"),
         (dict(origin=(1, 2, float("nan"))), "origin"),
         (dict(direction=np.ones((3, 3))), "unit vector"),
         (dict(direction=[[1, 0, 0], [1, 0, 0], [0, 0, 1]]), "singular"),
     ):
-        with pytest.raises(mem3d.InvalidArgumentError, match=said):
+        with pytest.raises(mem3d.InvalidArgumentError, match=message):
             read(values(), **arguments)

@@ -59,7 +59,7 @@ def test_points_of_every_form_draw_the_same(session):
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (dict(points=[[24, 20]]), "give slice="),
         (dict(points=[[24, 20]], slice=12), "0 to 11"),
@@ -76,8 +76,8 @@ def test_points_of_every_form_draw_the_same(session):
         (dict(points=[[6, 24, 20]], segment=""), "segment is ''"),
     ],
 )
-def test_drawings_that_cannot_be_used(session, arguments, said):
-    with pytest.raises(mem3d.InvalidArgumentError, match=said):
+def test_drawings_that_cannot_be_used(session, arguments, message):
+    with pytest.raises(mem3d.InvalidArgumentError, match=message):
         session.click(**arguments)
     assert session.segments == []
 
@@ -116,8 +116,8 @@ def test_directions_and_ranges(drawn):
     drawn.undo()
     drawn.propagate(slices=(5, 7))
     assert [bool(plane.any()) for plane in drawn.mask()] == [4 < k < 8 for k in range(12)]
-    for arguments, said in ((dict(direction="left"), "direction"), (dict(slices=(7, 5)), "first and the last")):
-        with pytest.raises(mem3d.InvalidArgumentError, match=said):
+    for arguments, message in ((dict(direction="left"), "direction"), (dict(slices=(7, 5)), "first and the last")):
+        with pytest.raises(mem3d.InvalidArgumentError, match=message):
             drawn.propagate(**arguments)
 
 
@@ -188,7 +188,7 @@ def test_segment_in_one_call(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "prompts, said",
+    "prompts, message",
     [
         ([{"kind": "box"}], "needs points"),
         ([{"kind": "lasso", "points": [[6, 1, 1]]}], "'lasso'"),
@@ -200,8 +200,8 @@ def test_segment_in_one_call(tmp_path):
         ({"segments": [{"number": 1, "name": "a"}, {"number": 2, "name": "a"}], "rounds": []}, "two segments"),
     ],
 )
-def test_prompts_that_cannot_be_used(prompts, said):
-    with pytest.raises(mem3d.InvalidArgumentError, match=said):
+def test_prompts_that_cannot_be_used(prompts, message):
+    with pytest.raises(mem3d.InvalidArgumentError, match=message):
         mem3d.segment(ball(), prompts, device="cpu")
     with pytest.raises(mem3d.FileError, match="nowhere.json"):
         mem3d.segment(ball(), "nowhere.json", device="cpu")

@@ -5,7 +5,7 @@ slicer-module/examples/trame_app.py, in a headless Chromium.
     .venv-browser/bin/python tests/python/support/browser_user.py --chromium
 
 Leaves in FOLDER a picture of the page after each step (STEP.png), the views alone as arrays (pictures.npz), the saved
-segmentation, and what the page said, what it shows in words, and where its views are (seen.json). With --chromium:
+segmentation, and the page's messages, labels and positions of its views (seen.json). With --chromium:
 prints the Chromium to use; fails when there is none.
 """
 
@@ -45,7 +45,7 @@ class User:
         self._page = page
         self._folder = folder
         self.pictures = {}
-        self.said = {}
+        self.messages = {}
 
     def box(self, selector):
         """Where the elements are, inside the part of the page with the views: (x, y, width, height) each."""
@@ -57,16 +57,16 @@ class User:
         return [[box[side] for side in ("x", "y", "width", "height")] for box in boxes]
 
     def waitFor(self, step, pattern):
-        """Until the page says something; notes what."""
+        """Waits until the page shows a text that matches, and records it."""
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             text = self._page.inner_text(".mem3d-status")
             if re.search(pattern, text):
-                self.said[step] = text
+                self.messages[step] = text
                 return
             if time.monotonic() > end:
                 self._page.screenshot(path=self._folder / "late.png")
-                sys.exit("no %r in %d s; the page says %r" % (pattern, PATIENCE_SECONDS, text))
+                sys.exit("no %r in %d s; the page shows %r" % (pattern, PATIENCE_SECONDS, text))
             time.sleep(POLL_SECONDS)
 
     def look(self, step, before):
@@ -114,7 +114,7 @@ class User:
         return self._page.locator(".mem3d-" + name).all_inner_texts()
 
     def shades(self):
-        """Of the darkest and the brightest value that the window tells apart."""
+        """Of the darkest and the brightest value that differ in the window."""
         thumbs = self._page.locator(".mem3d-shades [role=slider]").all()
         return [float(thumb.get_attribute("aria-valuenow")) for thumb in thumbs]
 
@@ -171,7 +171,7 @@ def use(page, address, folder):
     user.look("bone", picture)
     seen["bone"], seen["window and level"] = user.shades(), user.texts("window-level")[0]
     np.savez_compressed(folder / "pictures.npz", **user.pictures)
-    seen.update(said=user.said, views=user.box(".remote-controlled-area"))
+    seen.update(messages=user.messages, views=user.box(".remote-controlled-area"))
     (folder / "seen.json").write_text(json.dumps(seen, indent=1))
 
 

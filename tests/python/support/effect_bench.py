@@ -103,11 +103,11 @@ class SlowEngine:
 
     def call(self, name, *arguments, onSlice=None, **named):
         if name == "propagate":
-            told = onSlice
+            report = onSlice
 
             def onSlice(progress):
                 self.atSlice.release()
                 self.mayGoOn.acquire()
-                return told(progress)
+                return report(progress)
 
         return self._engine.call(name, *arguments, onSlice=onSlice, **named)

@@ -57,7 +57,7 @@ class _Application(QtCore.QObject):
 def _startupEnvironment():
     """Of the application, which is a Qt object: Slicer gives it on the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("startupEnvironment() was asked for on another thread")
+        raise RuntimeError("startupEnvironment() was called on another thread")
     return dict(os.environ)
 
 

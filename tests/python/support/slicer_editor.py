@@ -181,7 +181,7 @@ class LayoutManager:
 
 
 class Parent:
-    """qSlicerScriptedLoadableModule: what a module says of itself."""
+    """qSlicerScriptedLoadableModule: a module's title, category and texts."""
 
 
 class Module:
@@ -209,7 +209,7 @@ class SampleData:
 
 
 def startUp():
-    """What Slicer says once all modules are loaded."""
+    """Emits startupCompleted(), as Slicer does once all modules are loaded."""
     for slot in slicer.app.connected.pop("startupCompleted()", ()):
         slot()
 

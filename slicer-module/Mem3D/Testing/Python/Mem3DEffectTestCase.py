@@ -96,7 +96,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.assertTrue(self.ui[name].property("enabled"), name)
         self.ui[name].click()
 
-    def said(self):
+    def statusText(self):
         return self.ui["statusLabel"].property("text")
 
     def state(self):
@@ -121,7 +121,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.assertFalse(self.held().any())
         self.press("propagateButton")
         self.wait()
-        self.assertIn("segmented", self.said())
+        self.assertIn("segmented", self.statusText())
         mask = self.state().engineMask.full() != 0
         self.assertGreater(mask.any(axis=(1, 2)).sum(), 1)
         self.assertTrue((voxels(preview, "preview", self.volume) == mask).all())
@@ -145,7 +145,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
             for name, drawn in (("Red", (AXIS_DEPTH, 6)), ("Green", (AXIS_HEIGHT, 24)), ("Yellow", (AXIS_WIDTH, 20))):
                 self.drag(name)
                 self.wait()
-                self.assertEqual(self.state().drawn, drawn, self.said())
+                self.assertEqual(self.state().drawn, drawn, self.statusText())
                 # The stroke lies in the mask where it was drawn.
                 index = self.effect.logic.lattice.grid.rasToIndex([self.center])[0].round().astype(int)
                 self.assertTrue(self.state().engineMask.full()[tuple(index)], name)
@@ -156,8 +156,8 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.open()
         self.turnView("Red", rotation(20, 0))
         self.drag("Red")
-        self.assertIn("20.0 degrees", self.said())
-        self.assertIn("Rotate to volume plane", self.said())
+        self.assertIn("20.0 degrees", self.statusText())
+        self.assertIn("Rotate to volume plane", self.statusText())
         self.assertFalse(self.effect.logic.worker.busy)
 
     def test_clicksAndExtremePoints(self):
@@ -183,7 +183,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.press("propagateButton")
         self.press("cancelButton")
         self.wait()
-        self.assertIn("Cancelled", self.said())
+        self.assertIn("Cancelled", self.statusText())
         self.assertTrue((self.state().engineMask.full() == before).all())
 
     def test_theSceneIsClosedInTheMiddle(self):

@@ -222,7 +222,7 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
         self.write("b", area)
         node = self.editor.node()
         node.SetOverwriteMode(node.OverwriteNone)
-        node.SetMaskSegmentID("b")  # first: Slicer 5.8 looks for the segment as soon as the mode is set
+        node.SetMaskSegmentID("b")  # first: Slicer 5.8 searches the segment as soon as the mode is set
         node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedInsideSingleSegment)
         mask = box((3, 8), (2, 9), (5, 15))
         self.write("a", mask)

@@ -61,7 +61,7 @@ pub fn run(data: &Path, model: Option<&Path>, device: &str, least: f64) -> Resul
     say!("{} targets, {ROUNDS} rounds, lowest DSC {lowest:.5}", all.len());
     if lowest < least {
         return Err(Error::InvalidState(format!(
-            "masks agree with those of the plain computation to a DSC of {lowest:.5} only; {least} was asked for"
+            "masks agree with those of the plain computation to a DSC of {lowest:.5} only; the least allowed is {least}"
         )));
     }
     Ok(all)

@@ -66,16 +66,16 @@ impl Choice {
         }
     }
 
-    /// The model of `asked`, or the default one.
+    /// The model of `given`, or the default one.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when there is none.
-    pub fn find(asked: Option<&PathBuf>) -> Result<Choice> {
-        if let Some(asked) = asked {
-            return Choice::parse(asked.clone());
+    pub fn find(given: Option<&PathBuf>) -> Result<Choice> {
+        if let Some(given) = given {
+            return Choice::parse(given.clone());
         }
-        if let Some(asked) = std::env::var_os("MEM3D_MODEL").filter(|v| !v.is_empty()) {
-            return Choice::parse(asked.into());
+        if let Some(given) = std::env::var_os("MEM3D_MODEL").filter(|v| !v.is_empty()) {
+            return Choice::parse(given.into());
         }
         let places = places();
         if let Some(found) = places.iter().find(|p| p.is_file()) {
