@@ -96,6 +96,9 @@ def test_every_button_of_the_panel(panel, monkeypatch, tmp_path):
     pressed = slicer_app.pressAll(panel.ui, ["openButton", "sampleButton", "settingsButton"])
     assert called == ["SegmentEditor", sampleVolume()] and Path(called[1]).is_file()
     assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (400, 40, 0)
+    # A file dialog that is cancelled installs nothing (test_slicer_installer.py).
+    monkeypatch.setattr(sys.modules["qt"].QFileDialog, "getOpenFileName", lambda *a: ("", ""))
+    pressed += slicer_app.pressAll(panel.ui, ["installButton"])
     # A model that is chosen in the file dialog, then taken into use.
     model = tmp_path / "other.safetensors"
     monkeypatch.setattr(sys.modules["qt"].QFileDialog, "getOpenFileName", lambda *a: (str(model), "filter"))

@@ -21,6 +21,7 @@ from .NativeErrors import *  # noqa: F403 - the exceptions are part of this modu
 from .NativeErrors import ERRORS, CancelledError, InternalError, InvalidArgumentError, LibraryNotFoundError
 
 ABI_VERSION = 1
+FILE_NAME = {"win32": "mem3d.dll", "darwin": "libmem3d.dylib"}.get(sys.platform, "libmem3d.so")
 
 AXIS_DEPTH, AXIS_HEIGHT, AXIS_WIDTH = range(3)
 SCRIBBLE, BOX, EXTREME_POINTS, CLICK = range(4)
@@ -48,17 +49,16 @@ def _axisNumber(axis):
 
 
 def libraryCandidates(path=None):
-    """Where the shared library is looked for: only `path` or MEM3D_LIBRARY when given, else beside this module, in the
+    """Where the shared library is searched: only `path` or MEM3D_LIBRARY when given, else beside this module, in the
     module's folder, and in the build folder of the source tree."""
     path = path or os.environ.get("MEM3D_LIBRARY")
     if path:
         return [os.fspath(path)]
-    name = {"win32": "mem3d.dll", "darwin": "libmem3d.dylib"}.get(sys.platform, "libmem3d.so")
     here = os.path.dirname(os.path.abspath(__file__))
     module = os.path.dirname(here)
     root = os.path.dirname(os.path.dirname(module))
     folders = [here, module, os.path.join(module, "lib"), os.path.join(root, "target", "release")]
-    return [os.path.join(folder, name) for folder in folders]
+    return [os.path.join(folder, FILE_NAME) for folder in folders]
 
 
 class Library:
@@ -68,7 +68,7 @@ class Library:
         candidates = libraryCandidates(path)
         found = next((c for c in candidates if os.path.exists(c)), None)
         if found is None:
-            remedy = "Build it (make build), or set MEM3D_LIBRARY to its path. Looked for: "
+            remedy = "Build it (make build), or set MEM3D_LIBRARY to its path. Searched: "
             raise LibraryNotFoundError("libmem3d was not found. " + remedy + ", ".join(candidates))
         try:
             self._c = ctypes.CDLL(found)  # not PyDLL: that would hold the interpreter lock during a propagation

@@ -5,7 +5,7 @@ import logging
 import qt
 import slicer
 
-from . import UiFiles
+from . import Installer, UiFiles
 from .Ending import endAll
 from .Errors import UserError
 from .HelperEngine import helperEnvironment
@@ -33,6 +33,7 @@ class Widget:
         self.ui["openButton"].clicked.connect(lambda *_: slicer.util.selectModule("SegmentEditor"))
         self.ui["sampleButton"].clicked.connect(lambda *_: loadSample())
         self.ui["testButton"].clicked.connect(lambda *_: self._try())
+        self.ui["installButton"].clicked.connect(lambda *_: self._install())
         self.worker = Worker()
         self.worker.onBusyChanged = self._busyChanged
         self._timer = qt.QTimer(self.widget)
@@ -61,6 +62,27 @@ class Widget:
         self.ui["testLabel"].setText("Loading library and model, and segmenting a small volume...")
         environment = helperEnvironment()
         self.worker.run(lambda job: tryEngine(settings, environment), self._tried, self._failed)
+
+    def _install(self):
+        filter = "Wheels of mem3d (mem3d-*.whl)"
+        wheel = qt.QFileDialog.getOpenFileName(self.widget, "Choose a wheel of mem3d", "", filter)
+        wheel = wheel[0] if isinstance(wheel, tuple) else wheel  # PySide gives the filter, too
+        if not wheel:
+            return
+        try:
+            plan = Installer.plan(wheel, slicer.app.slicerUserSettingsFilePath)
+            if not slicer.util.confirmOkCancelDisplay(Installer.question(plan), "Mem3D"):
+                return
+            self.ui["testLabel"].setText("Installing...")
+            slicer.app.processEvents()
+            library = Installer.install(plan)
+        except UserError as error:
+            self.ui["testLabel"].setText("Nothing was changed: %s" % error)
+            return
+        # A folder of its own serves the helper process alone.
+        mode = {} if plan.folder is None else {"mode": "helper"}
+        self._chosen(self.settings.settings()._replace(libraryPath=library, **mode))
+        self._try()
 
     def _tried(self, result):
         self.settings.showInfo(result.info)
