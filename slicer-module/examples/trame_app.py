@@ -176,7 +176,8 @@ class Mem3DApp(TrameApp):
         self._showMessage("...")
 
         def done(mask):
-            self._showMessage("%d pixels on the slice. Draw again to correct it, or propagate." % np.count_nonzero(mask))
+            pixels = np.count_nonzero(mask)
+            self._showMessage("%d pixels on the slice. Draw again to correct it, or propagate." % pixels)
 
         negative = (self.state.side == "outside") != turned
         self._try(self.logic.interact, SCRIBBLE, points, plane, negative=negative, onDone=done)

@@ -65,7 +65,7 @@ def install(plan):
     options = ["--upgrade", "--target", plan.folder] if plan.folder is not None else []
     try:
         slicer.util.pip_install(options + requirements)
-    except Exception as error:  # noqa: BLE001 - pip's failures have many classes
+    except Exception as error:  # pip's failures have many classes
         raise UserError(
             "pip could not install %s: %s. Its messages are in the Python console. Is there a network, and is the "
             "wheel for this system?" % (" and ".join(os.path.basename(r) for r in requirements), error)
