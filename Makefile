@@ -118,17 +118,18 @@ doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
 
 .PHONY: setup-package wheel dist licences
-# Two builds of one commit give the same bytes.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+# Two builds of one commit give the same bytes. Not exported to cargo: a change of it builds libtorch's glue anew.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+PACK = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
 wheel: build setup-package ## the Python package: wheel and source archive, in dist
 	rm -f dist/mem3d-*.whl dist/mem3d-*.tar.gz
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python -m hatchling build -d dist -t wheel -t sdist
+	$(PACK) -m hatchling build -d dist -t wheel -t sdist
 	.venv/bin/python -m twine check --strict dist/mem3d-*.whl dist/mem3d-*.tar.gz
 	[ "$$(uname)" != Linux ] || .venv/bin/python -m auditwheel show dist/mem3d-*.whl
 
 dist: build setup-package ## relocatable archives for C and C++ hosts, with and without libtorch, in dist
-	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tools/dist.py
+	$(PACK) tools/dist.py
 
 licences: ## after a change of dependencies: the licences of all crates, THIRD-PARTY-LICENSES.txt
 	cargo about --version 2>/dev/null || cargo install --locked --features cli cargo-about

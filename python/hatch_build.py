@@ -48,6 +48,7 @@ def cargo_build(root):
     if shutil.which("cargo") is None:
         sys.exit("cargo, which builds mem3d, was not found: install Rust (https://rustup.rs), or a wheel of mem3d")
     environment = dict(os.environ)
+    environment.pop("SOURCE_DATE_EPOCH", None)  # it changes no byte, and cargo would build libtorch's glue anew
     if "LIBTORCH" not in environment and not (root / ".libtorch").exists():
         environment["LIBTORCH"] = libtorch()
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=root, env=environment, check=True)

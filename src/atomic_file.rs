@@ -5,7 +5,6 @@
 //! writer holds a lock on it, which ends with the process.
 
 use crate::error::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::{Error as IoError, ErrorKind, Write};
@@ -117,7 +116,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> std::io::Result<Unfinished> {
     loop {
         let file = builder.tempfile_in(folder)?;
         // A file system without locks leaves the file to be removed by hand after a kill.
-        let _ = flock(file.as_file(), FlockOperation::NonBlockingLockExclusive);
+        let _ = file.as_file().try_lock();
         // Another process may have found it before it was locked.
         if file.path().exists() {
             unfinished.push((file.path().to_path_buf(), target.clone()));
@@ -146,8 +145,7 @@ fn remove_abandoned(folder: &Path) {
             continue;
         }
         let Ok(file) = std::fs::File::open(entry.path()) else { continue };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && std::fs::remove_file(entry.path()).is_ok()
-        {
+        if file.try_lock().is_ok() && std::fs::remove_file(entry.path()).is_ok() {
             log::debug!("{}: removed; its writer was ended", entry.path().display());
         }
     }
@@ -290,7 +288,7 @@ mod tests {
         // One that is being written by another process is locked.
         std::fs::write(at(".mem3d-busy00.part"), "half").unwrap();
         let busy = std::fs::File::open(at(".mem3d-busy00.part")).unwrap();
-        flock(&busy, FlockOperation::NonBlockingLockExclusive).unwrap();
+        busy.try_lock().unwrap();
         write(&at("new"), |w| w.write_all(b"x")).unwrap();
         let left = [".mem3d-abcdef.txt", ".mem3d-busy00.part", ".mem3d-notes.part", "new", "x.part"];
         assert_eq!(names(folder.path()), left);

@@ -2,8 +2,8 @@
 
 use crate::common::output;
 use mem3d::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
-use std::fs::File;
+use same_file::Handle;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl Claim {
     /// # Errors
     /// [`Error::Io`] when the file for it cannot be made.
     pub fn take(file: &Path) -> Result<Option<Claim>> {
-        Claim::lock(file, FlockOperation::NonBlockingLockExclusive)
+        Claim::lock(file, File::try_lock)
     }
 
     /// The claim of `file`, as soon as no other process has it.
@@ -32,21 +32,21 @@ impl Claim {
     /// [`Error::Io`] when the file for it cannot be made.
     pub fn wait(file: &Path) -> Result<Claim> {
         loop {
-            if let Some(claim) = Claim::lock(file, FlockOperation::LockExclusive)? {
+            if let Some(claim) = Claim::lock(file, |locked| locked.lock().map_err(TryLockError::Error))? {
                 return Ok(claim);
             }
         }
     }
 
-    fn lock(file: &Path, how: FlockOperation) -> Result<Option<Claim>> {
+    fn lock(file: &Path, lock: impl Fn(&File) -> std::result::Result<(), TryLockError>) -> Result<Option<Claim>> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let path = file.with_file_name(format!(".mem3d-claim-{name}"));
         let io = |e| Error::io(&path, e);
         let mut locked = File::options().read(true).append(true).create(true).open(&path).map_err(io)?;
-        match flock(&locked, how) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        match lock(&locked) {
+            Err(TryLockError::WouldBlock) => return Ok(None),
             // Without locks on this file system, cases are not shared out.
-            Err(e) => log::debug!("{}: no lock ({e})", path.display()),
+            Err(TryLockError::Error(e)) => log::debug!("{}: no lock ({e})", path.display()),
             Ok(()) => (),
         }
         // Its last owner may have removed it in between.
@@ -61,12 +61,9 @@ impl Claim {
     }
 }
 
-#[cfg(unix)]
 fn is_same(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let number = |m: std::io::Result<std::fs::Metadata>| m.ok().map(|m| (m.dev(), m.ino()));
-    let own = number(file.metadata());
-    own.is_some() && own == number(path.metadata())
+    let open = file.try_clone().and_then(Handle::from_file);
+    open.is_ok_and(|open| Handle::from_path(path).is_ok_and(|named| open == named))
 }
 
 impl Drop for Claim {
