@@ -28,7 +28,12 @@ fn main() {
         .include(libtorch.join("include"))
         .flag_if_supported("-Wno-unused-parameter")
         .compile("mem3d_torch_ext");
-    let macos = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos");
+    let system = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    if system == "windows" {
+        // Windows has neither search paths in a library nor names for hosts: DLLs lie beside the program or on PATH.
+        return;
+    }
+    let macos = system == "macos";
     let origin = if macos { "@loader_path" } else { "$ORIGIN" };
     // An installed library looks beside itself first, then where it was built.
     for path in [origin, &format!("{origin}/libtorch/lib"), &lib.to_string_lossy()] {
