@@ -41,11 +41,19 @@ def positions(target):
             annotated[k] = not annotated or (before is not None and (before["empty"] or before["iou"] > 0))
             last = {s["slice"]: s for s in round_["slices"]}
             for s in round_["slices"]:
-                below = max((a for a in annotated if a < s["slice"]), default=None)
-                above = min((a for a in annotated if a > s["slice"]), default=None)
-                ends = [a is not None and annotated[a] for a in (below, above)]
+                ends = neighbours(annotated, s["slice"])
                 if any(ends) and s["quality"] > 0:
                     yield ("empty" if s["empty"] else "closed" if all(ends) else "open"), s["quality"], s["iou"]
+            for k, quality in round_["empty_slices"]:  # neither target nor mask: as it should be
+                if any(neighbours(annotated, k)) and quality > 0:
+                    yield "empty", quality, 1.0
+
+
+def neighbours(annotated, k):
+    """Whether the annotated slices before and after slice k hold the target; False where there is none."""
+    below = max((a for a in annotated if a < k), default=None)
+    above = min((a for a in annotated if a > k), default=None)
+    return [a is not None and annotated[a] for a in (below, above)]
 
 
 def fit(quality, iou, weight):

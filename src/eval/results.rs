@@ -69,6 +69,10 @@ pub struct Round {
     pub replaced: usize,
     /// Estimated quality and true IoU of every slice that is not annotated and holds the target or a mask.
     pub slices: Vec<SliceQuality>,
+    /// Estimated quality of every slice that is not annotated and holds neither: number and quality. tools/calibrate.py
+    /// fits with them; they count in no figure.
+    #[serde(default)]
+    pub empty_slices: Vec<(usize, f32)>,
 }
 
 /// Estimate and truth of one slice.

@@ -331,8 +331,8 @@ pub(crate) fn measure(
     let shape = target.volume.shape();
     let surface = surfaces(mask, &target.reference, shape, target.volume.geometry().spacing_mm, protocol.tolerance_mm);
     let mask_areas = slice_areas(mask, shape, axis);
-    let shown = (0..areas.len()).filter(|&k| areas[k] + mask_areas[k] > 0);
-    let slices = shown.filter_map(|k| {
+    let (shown, hidden): (Vec<usize>, Vec<usize>) = (0..areas.len()).partition(|&k| areas[k] + mask_areas[k] > 0);
+    let slices = shown.into_iter().filter_map(|k| {
         let iou = |k| iou(&slice_of(mask, shape, axis, k).data, &slice_of(&target.reference, shape, axis, k).data);
         let empty = mask_areas[k] == 0;
         quality(k).map(|quality| SliceQuality { slice: k, quality, iou: iou(k) as f32, empty })
@@ -350,6 +350,7 @@ pub(crate) fn measure(
         propagate_s: 0.0,
         replaced: 0,
         slices: slices.collect(),
+        empty_slices: hidden.into_iter().filter_map(|k| quality(k).map(|quality| (k, quality))).collect(),
     }
 }
 

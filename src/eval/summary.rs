@@ -358,6 +358,7 @@ mod tests {
                 SliceQuality { slice: 8, quality: 0.5, iou: 0.4, empty: false },
                 SliceQuality { slice: 9, quality: 0.7, iou: 0.6, empty: false },
             ],
+            empty_slices: Vec::new(),
         });
         Run { drawing: "box".into(), method: method.into(), number, rounds: rounds.collect() }
     }

@@ -43,14 +43,16 @@ def run(monkeypatch, *arguments):
 def test_positions_follow_the_annotated_slices():
     target = {"runs": [{"rounds": [
         {"slice": 5, "slices": slices(
-            (4, 0.9, 0.8, False), (6, 0.7, 0.5, False), (8, 0.6, 0.0, True), (9, 0, 0, True))},
+            (4, 0.9, 0.8, False), (6, 0.7, 0.5, False), (8, 0.6, 0.0, True), (9, 0, 0, True)),
+         "empty_slices": [(2, 0.75), (3, 0)]},
         # Slice 8 holds the target: its mask is empty and it is listed.
-        {"slice": 8, "slices": slices((4, 0.9, 0.8, False), (6, 0.8, 0.9, False), (7, 0.4, 0.0, True))},
+        {"slice": 8, "slices": slices((4, 0.9, 0.8, False), (6, 0.8, 0.9, False), (7, 0.4, 0.0, True)),
+         "empty_slices": []},
         # Slice 12 is not listed before: it holds no target.
-        {"slice": 12, "slices": slices((10, 0.3, 0.2, False), (13, 0.5, 0.0, False))},
+        {"slice": 12, "slices": slices((10, 0.3, 0.2, False), (13, 0.5, 0.0, False)), "empty_slices": [(14, 0.9)]},
     ]}]}  # fmt: skip
     assert list(calibrate.positions(target)) == [
-        ("open", 0.9, 0.8), ("open", 0.7, 0.5), ("empty", 0.6, 0.0),
+        ("open", 0.9, 0.8), ("open", 0.7, 0.5), ("empty", 0.6, 0.0), ("empty", 0.75, 1.0),
         ("open", 0.9, 0.8), ("closed", 0.8, 0.9), ("empty", 0.4, 0.0),
         ("open", 0.3, 0.2),
     ]  # fmt: skip
@@ -78,6 +80,7 @@ def test_the_calibration_is_written_into_the_header(monkeypatch, tmp_path, capsy
         {"slice": 90, "slices": slices(*[(i + 1, v, v, i % 2 == 0) for i, v in enumerate(values * 2)][:89])},
         {"slice": 70, "slices": slices(*[(i + 1, v, v, i % 2 == 0) for i, v in enumerate(values * 2)][:89])},
     ]
+    rounds = [{**round_, "empty_slices": []} for round_ in rounds]
     (results / "targets" / "t.json").write_text(json.dumps({"runs": [{"rounds": rounds}]}))
     run(monkeypatch, model, out, "--evaluation", results, "--least-doubt", "0.2")
     found = read_info(out)["quality_calibration"]
