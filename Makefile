@@ -1,8 +1,9 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers build demo browser check test test-rust \
-	test-c test-python test-browser fuzz stress lint lint-rust lint-other format picture doc clean
+.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers rivals paper paper-run build demo browser \
+	check test test-rust test-c test-python test-rivals test-browser fuzz stress lint lint-rust lint-other format \
+	picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -55,6 +56,52 @@ peers: setup ## installs the classical tools that mem3d evaluate measures beside
 	.venv/bin/python -m venv .venv-peers # apart: ITK imports any PyTorch beside it, and .venv's has no CUDA libraries
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r tools/peers/requirements.txt
 
+rivals: setup .venv-rivals/mem3d.installed ## installs the paper's rivals: PyTorch and MONAI, more than 2 GB
+
+.venv-rivals/mem3d.installed: tools/peers/rivals/requirements.txt
+	.venv/bin/python -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	cp $< $@
+
+# docs/evaluation.md, "The paper's tables, on open data". A finished part is not run again.
+PAPER_TRAIN ?=
+PAPER_TEST ?=
+# Labels of PAPER_TRAIN that are never targets (JSON), and a folder of synthetic cases; both may be empty.
+PAPER_EXCLUDE ?=
+PAPER_SYNTHETIC ?=
+PAPER_OUT ?= out/paper
+# Minutes of processor time of each training.
+PAPER_MINUTES ?= 120
+PAPER_RIVALS ?= unet3d deepigeos
+PAPER_SIZES ?= small large
+PAPER_ROUNDS ?= 6
+# Further options of mem3d evaluate.
+PAPER_OPTIONS ?=
+MEM3D ?= target/release/mem3d
+PEERS_PYTHON ?= .venv-peers/bin/python
+RIVALS_PYTHON ?= .venv-rivals/bin/python
+
+paper: build peers rivals paper-run ## the paper's tables: PAPER_TRAIN=FOLDER PAPER_TEST=FOLDER; trains for hours, resumes
+
+paper-run:
+	@[ -n "$(PAPER_TRAIN)" ] && [ -n "$(PAPER_TEST)" ] || { echo "make paper: name two folders of cases, as in" \
+	  "make paper PAPER_TRAIN=cases/train PAPER_TEST=cases/test; see docs/evaluation.md"; exit 2; }
+	$(MEM3D) evaluate $(PAPER_TEST) --out $(PAPER_OUT)/evaluation --record $(PAPER_OUT)/rounds --resume --threads 1 \
+	  --interactions mask,scribble,box,extreme_points --select quality,random,oracle --rounds $(PAPER_ROUNDS) \
+	  $(PAPER_OPTIONS) >/dev/null
+	for rival in $(PAPER_RIVALS); do for size in $(PAPER_SIZES); do \
+	  PYTHONPATH=tools/peers $(RIVALS_PYTHON) -m rivals.train $$rival --size $$size --data $(PAPER_TRAIN) \
+	    $(addprefix --exclude ,$(PAPER_EXCLUDE)) $(addprefix --synthetic ,$(PAPER_SYNTHETIC)) \
+	    --minutes $(PAPER_MINUTES) --out $(PAPER_OUT)/$${rival}_$$size || exit 1; \
+	done; done
+	PYTHONPATH=tools/peers $(RIVALS_PYTHON) -m rivals.predict $(PAPER_OUT)/rounds \
+	  $(foreach rival,$(PAPER_RIVALS),$(foreach size,$(PAPER_SIZES),$(PAPER_OUT)/$(rival)_$(size)))
+	-$(PEERS_PYTHON) tools/peers/run.py $(PAPER_OUT)/rounds # a tool that fails on one target has masks of the others
+	[ -e $(PAPER_OUT)/scored ] && [ -z "$$(find $(PAPER_OUT)/rounds -name '*.json' -newer $(PAPER_OUT)/scored)" ] || { \
+	  $(MEM3D) evaluate --score $(PAPER_OUT)/rounds --out $(PAPER_OUT)/evaluation >/dev/null && \
+	  touch $(PAPER_OUT)/scored; }
+	$(RIVALS_PYTHON) tools/peers/paper.py $(PAPER_OUT)/evaluation $(PAPER_OUT)/rounds --out $(PAPER_OUT)
+
 test-rust: ## cargo test
 	cargo test --locked
 
@@ -64,6 +111,9 @@ test-c: ## C and C++ tests of the built library, by CTest, then once more with A
 
 test-python: ## tests of the Python binding and of the written files
 	.venv/bin/python -m pytest tests/python
+
+test-rivals: rivals ## tests of the paper's rivals, which make test skips
+	.venv-rivals/bin/python -m pytest tests/python/test_rivals.py tests/python/test_rivals_data.py
 
 test-browser: setup-browser ## the browser example in Chromium; gets .venv-browser, and Chromium if there is none
 	.venv/bin/python -m pytest -rs tests/python/test_slicer_browser.py

@@ -1,0 +1,105 @@
+"""Answers the rounds that mem3d evaluate --record wrote, with a trained rival.
+
+    python -m rivals.predict ROUNDS RUN [RUN ...]
+
+Writes `TOOL.round_N.npy` and `TOOL.json` as tools/peers/run.py does, and `TOOL.memory`: the largest resident memory of
+this process during the target's rounds, MB (Linux). TOOL is the rival with its size, as `unet3d_small`. A rival
+receives the recorded region and the masks of the annotated slices, like the classical tools.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import models
+from .grid import Grid
+from .interactions import Session
+
+
+class Trained:
+    """A rival with the averaged weights of a run."""
+
+    def __init__(self, run):
+        path = Path(run) / "checkpoint.pt"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; train it first: python -m rivals.train ... --out {run}")
+        state = torch.load(path, weights_only=True)
+        self.name = "{rival}_{size}".format(**state["options"])
+        self.rival = models.build(state["options"]["rival"], state["options"]["size"]).eval()
+        self.rival.load_state_dict(state["average"])
+
+
+def reset_peak():
+    """Starts a new measurement of the peak memory; without the right to, it is that of the whole process."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def peak_mb():
+    """Largest resident memory since reset_peak, MB; 0 on other systems than Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+def answer_folder(folder, trained):
+    """Answers all rounds of one recorded drawing; a folder that is done is left as it is."""
+    done = folder / f"{trained.name}.json"
+    if done.exists():
+        return False
+    run = json.loads((folder / "run.json").read_text())
+    image = np.load(folder / "image.npy")
+    reset_peak()
+    # What serves all rounds counts to the first one, as in mem3d.
+    start = time.perf_counter()
+    grid = Grid(image.shape, run["spacing_mm"], run["axis"])
+    session = Session(grid.image(image), grid.spacing_mm)
+    seconds = []
+    for this in run["rounds"]:
+        masks = np.load(folder / f"round_{this['round']}.npy") > 0
+        session.annotated = grid.annotated(this["slices"], masks)
+        found = grid.back(models.answer(trained.rival, session)).astype(np.uint8)
+        # Annotated slices stay, as in mem3d.
+        along = np.moveaxis(found, grid.axis, 0)
+        for k, mask in zip(this["slices"], masks, strict=True):
+            along[k] = mask
+        seconds.append(time.perf_counter() - start)
+        np.save(folder / f"{trained.name}.round_{this['round']}.npy", np.ascontiguousarray(found))
+        start = time.perf_counter()
+    (folder / f"{trained.name}.memory").write_text(f"{peak_mb():.1f}\n")
+    part = folder / f"{trained.name}.part"
+    part.write_text(json.dumps(seconds))
+    os.replace(part, done)
+    return True
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(prog="rivals.predict", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="what mem3d evaluate --record wrote")
+    parser.add_argument("runs", type=Path, nargs="+", help="runs of rivals.train")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args(words)
+    torch.set_num_threads(arguments.threads)
+    folders = sorted(path.parent for path in arguments.folder.glob("*/*/run.json"))
+    if not folders:
+        parser.error(f"{arguments.folder} holds no recorded rounds; run mem3d evaluate with --record first")
+    for run in arguments.runs:
+        trained = Trained(run)
+        for n, folder in enumerate(folders, 1):
+            if answer_folder(folder, trained):
+                print(f"[{n}/{len(folders)}] {folder.parent.name} {folder.name} {trained.name}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
