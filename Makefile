@@ -130,6 +130,7 @@ test-browser: setup-browser ## the browser example in Chromium; gets .venv-brows
 # Needs a nightly compiler and cargo-fuzz (cargo install cargo-fuzz).
 FUZZ_SECONDS ?= 600
 fuzz: setup ## every fuzzer for ten minutes (FUZZ_SECONDS=N for another time)
+	cp Cargo.lock fuzz/Cargo.lock
 	for target in $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))); do mkdir -p out/fuzz/$$target; \
 	  cargo +nightly fuzz run $$target out/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
 	    -rss_limit_mb=4096 || exit 1; \

@@ -46,11 +46,11 @@ impl Unfinished {
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes)
+        self.file.write(bytes).map_err(of_system)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        self.file.flush().map_err(of_system)
     }
 }
 
@@ -88,6 +88,12 @@ fn target(path: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
+/// The system's error, without the unfinished file's name, which the user does not know.
+fn of_system(e: IoError) -> IoError {
+    let inner = e.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<IoError>());
+    inner.and_then(IoError::raw_os_error).map_or(e, IoError::from_raw_os_error)
+}
+
 /// The folder that `path` lies in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -114,7 +120,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> std::io::Result<Unfinished> {
     }
     let mut unfinished = unfinished();
     loop {
-        let file = builder.tempfile_in(folder)?;
+        let file = builder.tempfile_in(folder).map_err(of_system)?;
         // A file system without locks leaves the file to be removed by hand after a kill.
         let _ = file.as_file().try_lock();
         // Another process may have found it before it was locked.
@@ -232,6 +238,14 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("disk full"));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn an_error_names_the_users_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no/a.bin");
+        let text = write(&path, |w| w.write_all(b"new")).unwrap_err().to_string();
+        assert_eq!(text, format!("{}: there is no such file or folder; check the name", path.display()));
     }
 
     #[cfg(unix)]

@@ -57,5 +57,9 @@ mod tests {
     fn devices_and_folders_are_not_read() {
         let text = |path: &str| open(Path::new(path)).unwrap_err().to_string();
         assert!(text("/dev/zero").contains("device") && text("/").contains("folder"));
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(text(pipe.to_str().unwrap()).contains("a device or a pipe"));
     }
 }

@@ -1,14 +1,15 @@
-//! Damaged files: 20,000 inputs, the same in every run, are read within limited memory. Every reader gives a result or
-//! an error that names the file; none panics, none takes long.
+//! Damaged files: 20,000 changes of the fuzzers' corpora, the same in every run, are read within limited memory. Every
+//! reader gives a result or an error that names the file; none panics, none takes long.
 
-use mem3d::engine::{Interaction, SavedSession, Session, SessionOptions, Stroke};
-use mem3d::interactions::{self, MarkupOptions};
+#[path = "common/files.rs"]
+mod files;
+
+use mem3d::engine::{Interaction, Session, SessionOptions, Stroke};
 use mem3d::io::{self, seg_nrrd, session_file};
-use mem3d::nn::import::checkpoint;
 use mem3d::nn::model::{Model, Precision};
-use mem3d::nn::{InteractionKind, Preset};
-use mem3d::volume::{Geometry, SliceAxis, Volume, VoxelData};
-use sha2::Digest;
+use mem3d::nn::{InteractionKind, Preset, weights};
+use mem3d::volume::{SliceAxis, Volume, VoxelData};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -87,60 +88,10 @@ fn replace_number(bytes: &mut Vec<u8>, at: usize, random: &mut Random) {
     bytes.splice(start..end, NUMBERS[random.below(NUMBERS.len())].bytes());
 }
 
-fn volume() -> Volume {
-    let geometry = Geometry { spacing_mm: [3.0, 1.0, 1.0], origin_mm: [10.0, -20.0, 30.0], ..Geometry::default() };
-    let values = (0..6 * 20 * 18).map(|i| if (i / 18) % 20 > 9 { 300 } else { i as i16 % 7 }).collect();
-    Volume::new([6, 20, 18], VoxelData::I16(values), geometry).unwrap()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    zipped.write_all(bytes).unwrap();
-    zipped.finish().unwrap()
-}
-
-/// How a kind of file is read.
-type Reader = fn(&Path, &Volume) -> mem3d::Result<()>;
-
-/// A kind of file: its name, a good one, what is done to its bytes after a change, and its reader.
-struct Kind {
-    name: &'static str,
-    seed: Vec<u8>,
-    pack: fn(&[u8]) -> Vec<u8>,
-    read: Reader,
-}
-
-fn plain(bytes: &[u8]) -> Vec<u8> {
-    bytes.to_vec()
-}
-
-fn as_volume(path: &Path, _: &Volume) -> mem3d::Result<()> {
-    io::read_volume(path).map(drop)
-}
-
-fn as_segmentation(path: &Path, volume: &Volume) -> mem3d::Result<()> {
-    io::read_segmentation_on(path, volume).map(drop)
-}
-
-fn as_interactions(path: &Path, volume: &Volume) -> mem3d::Result<()> {
-    interactions::read(&[path], volume, &MarkupOptions::default()).map(drop)
-}
-
-/// A session's body, with the length and checksum that fit it.
-fn as_session(body: &[u8]) -> Vec<u8> {
-    let body = gzip(body);
-    let mut file = b"mem3d session\r\n\x1a".to_vec();
-    file.extend(3u32.to_le_bytes());
-    file.extend((body.len() as u64).to_le_bytes());
-    file.extend(sha2::Sha256::digest(&body));
-    file.extend(body);
-    file
-}
-
 /// The plain body of a saved session with an interaction.
 fn session(folder: &Path) -> Vec<u8> {
     let model = Model::random(Preset::Compact, 1, "cpu", Precision::Auto).unwrap();
-    let mut session = Session::new(volume(), model.networks(), SessionOptions::default()).unwrap();
+    let mut session = Session::new(files::volume(), model.networks(), SessionOptions::default()).unwrap();
     let stroke = Stroke::Points { points: vec![[3.0, 15.0, 9.0]], radius_mm: 0.0 };
     let kind = InteractionKind::Click;
     let click = Interaction { segment: 1, axis: SliceAxis::Depth, slice: 3, kind, positive: true, stroke };
@@ -150,7 +101,7 @@ fn session(folder: &Path) -> Vec<u8> {
     let file = std::fs::read(&path).unwrap();
     let mut body = Vec::new();
     flate2::read::GzDecoder::new(&file[60..]).read_to_end(&mut body).unwrap();
-    assert_eq!(as_session(&body)[..20], file[..20], "the session's format has changed: adapt as_session");
+    assert_eq!(files::as_session(&body)[..20], file[..20], "the session's format has changed: adapt as_session");
     body
 }
 
@@ -253,14 +204,32 @@ const MARKUPS: &[u8] = br#"{"markups": [{"type": "Fiducial", "coordinateSystem":
   {"type": "ROI", "center": [18, -10, 39], "size": [4, 5, 0], "orientation": [1, 0, 0, 0, 1, 0, 0, 0, 1],
   "roiType": "Box"}]}"#;
 
-/// Every kind of file, and the files that they name.
-fn kinds(folder: &Path) -> Vec<Kind> {
+/// A model's description with a tensor that no network has.
+fn model() -> Vec<u8> {
+    let model = Model::random(Preset::Compact, 1, "cpu", Precision::Auto).unwrap();
+    let config = serde_json::json!({"channels": [8, 8, 16, 16], "groups": 4, "key_channels": 8, "value_channels": 16});
+    let described = weights::Header::new(model.info().clone(), &config).unwrap();
+    let described = serde_json::to_string(&described).unwrap();
+    let tensor = serde_json::json!({"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]});
+    let header = serde_json::json!({"__metadata__": {"mem3d": described}, "a.weight": tensor}).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 8]].concat()
+}
+
+/// Good inputs: format, name in its corpus, bytes.
+fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Volume::new([2, 3, 4], VoxelData::I16((0..24).collect()), files::volume().geometry().clone()).unwrap();
     let written = |name: &str| {
-        let path = folder.join(name);
-        io::write_volume(&path, &volume()).unwrap();
+        let path = folder.path().join(name);
+        io::write_volume(&path, &small).unwrap();
         std::fs::read(path).unwrap()
     };
     let (nifti, nrrd) = (written("seed.nii"), written("seed.nrrd"));
+    let nrrd_of = |fields: &str, body: &[u8]| [b"NRRD0005\n", fields.as_bytes(), b"\n\n", body].concat();
+    const PLAIN: &str = "type: uchar\ndimension: 3\nsizes: 2 1 3\nspacings: 1 2 3";
+    let gzipped = nrrd_of(&format!("{PLAIN}\nencoding: gzip\naxis mins: 1 2 3"), &files::gzip(&[0, 1, 2, 3, 4, 5]));
+    let ascii = nrrd_of(&format!("{PLAIN}\nencoding: ascii\ncenters: cell cell node"), b"0 1 2 3 4 5");
+    let seg = folder.path().join("seed.seg.nrrd");
     let segment = |number, name: &str, inside: fn(usize) -> bool| seg_nrrd::Segment {
         number,
         name: name.into(),
@@ -268,58 +237,85 @@ fn kinds(folder: &Path) -> Vec<Kind> {
         mask: (0..2160).map(|i| u8::from(inside(i))).collect(),
     };
     let two = [segment(1, "liver", |i| i % 18 > 9), segment(2, "vessel", |i| i % 18 > 12)];
-    seg_nrrd::write(&folder.join("two.seg.nrrd"), [6, 20, 18], volume().geometry(), &two).unwrap();
-    let seg = std::fs::read(folder.join("two.seg.nrrd")).unwrap();
-    let as_checkpoint: Reader = |path, _| checkpoint::read(path).map(drop);
-    let as_saved: Reader = |path, _| session_file::read::<SavedSession>(path).map(drop);
-    let kind = |name, seed, pack, read| Kind { name, seed, pack, read };
+    seg_nrrd::write(&seg, [6, 20, 18], files::volume().geometry(), &two).unwrap();
     vec![
-        kind("a.nii", nifti.clone(), plain, as_volume),
-        kind("a.nii.gz", nifti, gzip, as_volume),
-        kind("b.nii.gz", gzip(&written("seed.nii")), plain, as_volume),
-        kind("a.nrrd", nrrd, plain, as_volume),
-        kind("a.seg.nrrd", seg, plain, as_segmentation),
-        kind("a.json", INTERACTIONS.to_vec(), plain, as_interactions),
-        kind("a.mrk.json", MARKUPS.to_vec(), plain, as_interactions),
-        kind("dicom/a.dcm", dicom(), plain, as_volume),
-        kind("dicom/rle.dcm", rle(), plain, as_volume),
-        kind("a.m3s", session(folder), as_session, as_saved),
-        kind("a.pth", pth(), plain, as_checkpoint),
+        ("nifti", "seed_zipped", files::gzip(&nifti)),
+        ("nifti", "seed_plain", nifti),
+        ("nrrd", "seed_raw", nrrd),
+        ("nrrd", "seed_gzip", gzipped),
+        ("nrrd", "seed_ascii", ascii),
+        ("seg_nrrd", "seed_overlap", std::fs::read(seg).unwrap()),
+        ("prompts", "seed_round", INTERACTIONS.to_vec()),
+        ("markups", "seed_points_and_region", MARKUPS.to_vec()),
+        ("dicom", "seed_plain", dicom()),
+        ("dicom", "seed_rle", rle()),
+        ("sessions", "seed_click", session(folder.path())),
+        ("models", "seed_description", model()),
+        ("pth", "seed_tensor", pth()),
     ]
+}
+
+fn corpus(format: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(format);
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_string();
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+/// With MEM3D_UPDATE_CORPUS=1 the seeds that are missing are written.
+#[test]
+fn every_format_has_its_seeds_and_every_target_its_corpus() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    if std::env::var_os("MEM3D_UPDATE_CORPUS").is_some() {
+        for (format, name, bytes) in seeds() {
+            let folder = fuzz.join("corpus").join(format);
+            std::fs::create_dir_all(&folder).unwrap();
+            if !folder.join(name).exists() {
+                std::fs::write(folder.join(name), bytes).unwrap();
+            }
+        }
+    }
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(fuzz.join(folder)).unwrap();
+        entries.map(|e| e.unwrap().path().file_stem().unwrap().to_str().unwrap().to_string()).collect()
+    };
+    let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let expected: BTreeSet<String> =
+        files::FORMATS.iter().map(|format| format.name).chain(["c_calls"]).map(String::from).collect();
+    assert_eq!(names("corpus"), expected);
+    assert_eq!(names("fuzz_targets"), expected);
+    for name in &expected {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name} is not in fuzz/Cargo.toml");
+        let target = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap();
+        assert!(name == "c_calls" || target.contains(&format!("files::fuzz(\"{name}\"")), "{name}");
+    }
+    for (format, name, _) in seeds() {
+        assert!(corpus(format).iter().any(|(n, bytes)| n == name && bytes.len() < 8000), "{format}: {name}");
+    }
 }
 
 /// Runs in a process of its own, whose memory is limited.
 #[test]
 #[ignore = "run by the other test, with limited memory"]
 fn read_them() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("dicom")).unwrap();
-    let volume = volume();
-    let kinds = kinds(folder.path());
+    let reader = files::Reader::new();
     let (mut read, mut refused) = (0, 0);
-    for (k, kind) in kinds.iter().enumerate() {
-        let path: PathBuf = folder.path().join(kind.name);
-        let name = path.file_name().unwrap().to_str().unwrap();
-        std::fs::write(&path, (kind.pack)(&kind.seed)).unwrap();
-        (kind.read)(&path, &volume).unwrap_or_else(|e| panic!("{name}: the good file is refused: {e}"));
+    for (k, format) in files::FORMATS.iter().enumerate() {
         let mut random = Random(k as u64);
-        for i in 0..INPUTS.div_ceil(kinds.len()) {
-            let bytes = (kind.pack)(&mutated(&kind.seed, &mut random));
-            std::fs::write(&path, bytes).unwrap();
-            let start = Instant::now();
-            match (kind.read)(&path, &volume) {
-                Ok(()) => read += 1,
-                Err(mem3d::Error::Internal(text)) => panic!("{name}, input {i}: {text}"),
-                Err(e) => {
-                    let text = e.to_string();
-                    // An interactions file may draw nothing, or name another file that is missing.
-                    assert!(text.contains(name) || text.contains("dicom"), "{name}, input {i}: {text}");
-                    refused += 1;
+        let corpus = corpus(format.name);
+        for (name, bytes) in &corpus {
+            let whole = reader.read(format, bytes);
+            assert!(whole.is_ok() || !name.starts_with("seed_"), "{} {name}: {whole:?}", format.name);
+            for i in 0..INPUTS.div_ceil(files::FORMATS.len() * corpus.len()) {
+                let start = Instant::now();
+                match reader.read(format, &mutated(bytes, &mut random)) {
+                    Ok(()) => read += 1,
+                    Err(_) => refused += 1,
                 }
+                assert!(start.elapsed() < LONGEST, "{} {name}, input {i} took {:?}", format.name, start.elapsed());
             }
-            assert!(start.elapsed() < LONGEST, "{name}, input {i} took {:?}", start.elapsed());
         }
-        std::fs::remove_file(&path).unwrap();
     }
     println!("{read} read, {refused} refused");
     assert!(read + refused >= INPUTS && read > 1000 && refused > 5000, "{read} read, {refused} refused");

@@ -168,6 +168,13 @@ type Parsed<T> = std::result::Result<T, String>;
 
 /// The interactions that a markup stands for.
 fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &MarkupOptions) -> Parsed<Vec<Interaction>> {
+    if !["ROI", "Fiducial", "Line", "Curve", "ClosedCurve"].contains(&markup.kind.as_str()) {
+        let kind = &markup.kind;
+        return Err(format!("a markup of the type {kind} cannot be used; draw points, a line, a curve or an ROI"));
+    }
+    if !markup.control_points.is_empty() && !markup.control_points.iter().any(ControlPoint::is_placed) {
+        return Err("none of its control points is placed; place them in 3D Slicer and save it again".into());
+    }
     let signs = signs(markup)?;
     let index = |p: [f64; 3]| -> Parsed<[f64; 3]> {
         let lps = [0, 1, 2].map(|k| p[k] * signs[k]);
@@ -201,7 +208,7 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
             let placed = clicks(&points, &all, volume, options)?.into_iter();
             Ok(placed.map(|(p, positive)| make(p, InteractionKind::Click, positive)).collect())
         }
-        "Line" | "Curve" | "ClosedCurve" => {
+        _ => {
             let mut line = all;
             if markup.kind == "ClosedCurve" && line.len() > 2 {
                 line.push(line[0]);
@@ -209,7 +216,6 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
             let placed = Placed::find(line, options.axis, None, volume)?;
             Ok(vec![make(placed, InteractionKind::Scribble, named.positive)])
         }
-        other => Err(format!("a markup of the type {other} cannot be used; draw points, a line, a curve or an ROI")),
     }
 }
 
@@ -520,6 +526,9 @@ mod tests {
         assert!(plane.contains("type Plane"), "{plane}");
         let none = message("a.mrk.json", &markup("Fiducial", &[], false));
         assert!(none.contains("no point"), "{none}");
+        let away = markup("Line", &[([2.0, 5.0, 3.0], "")], false)
+            .replace("\"position\"", "\"positionStatus\": \"undefined\", \"position\"");
+        assert!(message("a.mrk.json", &away).contains("none of its control points is placed"));
         let text = markup("Fiducial", &[([2.0, 5.0, 3.0], "")], false);
         assert!(message("a.mrk.json", &text.replace("LPS", "XYZ")).contains("XYZ"));
         assert!(message("a.mrk.json", &text.replace("\"mm\"", "\"m\"")).contains("in m;"));

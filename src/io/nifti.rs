@@ -6,7 +6,7 @@ use super::bytes::Scalar;
 use super::placement::{self, Form, Placement};
 use super::source::{self, Parsed, Source};
 use crate::error::{Error, Result};
-use crate::volume::{Geometry, Volume, VoxelData, check_shape};
+use crate::volume::{Geometry, Volume, Voxel, VoxelData, check_shape};
 use crate::{atomic_file, with_voxels};
 use ndarray::ArrayView3;
 use nifti::writer::WriterOptions;
@@ -154,9 +154,16 @@ fn scale(data: VoxelData, header: &NiftiHeader, doubts: &mut Vec<String>) -> Par
         ));
         return Ok(data);
     }
-    let value = |v: f64| (v * f64::from(slope) + f64::from(inter)) as f32;
+    let value = |v: f64| v * f64::from(slope) + f64::from(inter);
+    // 32 bits, unless they turn a number into infinity.
+    let is_too_large = |v: f64| v.is_finite() && value(v).abs() > f64::from(f32::MAX);
+    if with_voxels!(&data, v => v.iter().any(|&x| is_too_large(x.to_f64()))) {
+        let mut scaled = source::reserve(data.len())?;
+        with_voxels!(&data, v => scaled.extend(v.iter().map(|&x| value(x.to_f64()))));
+        return Ok(VoxelData::F64(scaled));
+    }
     let mut scaled = source::reserve(data.len())?;
-    with_voxels!(&data, v => scaled.extend(v.iter().map(|&x| value(crate::volume::Voxel::to_f64(x)))));
+    with_voxels!(&data, v => scaled.extend(v.iter().map(|&x| value(x.to_f64()) as f32)));
     Ok(VoxelData::F32(scaled))
 }
 
@@ -379,6 +386,11 @@ mod tests {
         scaled[112..116].copy_from_slice(&2f32.to_be_bytes());
         scaled[116..120].copy_from_slice(&(-1f32).to_be_bytes());
         assert_eq!(*parse_bytes(&scaled).unwrap().0.data(), VoxelData::F32(vec![1.0, -5.0, 5.0, 1999.0]));
+        // 1000 times this slope is beyond 32-bit floats.
+        scaled[112..116].copy_from_slice(&1e36f32.to_be_bytes());
+        let large = f64::from(1e36f32);
+        let expected = [1.0, -2.0, 3.0, 1000.0].map(|v| v * large - 1.0).to_vec();
+        assert_eq!(*parse_bytes(&scaled).unwrap().0.data(), VoxelData::F64(expected));
     }
 
     #[test]

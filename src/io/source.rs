@@ -70,13 +70,22 @@ pub(crate) fn reserve<T>(count: usize) -> Parsed<Vec<T>> {
     Ok(values)
 }
 
-/// The text of a regular file of at most `most` bytes.
+/// The text of a regular file of at most `most` bytes, without the mark that editors on Windows put before it.
 ///
 /// # Errors
 /// As [`input_file::all`]; [`Error::BadFile`] when it is no UTF-8.
 pub(crate) fn text(path: &Path, most: u64) -> Result<String> {
-    String::from_utf8(input_file::all(path, most)?)
-        .map_err(|_| Error::bad_file(path, "this is not a text file (UTF-8)"))
+    let mut text = String::from_utf8(input_file::all(path, most)?)
+        .map_err(|_| Error::bad_file(path, "this is not a text file in UTF-8; save it in that encoding"))?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+/// A line of a header: UTF-8, else Latin-1, in which every byte is a character.
+pub(crate) fn header_line(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| e.as_bytes().iter().map(|&byte| char::from(byte)).collect())
 }
 
 /// Members of a gzip file, one after the other. What follows the last one is ignored, as gzip and ITK do.
@@ -307,6 +316,21 @@ mod tests {
         let bytes = source.announced(count)?;
         source.finish()?;
         Ok(bytes)
+    }
+
+    #[test]
+    fn texts_may_have_a_mark_and_headers_may_be_latin_1() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            text(&path, 100)
+        };
+        assert_eq!(read("\u{feff}{}".as_bytes()).unwrap(), "{}");
+        // UTF-16, as PowerShell writes it.
+        assert!(read(b"\xff\xfe{\0}\0").unwrap_err().to_string().contains("save it in that encoding"));
+        assert_eq!(header_line("Tum\u{f6}r".into()), "Tum\u{f6}r");
+        assert_eq!(header_line(b"Tum\xf6r".to_vec()), "Tum\u{f6}r");
     }
 
     #[test]

@@ -50,6 +50,18 @@ def command():
 
 
 @pytest.fixture(scope="session")
+def refusal(command):
+    """Runs the command, which has to fail; gives its message."""
+
+    def run(*arguments):
+        with pytest.raises(AssertionError) as failed:
+            command(*arguments)
+        return str(failed.value)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     """The wheel of the package, built of what cargo built."""
     if builtLibrary() is None or builtCommand() is None:

@@ -135,30 +135,69 @@ def test_segmentations_of_slicer_in_every_state(tmp_path, command):
                 assert (found[given] == masks[chosen][given]).all(), (name, source, chosen)
 
 
-def test_points_of_slicer_in_every_state(tmp_path, command):
+def markupsStates(slicer, kind):
+    """Markups of Slicer: for each state, its name, a node and the storage that Slicer uses for it."""
+    corners = [(5, 6, 9), (15, 6, 9), (15, 14, 9), (5, 14, 9)]
+    counts = {"Fiducial": 4, "Line": 2, "Curve": 4, "ClosedCurve": 4, "Angle": 3, "Plane": 1, "ROI": 1}
+
+    def each(change):
+        return lambda node: [change(node, k) for k in range(node.GetNumberOfControlPoints())]
+
+    def partly(node):
+        node.UnsetNthControlPointPosition(0)
+        if node.GetNumberOfControlPoints() > 3:
+            node.SetNthControlPointPositionMissing(1)
+            node.SetNthControlPointPosition(2, 1.0, 2.0, 3.0, node.PositionPreview)
+
+    states = {
+        "placed": lambda node: None,
+        "partly": partly,
+        "unplaced": each(lambda node, k: node.UnsetNthControlPointPosition(k)),
+        "empty": lambda node: node.RemoveAllControlPoints(),
+        "locked": each(lambda node, k: (node.SetLocked(True), node.SetNthControlPointLocked(k, True))),
+        "hidden": each(lambda node, k: (node.SetDisplayVisibility(0), node.SetNthControlPointVisibility(k, False))),
+    }
+    for name, change in states.items():
+        scene = slicer.vtkMRMLScene()
+        node = getattr(slicer, "vtkMRMLMarkups%sNode" % kind)()
+        scene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        for corner in corners[: counts[kind]]:
+            node.AddControlPoint(*corner)
+        if kind == "ROI":
+            node.SetSize(6, 8, 6)
+        change(node)
+        storage = "vtkMRMLMarkups%sJsonStorageNode" % (kind if kind in ("ROI", "Plane") else "")
+        storage = getattr(slicer, storage)()
+        scene.AddNode(storage)
+        yield name, node, storage
+
+
+@pytest.mark.parametrize("kind", ["Fiducial", "Line", "Curve", "ClosedCurve", "ROI", "Angle", "Plane"])
+def test_markups_of_slicer_in_every_state(tmp_path, command, refusal, kind):
     slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
-    scene = slicer.vtkMRMLScene()
     volume = tmp_path / "ct.nrrd"
     volume.write_bytes(
         b"NRRD0004\ntype: short\ndimension: 3\nspace: RAS\nsizes: 24 20 6\nendian: little\nencoding: raw\n"
         b"space directions: (1,0,0) (0,1,0) (0,0,3)\nspace origin: (0,0,0)\n\n"
         + np.arange(24 * 20 * 6, dtype=np.int16).tobytes()
     )
-    node = slicer.vtkMRMLMarkupsFiducialNode()
-    scene.AddNode(node)
-    for k in range(4):
-        node.AddControlPoint(5.0 + k, 6.0, 9.0)
-    node.UnsetNthControlPointPosition(1)
-    node.SetNthControlPointPositionMissing(2)
-    node.SetNthControlPointPosition(3, 1.0, 2.0, 3.0, node.PositionPreview)
-    storage = slicer.vtkMRMLMarkupsJsonStorageNode()
-    scene.AddNode(storage)
-    storage.SetFileName(str(tmp_path / "liver.mrk.json"))
-    assert storage.WriteData(node)
-    written = json.loads((tmp_path / "liver.mrk.json").read_text())["markups"][0]
-    status = [point["positionStatus"] for point in written["controlPoints"]]
-    assert status[0] == "defined" and len(set(status)) > 1, status
-    quality = tmp_path / "q.json"
-    outputs = ("--out", tmp_path / "o.nrrd", "--quality", quality)
-    command("segment", volume, tmp_path / "liver.mrk.json", *outputs, "--model", "random")
-    assert json.loads(quality.read_text())["annotated"] == [3]
+    refused = {"unplaced": "none of its control points is placed", "empty": "there is no point"}
+    if kind == "ROI":
+        refused.update(partly=refused["unplaced"], empty="the size of the ROI")
+    for state, node, storage in markupsStates(slicer, kind):
+        file = tmp_path / ("%s.mrk.json" % state)
+        storage.SetFileName(str(file))
+        assert storage.WriteData(node)
+        points = [point["positionStatus"] for point in json.loads(file.read_text())["markups"][0]["controlPoints"]]
+        assert state not in ("partly", "unplaced") or set(points) != {"defined"}, (state, points)
+        quality = tmp_path / "q.json"
+        outputs = ("--out", tmp_path / "o.nrrd", "--quality", quality, "--model", "random", "--force")
+        if kind in ("Angle", "Plane"):
+            reason = "type %s cannot be used" % kind
+            assert reason in refusal("segment", volume, file, *outputs), state
+        elif state in refused:
+            assert refused[state] in refusal("segment", volume, file, *outputs), state
+        else:
+            command("segment", volume, file, *outputs)
+            assert json.loads(quality.read_text())["annotated"] == [3], state

@@ -93,11 +93,17 @@ fn splat(map: &mut [f32], n: usize, centre: (f64, f64)) {
     let reach = POINT_REACH * POINT_WIDTH;
     let range =
         |x: f64| (x - reach).ceil().max(0.0) as usize..((x + reach).floor() + 1.0).clamp(0.0, n as f64) as usize;
-    for r in range(centre.0) {
-        for c in range(centre.1) {
-            let d2 = (r as f64 - centre.0).powi(2) + (c as f64 - centre.1).powi(2);
-            let v = (-4.0 * std::f64::consts::LN_2 * d2 / (POINT_WIDTH * POINT_WIDTH)).exp() as f32;
-            map[r * n + c] = map[r * n + c].max(v);
+    // The Gaussian is a product of one along rows and one along columns.
+    let along = |x: f64| {
+        let weight = move |i: usize| {
+            (-4.0 * std::f64::consts::LN_2 * (i as f64 - x).powi(2) / (POINT_WIDTH * POINT_WIDTH)).exp()
+        };
+        range(x).map(weight).collect::<Vec<_>>()
+    };
+    let (rows, cols) = (along(centre.0), along(centre.1));
+    for (r, row) in range(centre.0).zip(&rows) {
+        for (c, col) in range(centre.1).zip(&cols) {
+            map[r * n + c] = map[r * n + c].max((row * col) as f32);
         }
     }
 }

@@ -191,7 +191,6 @@ impl Interaction {
                 let mut pixels = Vec::new();
                 map.visit(&self.line_mm(grid), self.radius_mm(grid), |i| pixels.push(i));
                 pixels.sort_unstable();
-                pixels.dedup();
                 pixels
             }
             (Stroke::Points { .. }, InteractionKind::Click) => self
@@ -241,42 +240,98 @@ pub(crate) struct StrokeGrid {
 }
 
 impl StrokeGrid {
-    /// Visits every pixel whose centre lies within `radius` mm of the line, and those nearest to its points, so that a
-    /// stroke thinner than a pixel marks some. A pixel may be visited more than once.
+    /// Visits once every pixel whose centre lies within `radius` mm of the line, and those nearest to its points, so
+    /// that a stroke thinner than a pixel marks some. Time grows with the points times the rows that a part of the line
+    /// crosses, not with the area that it covers again and again.
     pub fn visit(&self, line: &[(f64, f64)], radius: f64, mut visit: impl FnMut(usize)) {
-        let index = |mm: f64, first: f64, pitch: f64| (mm - first) / pitch;
+        let mut unseen = Unseen::new(self.rows, self.cols);
+        // At least half of a pixel's diagonal, so that the line has no gaps.
+        let reach = radius.max(0.5 * self.pitch.0.hypot(self.pitch.1));
         let single = [line[0], line[0]];
         let parts: &[(f64, f64)] = if line.len() == 1 { &single } else { line };
         for pair in parts.windows(2) {
             let (a, b) = (pair[0], pair[1]);
-            for p in [a, b] {
-                let r = index(p.0, self.first.0, self.pitch.0).round();
-                let c = index(p.1, self.first.1, self.pitch.1).round();
-                if r >= 0.0 && c >= 0.0 && r < self.rows as f64 && c < self.cols as f64 {
-                    visit(r as usize * self.cols + c as usize);
+            let nearest = |p: (f64, f64)| {
+                let r = ((p.0 - self.first.0) / self.pitch.0).round();
+                let c = ((p.1 - self.first.1) / self.pitch.1).round();
+                let inside = r >= 0.0 && c >= 0.0 && r < self.rows as f64 && c < self.cols as f64;
+                inside.then_some((r as usize, c as usize))
+            };
+            for (r, c) in [a, b].into_iter().filter_map(nearest) {
+                if unseen.first(r, c) == c {
+                    unseen.remove(r, c);
+                    visit(r * self.cols + c);
                 }
             }
-            // At least half of a pixel's diagonal, so that the line has no gaps.
-            let reach = radius.max(0.5 * self.pitch.0.hypot(self.pitch.1));
-            let span = |low: f64, high: f64, first: f64, pitch: f64, n: usize| {
-                let from = index(low - reach, first, pitch).ceil().max(0.0) as usize;
-                let to = index(high + reach, first, pitch).floor() + 1.0;
-                from..(to.max(0.0) as usize).min(n)
+            self.near(a, b, reach, &mut unseen, &mut visit);
+        }
+    }
+
+    /// Visits the unseen pixels whose centres lie within `reach` mm of the line from `a` to `b`.
+    fn near(&self, a: (f64, f64), b: (f64, f64), reach: f64, unseen: &mut Unseen, visit: &mut impl FnMut(usize)) {
+        let span = |low: f64, high: f64, first: f64, pitch: f64, n: usize| {
+            let from = ((low - reach - first) / pitch).ceil().max(0.0) as usize;
+            let to = ((high + reach - first) / pitch).floor() + 1.0;
+            from..(to.max(0.0) as usize).min(n)
+        };
+        let d = (b.0 - a.0, b.1 - a.1);
+        let length2 = d.0 * d.0 + d.1 * d.1;
+        for r in span(a.0.min(b.0), a.0.max(b.0), self.first.0, self.pitch.0, self.rows) {
+            let row = self.first.0 + r as f64 * self.pitch.0;
+            // Columns of the part of the line that is within reach of the row, and one more on either side against
+            // rounding.
+            let (low, high) = if d.0 == 0.0 {
+                (a.1.min(b.1), a.1.max(b.1))
+            } else {
+                let column = |mm: f64| a.1 + ((mm - a.0) / d.0).clamp(0.0, 1.0) * d.1;
+                let (one, other) = (column(row - reach), column(row + reach));
+                (one.min(other), one.max(other))
             };
-            let d = (b.0 - a.0, b.1 - a.1);
-            let length2 = d.0 * d.0 + d.1 * d.1;
-            for r in span(a.0.min(b.0), a.0.max(b.0), self.first.0, self.pitch.0, self.rows) {
-                for c in span(a.1.min(b.1), a.1.max(b.1), self.first.1, self.pitch.1, self.cols) {
-                    let p = (self.first.0 + r as f64 * self.pitch.0, self.first.1 + c as f64 * self.pitch.1);
-                    let v = (p.0 - a.0, p.1 - a.1);
-                    let t = if length2 > 0.0 { ((v.0 * d.0 + v.1 * d.1) / length2).clamp(0.0, 1.0) } else { 0.0 };
-                    let off = (v.0 - t * d.0).hypot(v.1 - t * d.1);
-                    if off <= reach {
-                        visit(r * self.cols + c);
-                    }
+            let within = |c: usize| {
+                let v = (row - a.0, self.first.1 + c as f64 * self.pitch.1 - a.1);
+                let t = if length2 > 0.0 { ((v.0 * d.0 + v.1 * d.1) / length2).clamp(0.0, 1.0) } else { 0.0 };
+                (v.0 - t * d.0).hypot(v.1 - t * d.1) <= reach
+            };
+            let columns = span(low - self.pitch.1, high + self.pitch.1, self.first.1, self.pitch.1, self.cols);
+            let mut c = unseen.first(r, columns.start.min(self.cols));
+            while c < columns.end {
+                if within(c) {
+                    unseen.remove(r, c);
+                    visit(r * self.cols + c);
                 }
+                c = unseen.first(r, c + 1);
             }
         }
+    }
+}
+
+/// The pixels that were not visited yet, by row.
+struct Unseen {
+    /// For each column, one at or after it that leads to the next unseen one; the last stands for the end of the row.
+    next: Vec<u32>,
+    /// Entries of a row.
+    entries: usize,
+}
+
+impl Unseen {
+    fn new(rows: usize, cols: usize) -> Unseen {
+        let row = 0..=cols as u32;
+        Unseen { next: (0..rows).flat_map(|_| row.clone()).collect(), entries: cols + 1 }
+    }
+
+    /// The first unseen column from `c` on; the number of columns where there is none.
+    fn first(&mut self, r: usize, mut c: usize) -> usize {
+        let row = &mut self.next[r * self.entries..(r + 1) * self.entries];
+        while row[c] as usize != c {
+            // Later searches take half of the steps.
+            row[c] = row[row[c] as usize];
+            c = row[c] as usize;
+        }
+        c
+    }
+
+    fn remove(&mut self, r: usize, c: usize) {
+        self.next[r * self.entries + c] = c as u32 + 1;
     }
 }
 
@@ -351,5 +406,44 @@ mod tests {
         let i = Interaction { stroke: line, ..points(InteractionKind::Scribble, &[]) };
         let pixels = i.fixed_pixels(&GRID);
         assert!((0..=6).all(|k| pixels.contains(&(k * 12 + k))));
+    }
+    #[test]
+    fn each_pixel_within_the_radius_is_visited_once() {
+        let grid = StrokeGrid { rows: 40, cols: 50, first: (-3.0, 2.0), pitch: (0.7, 1.1) };
+        // A line that crosses itself, leaves the grid, stands still, and runs along rows and columns.
+        let line = [
+            (0.0, 5.0),
+            (20.0, 50.0),
+            (20.0, 50.0),
+            (1.0, 50.0),
+            (13.3, 4.4),
+            (13.3, 80.0),
+            (-9.0, -9.0),
+            (3.0, 30.2),
+            (3.0 + 1e-9, 60.0),
+        ];
+        let off = |p: (f64, f64), a: (f64, f64), b: (f64, f64)| {
+            let (d, v) = ((b.0 - a.0, b.1 - a.1), (p.0 - a.0, p.1 - a.1));
+            let length2 = d.0 * d.0 + d.1 * d.1;
+            let t = if length2 > 0.0 { ((v.0 * d.0 + v.1 * d.1) / length2).clamp(0.0, 1.0) } else { 0.0 };
+            (v.0 - t * d.0).hypot(v.1 - t * d.1)
+        };
+        for radius in [0.0, 1.5, 9.0] {
+            let mut visited = vec![0; 2000];
+            grid.visit(&line, radius, |i| visited[i] += 1);
+            let reach = radius.max(0.5 * 0.7f64.hypot(1.1));
+            let mut nearest = [0; 2000];
+            for p in line {
+                let (r, c) = (((p.0 + 3.0) / 0.7).round(), ((p.1 - 2.0) / 1.1).round());
+                if (0.0..40.0).contains(&r) && (0.0..50.0).contains(&c) {
+                    nearest[r as usize * 50 + c as usize] = 1;
+                }
+            }
+            for (i, times) in visited.into_iter().enumerate() {
+                let centre = ((i / 50) as f64 * 0.7 - 3.0, (i % 50) as f64 * 1.1 + 2.0);
+                let is_near = line.windows(2).any(|p| off(centre, p[0], p[1]) <= reach);
+                assert_eq!(times, i32::from(is_near).max(nearest[i]), "radius {radius}, pixel {i}");
+            }
+        }
     }
 }

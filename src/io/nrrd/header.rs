@@ -2,7 +2,7 @@
 
 use crate::io::bytes::Scalar;
 use crate::io::placement::{Known, NO_ORIENTATION, Placement};
-use crate::io::source::{Parsed, Source};
+use crate::io::source::{Parsed, Source, header_line};
 use crate::volume::{Geometry, check_shape};
 use std::collections::BTreeMap;
 
@@ -356,7 +356,7 @@ pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
     let mut is_first = true;
     while let Some(line) = from.line(left)? {
         left = left.saturating_sub(line.len() as u64 + 1);
-        let line = String::from_utf8_lossy(&line);
+        let line = header_line(line);
         let line = line.trim_end_matches('\r');
         let is_list = header.get(&["data file", "datafile"]).is_some_and(|name| name.starts_with("LIST"));
         if is_first {
