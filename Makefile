@@ -1,9 +1,9 @@
 # Names for the plain commands; every one can be typed by hand.
 SHELL := bash
 
-.PHONY: help setup setup-tests setup-lint setup-browser try-browser peers rivals paper paper-run build demo browser \
-	check test test-rust test-c test-python test-rivals test-browser fuzz stress lint lint-rust lint-other format \
-	picture doc clean
+.PHONY: help setup setup-tests setup-lint setup-browser try-browser try-cluster peers rivals paper paper-run build demo \
+	browser check test test-rust test-c test-python test-rivals test-browser fuzz stress lint lint-rust lint-other \
+	format picture doc clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -30,7 +30,7 @@ check: ## the quick turn: format, clippy, unit tests, layers, header, columns
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --lib --test layers --test header --test columns
 
-test: setup-tests try-browser test-rust test-c test-python ## every test
+test: setup-tests try-browser try-cluster test-rust test-c test-python ## every test
 
 setup-tests:
 	@tools/setup.sh --python-tests
@@ -51,6 +51,16 @@ try-browser: setup-tests
 	  $(MAKE) --no-print-directory .venv-browser/mem3d.installed || \
 	    echo "no .venv-browser: the test in a browser will be skipped"; \
 	else echo "no Chromium: the test in a browser will be skipped; make test-browser gets one"; fi
+
+# Snakemake and Dask, with which the tests run examples/cluster.
+try-cluster: setup-tests
+	@$(MAKE) --no-print-directory .venv-cluster/mem3d.installed || \
+	  echo "no .venv-cluster: the tests of examples/cluster with Snakemake and Dask will be skipped"
+
+.venv-cluster/mem3d.installed: tests/python/requirements-cluster.txt
+	.venv/bin/python -m venv .venv-cluster # apart: Snakemake brings many packages
+	.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	cp $< $@
 
 peers: setup ## installs the classical tools that mem3d evaluate measures beside it (tools/peers)
 	.venv/bin/python -m venv .venv-peers # apart: ITK imports any PyTorch beside it, and .venv's has no CUDA libraries

@@ -85,29 +85,31 @@ def _segment_to_dicom(arguments: list[str], outputs: dict[int, str], variables: 
 
 
 def _batch_to_dicom(arguments: list[str], variables: dict[str, str]) -> int:
-    """`mem3d batch ... --format dicom-seg`: a DICOM SEG beside every .seg.nrrd of a series."""
+    """`mem3d batch ... --format dicom-seg`: a DICOM SEG beside every .seg.nrrd of a series.
+
+    With `--shard` for the cases of the shard, with `--merge` for all.
+    """
     from . import dicom
 
     dicom.check()
     words = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--") else [a])]
     words[words.index("dicom-seg")] = "seg-nrrd"
-    if "--results" in words:
-        results = words[words.index("--results") + 1]
-    else:
-        # Where the command writes it by itself.
-        cases = next((a for a in words[1:] if os.path.exists(a)), "")
-        folder = next((words[n + 1] for n, a in enumerate(words) if a in ("-o", "--out")), None)
-        if os.path.isdir(cases):
-            results = os.path.join(folder or os.path.join(cases, "segmentations"), "results.csv")
-        else:
-            results = os.path.splitext(cases)[0] + ".results.csv"
-    status = subprocess.run([str(PROGRAM), *words], env=variables, check=False).returncode
-    if not os.path.exists(results):
-        return status or 1
-    failed = dicom.convert_batch(results)
+    if "--results" in words[:-1] and words[words.index("--results") + 1] in ("-", "/dev/stdout"):
+        print("error: DICOM SEG needs the results in a file: name one with --results", file=sys.stderr)
+        return 2
+    last = ""
+    with subprocess.Popen([str(PROGRAM), *words], env=variables, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            last = line.rstrip("\n")
+    # The last line names the table of results, if there is one.
+    if not os.path.isfile(last):
+        return running.returncode
+    failed = dicom.convert_batch(last)
     for text in failed:
         print(f"error: {text}", file=sys.stderr)
-    return status or int(bool(failed))
+    return running.returncode or int(bool(failed))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ mod plots;
 mod round;
 
 use crate::common::output::say;
-use crate::common::{console, output};
+use crate::common::{console, memory, output};
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::torch;
@@ -161,7 +161,7 @@ fn bench_preset(args: &Args, preset: Preset, device: Device, peak: f64) -> Resul
         "cpu s"
     );
     let mut rounds = Vec::new();
-    let before_mb = round::memory_mb("VmRSS:");
+    let before_mb = memory::status_mb("VmRSS:");
     // The compact preset shares work between segments; the paper's networks segment one.
     let segments: &[u32] = if whole { &[1] } else { &args.segments };
     for (&depth, &segments) in args.slices.iter().flat_map(|d| segments.iter().map(move |s| (d, s))) {

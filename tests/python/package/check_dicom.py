@@ -155,6 +155,27 @@ def test_the_command_writes_dicom_seg(series, tmp_path):
     assert (tmp_path / "many" / "ball.dcm").stat().st_mtime_ns == written
 
 
+def test_shards_of_a_batch_write_dicom_seg(series, tmp_path):
+    (tmp_path / "ball.json").write_text(f'{{"interactions": [{{"kind": "box", "slice": 6, "points": {BOX}}}]}}')
+    table = tmp_path / "cases.csv"
+    cases = [f"{series},ball.json,out/{name}.seg.nrrd" for name in "ab"]
+    table.write_text("\n".join(["volume,prompts,output", *cases]) + "\n")
+    batch = ("batch", table, "--format", "dicom-seg")
+    a, b = tmp_path / "out" / "a.dcm", tmp_path / "out" / "b.dcm"
+    done = command(*batch, "--shard", "2/2", "--jobs", "1")
+    assert done.returncode == 0 and b.exists() and not a.exists(), done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "cases.results.shard-2-of-2.csv")
+    done = command(*batch, "--merge")
+    assert done.returncode == 1 and "a.seg.nrrd: there is no result" in done.stdout, done.stderr
+    assert command(*batch, "--shard=1/2").returncode == 0 and a.exists()
+    # The merge converts what is left.
+    a.unlink()
+    done = command(*batch, "--merge", "--results", tmp_path / "cases.results.csv")
+    assert done.returncode == 0 and (on_grid(masks_of(a)["Segment 1"]) > 0).any(), done.stderr
+    done = command(*batch, "--results", "-")
+    assert done.returncode == 2 and "needs the results in a file" in done.stderr
+
+
 def test_what_cannot_be_converted(series, tmp_path, capsys):
     assert dicom.main(["one"]) == 2 and dicom.main([str(series), "nowhere.seg.nrrd", "x.dcm"]) == 1
     assert "nowhere.seg.nrrd" in capsys.readouterr().err

@@ -38,9 +38,13 @@ impl Claim {
         }
     }
 
+    /// Whether a process works on `file`, or ended while it did.
+    pub fn is_open(file: &Path) -> bool {
+        path_of(file).exists()
+    }
+
     fn lock(file: &Path, lock: impl Fn(&File) -> std::result::Result<(), TryLockError>) -> Result<Option<Claim>> {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let path = file.with_file_name(format!(".mem3d-claim-{name}"));
+        let path = path_of(file);
         let io = |e| Error::io(&path, e);
         let mut locked = File::options().read(true).append(true).create(true).open(&path).map_err(io)?;
         match lock(&locked) {
@@ -59,6 +63,12 @@ impl Claim {
         output::remove_at_end(&path);
         Ok(Some(Claim { path, _locked: locked, left }))
     }
+}
+
+/// The file that is locked for `file`.
+fn path_of(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!(".mem3d-claim-{name}"))
 }
 
 fn is_same(file: &File, path: &Path) -> bool {
@@ -89,7 +99,9 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         // A process that was killed leaves the file without its lock.
         std::fs::write(folder.path().join(".mem3d-claim-a.nrrd"), "process 1\n").unwrap();
+        assert!(Claim::is_open(&file));
         assert!(Claim::take(&file).unwrap().unwrap().left);
+        assert!(!Claim::is_open(&file));
         assert!(!Claim::wait(&file).unwrap().left);
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::common::case::case_name;
 use mem3d::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// One case.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its output from the folder of the list, so that it does not depend on the working directory.
     pub key: String,

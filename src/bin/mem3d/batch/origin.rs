@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// The inputs of a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// SHA-256 of the volume.
-    pub volume: String,
+    /// SHA-256 of the volume; none when it was not read.
+    pub volume: Option<String>,
     /// SHA-256 of the prompts, with the masks that they name.
     pub prompts: String,
     /// SHA-256 of the model's file, or `random:SEED`; none when there is no model.
@@ -25,13 +25,22 @@ impl Origin {
     /// # Errors
     /// As reading them.
     pub fn of(entry: &Entry, model: Option<&str>, options: &str) -> Result<Origin> {
+        let volume = Some(volume(&entry.volume)?);
+        Ok(Origin { volume, ..Origin::without_volume(entry, model, options)? })
+    }
+
+    /// As [`Origin::of`], but the volume, by far the largest, is not read.
+    ///
+    /// # Errors
+    /// As reading the prompts.
+    pub fn without_volume(entry: &Entry, model: Option<&str>, options: &str) -> Result<Origin> {
         let mut prompts = Sha256::new();
         for path in &entry.interactions {
             prompts.update(file(path)?);
             named_files(path).iter().try_for_each(|path| file(path).map(|sum| prompts.update(sum)))?;
         }
         Ok(Origin {
-            volume: volume(&entry.volume)?,
+            volume: None,
             prompts: hex(prompts),
             model: model.map(str::to_string),
             options: options.to_string(),
@@ -147,6 +156,7 @@ mod tests {
         assert_eq!(row.changed(&of()), Some("prompts"));
         std::fs::write(at("v.nrrd"), format!("{head}\ny")).unwrap();
         assert_eq!(row.changed(&of()), Some("volume"));
+        assert_eq!(row.changed(&Origin::without_volume(&entry, None, "a=1").unwrap()), Some("prompts"));
         std::fs::write(at("m.nrrd"), "mask").unwrap();
         assert!(!names_others(&at("v.nrrd")) && file(&at("m.nrrd")).unwrap().len() == 64);
         std::fs::write(at("v.nhdr"), format!("{head}data file: v.raw\n")).unwrap();

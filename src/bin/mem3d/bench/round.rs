@@ -1,5 +1,6 @@
 //! Whole rounds on a synthetic volume.
 
+use crate::common::memory;
 use mem3d::Result;
 use mem3d::engine::{Interaction, PropagateOptions, Session, SessionOptions, Stroke};
 use mem3d::nn::InteractionKind;
@@ -114,7 +115,7 @@ pub fn time(model: &Model, case: Case, before_mb: f64) -> Result<Round> {
     let target = Target { depth, size };
     let volume = target.volume();
     let copy = volume.clone();
-    reset_peak();
+    memory::reset_peak();
     let (mut session, session_s) = session(model, copy, only.is_some())?;
     let middle = depth / 2;
     let interact_s = interact(&mut session, target.draw_box(middle))?;
@@ -143,7 +144,7 @@ pub fn time(model: &Model, case: Case, before_mb: f64) -> Result<Round> {
         first_round_cpu_s: first.cpu * scale,
         refinement_cpu_s: refined.cpu * refined_scale,
         gmac_first_round: first.macs as f64 / 1e9 * scale,
-        peak_beside_volume_mb: memory_mb("VmHWM:") - before_mb - 2.0 * volume.data().bytes() as f64 / 1e6,
+        peak_beside_volume_mb: memory::status_mb("VmHWM:") - before_mb - 2.0 * volume.data().bytes() as f64 / 1e6,
         scaled: first.slices != all,
     })
 }
@@ -197,16 +198,4 @@ fn cpu_s() -> f64 {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |i: usize| fields.get(i).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
-}
-
-/// A line of `/proc/self/status`, MB; 0 without it.
-pub fn memory_mb(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with(field));
-    line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or(0.0) * 1024.0 / 1e6
-}
-
-/// Makes the kernel count the peak from now on; without it the peak is that of the whole run, which is larger.
-fn reset_peak() {
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
 }

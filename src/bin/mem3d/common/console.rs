@@ -27,6 +27,9 @@ static BARS: OnceLock<MultiProgress> = OnceLock::new();
 /// Number of times that Ctrl-C was pressed.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether [`stop`] was called.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
 /// Whether the running work checks [`interrupted`].
 static STOPS_CLEANLY: AtomicBool = AtomicBool::new(false);
 
@@ -76,12 +79,17 @@ pub fn stop_cleanly() {
     STOPS_CLEANLY.store(true, Ordering::SeqCst);
 }
 
-/// Whether the user pressed Ctrl-C.
-pub fn interrupted() -> bool {
-    INTERRUPTS.load(Ordering::SeqCst) > 0
+/// Stops the running work as the first Ctrl-C does.
+pub fn stop() {
+    STOPPED.store(true, Ordering::SeqCst);
 }
 
-/// [`Error::Cancelled`] when the user pressed Ctrl-C.
+/// Whether the user pressed Ctrl-C, or [`stop`] was called.
+pub fn interrupted() -> bool {
+    INTERRUPTS.load(Ordering::SeqCst) > 0 || STOPPED.load(Ordering::SeqCst)
+}
+
+/// [`Error::Cancelled`] when [`interrupted`].
 pub fn check_interrupt() -> Result<()> {
     if interrupted() { Err(Error::Cancelled) } else { Ok(()) }
 }
@@ -92,6 +100,11 @@ fn suspended<T>(print: impl FnOnce() -> T) -> T {
         Some(bars) => bars.suspend(print),
         None => print(),
     }
+}
+
+/// Prints a line of another process on standard error.
+pub fn forward(line: &str) {
+    suspended(|| eprintln!("{line}"));
 }
 
 /// Runs a subcommand; prints its error on standard error and returns the exit status.

@@ -3,5 +3,6 @@
 pub mod case;
 pub mod chart;
 pub mod console;
+pub mod memory;
 pub mod model;
 pub mod output;

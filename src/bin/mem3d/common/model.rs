@@ -113,13 +113,26 @@ impl Args {
         format!("precision={:?}", self.precision).to_lowercase()
     }
 
+    /// The number of threads that the user chose.
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.map(|n| n as usize)
+    }
+
     /// Loads the model and sets the number of threads, by default to `threads`.
     ///
     /// # Errors
-    /// As [`Choice::find`], [`processors::set_threads`] and [`Model::load`].
+    /// As [`Args::load_with`].
     pub fn load(&self, threads: usize) -> Result<Model> {
+        self.load_with(self.threads().unwrap_or(threads))
+    }
+
+    /// Loads the model and sets the number of threads.
+    ///
+    /// # Errors
+    /// As [`Choice::find`], [`processors::set_threads`] and [`Model::load`].
+    pub fn load_with(&self, threads: usize) -> Result<Model> {
         let choice = self.choice()?;
-        processors::set_threads(self.threads.map_or(threads, |n| n as usize))?;
+        processors::set_threads(threads)?;
         let precision = match self.precision {
             PrecisionArg::Auto => Precision::Auto,
             PrecisionArg::F32 => Precision::F32,
