@@ -6,13 +6,13 @@
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::fs::Permissions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{Error as IoError, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 /// Start of the names of unfinished files; six random characters and a suffix follow.
 const PREFIX: &str = ".mem3d-";
@@ -46,11 +46,11 @@ impl Unfinished {
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write(bytes).map_err(of_system)
+        self.file.as_file_mut().write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush().map_err(of_system)
+        self.file.as_file_mut().flush()
     }
 }
 
@@ -88,12 +88,6 @@ fn target(path: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
-/// The system's error, without the unfinished file's name, which the user does not know.
-fn of_system(e: IoError) -> IoError {
-    let inner = e.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<IoError>());
-    inner.and_then(IoError::raw_os_error).map_or(e, IoError::from_raw_os_error)
-}
-
 /// The folder that `path` lies in.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -109,18 +103,18 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> std::io::Result<Unfinished> {
     let permissions = target.metadata().ok().map(|m| m.permissions());
     let folder = folder_of(&target);
     remove_abandoned(folder);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(suffix);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
         // The process's umask is subtracted; this process must be able to write.
-        let mode = permissions.as_ref().map_or(0o666, |p| p.mode() & 0o777 | 0o600);
-        builder.permissions(Permissions::from_mode(mode));
+        options.mode(permissions.as_ref().map_or(0o666, |p| p.mode() & 0o777 | 0o600));
     }
     let mut unfinished = unfinished();
     loop {
-        let file = builder.tempfile_in(folder).map_err(of_system)?;
+        // tempfile's own way to open and to write adds the unfinished name, which the user does not know, to errors.
+        let file = Builder::new().prefix(PREFIX).suffix(suffix).make_in(folder, |path| options.open(path))?;
         // A file system without locks leaves the file to be removed by hand after a kill.
         let _ = file.as_file().try_lock();
         // Another process may have found it before it was locked.
