@@ -33,7 +33,8 @@ def write_cases(folder, volumes, slices):
     inside = ((y - 256) / 58) ** 2 + ((x - 256) / 58) ** 2 + (z / 0.8) ** 2 < 1
     noise = np.random.default_rng(1).normal(0, 20, (slices, SIDE, SIDE))
     voxels = (np.where(inside, 120, 20) + noise).astype("<i2")
-    head = "NRRD0005\ntype: short\ndimension: 3\nsizes: %d %d %d\nspacings: 0.8 0.8 3\nendian: little\n"
+    head = "NRRD0005\ntype: short\ndimension: 3\nsizes: %d %d %d\nendian: little\nspace: left-posterior-superior\n"
+    head += "space directions: (0.8,0,0) (0,0.8,0) (0,0,3)\nspace origin: (0,0,0)\n"
     first = folder / "ct_0.nrrd"
     head = (head % (SIDE, SIDE, slices) + "encoding: gzip\n\n").encode()
     first.write_bytes(head + gzip.compress(voxels.tobytes(), 1))
