@@ -67,8 +67,8 @@ def libtorch():
 
 
 def relocatable(path, folder, places):
-    """A copy of a program in `folder` that searches libtorch in `places`, relative to itself, and not where
-    it was built."""
+    """A copy of a program in `folder` that searches libtorch in `places`, relative to itself, and not where it was
+    built."""
     copy = folder / path.name
     shutil.copy2(path, copy)
     if sys.platform == "linux":

@@ -25,7 +25,7 @@ def segment(command, shard):
 def segment_all(client, command, shards):
     """Does all shards and prints what became of them. The results are in files; none passes through Dask."""
     names = [f"{k}/{shards}" for k in range(1, shards + 1)]
-    # Not pure: the same command does what is left when it is asked again, as Dask does when a worker is lost.
+    # Not pure: the same command does what is left when it is called again, as Dask does when a worker is lost.
     futures = client.map(segment, [command] * shards, names, pure=False)
     named = dict(zip(futures, names, strict=True))
     for future in as_completed(futures):

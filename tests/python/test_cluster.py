@@ -137,7 +137,7 @@ def test_dask_with_two_processes(program, folder):
     lines = done.stdout.splitlines()
     assert sorted(lines[:-1]) == ["shard %d/3: done" % k for k in range(1, 4)] and lines[-1] == "cases.results.csv"
     checkAll(folder)
-    # The merge refuses what was made with other options, and the status tells.
+    # The merge refuses what was made with other options, with exit status 1.
     merge = run(folder, program, "batch", "cases.csv", "--merge")
     assert merge.returncode == 1 and merge.stdout.count("made with other options") == CASES, merge.stdout
     (folder / "p.json").unlink()

@@ -124,11 +124,11 @@ def test_a_slicer_with_the_same_pytorch_gets_the_wheel_alone(desktop, panel, mon
 def test_a_slicer_without_pytorch_gets_one(desktop, monkeypatch, extension):
     monkeypatch.setattr(Engine, "installedTorchVersion", lambda: None)
     monkeypatch.setattr(Installer, "installedTorchVersion", lambda: None)
-    asked = []
+    calls = []
 
     class Logic:
         def installTorch(self, askConfirmation, torchVersionRequirement):
-            asked.append((askConfirmation, torchVersionRequirement))
+            calls.append((askConfirmation, torchVersionRequirement))
             return object()
 
     if extension:
@@ -138,7 +138,7 @@ def test_a_slicer_without_pytorch_gets_one(desktop, monkeypatch, extension):
     library = Installer.install(plan)
     assert Path(library).parent == desktop.python / "mem3d" / "_native"
     torch = "==" + Engine.LIBTORCH_VERSION
-    assert asked == ([(False, torch)] if extension else [])
+    assert calls == ([(False, torch)] if extension else [])
     assert desktop.requirements == [[str(desktop.wheel)] if extension else ["torch" + torch, str(desktop.wheel)]]
     if extension:
         monkeypatch.setattr(Logic, "installTorch", lambda *a, **named: None)

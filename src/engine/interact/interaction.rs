@@ -407,6 +407,7 @@ mod tests {
         let pixels = i.fixed_pixels(&GRID);
         assert!((0..=6).all(|k| pixels.contains(&(k * 12 + k))));
     }
+
     #[test]
     fn each_pixel_within_the_radius_is_visited_once() {
         let grid = StrokeGrid { rows: 40, cols: 50, first: (-3.0, 2.0), pitch: (0.7, 1.1) };

@@ -2,7 +2,7 @@
 
 P-Net answers round 1, R-Net every later one from P-Net's answer and all interactions. Two things are not as published.
 P-Net receives the distance maps of the first annotated slice, too: targets are arbitrary here, and without it nothing
-says which. And seeds are annotated slices instead of strokes.
+marks which. And seeds are annotated slices instead of strokes.
 """
 
 import numpy as np

@@ -113,7 +113,7 @@ impl Jobs<'_> {
         let requests = worker.requests.as_mut().expect("checked above");
         match writeln!(requests, "{line}").and_then(|()| requests.flush()) {
             Ok(()) => worker.task = Some(task),
-            // It has ended, which is told next; another process does the case.
+            // It has ended; the event for that follows, and another process does the case.
             Err(_) => {
                 self.left.push_front(task);
                 worker.requests = None;
@@ -124,7 +124,7 @@ impl Jobs<'_> {
 
     /// A line of a process: what became of its case.
     fn answer(&mut self, number: usize, line: &str) -> Result<()> {
-        let worker = self.workers[number].as_mut().expect("it told this");
+        let worker = self.workers[number].as_mut().expect("the event is of a process that was started");
         // Anything else is what a library prints.
         let (Ok(outcome), Some(task)) = (serde_json::from_str::<Outcome>(line), worker.task) else {
             console::forward(line);
@@ -143,7 +143,7 @@ impl Jobs<'_> {
 
     /// A process has ended: by itself, or in the middle of a case.
     fn ended(&mut self, number: usize) -> Result<()> {
-        let mut worker = self.workers[number].take().expect("it told this");
+        let mut worker = self.workers[number].take().expect("the event is of a process that was started");
         worker.requests = None;
         let status = worker.child.wait().map_err(|e| Error::Internal(format!("a job: {e}")))?;
         let _ = worker.log.join();

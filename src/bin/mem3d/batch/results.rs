@@ -68,7 +68,7 @@ pub struct Row {
     /// See above.
     #[serde(default)]
     pub options: String,
-    /// Largest memory of the process meanwhile, MB; none where the system does not tell.
+    /// Largest memory of the process meanwhile, MB; none where the system does not give it.
     #[serde(default)]
     pub peak_memory_mb: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! What a batch has done so far, and what it tells about it.
+//! What a batch has done so far, and its log.
 
 use super::list::Entry;
 use super::results::Status;

@@ -160,7 +160,7 @@ fn claim(entry: &Entry, wait: bool) -> Result<Option<Claim>> {
     }
 }
 
-/// What the tables tell about an output that exists.
+/// What the tables record of an output that exists.
 pub enum Recorded {
     /// It is made of the present inputs; its row.
     Done(Box<Row>),
