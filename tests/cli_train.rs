@@ -39,3 +39,19 @@ fn a_training_leaves_its_log_and_a_model_to_start_others_from() {
     let done = train(&["--out", "all"]);
     assert!(!done.status.success() && text(&done).contains("--resume"), "{}", text(&done));
 }
+
+#[test]
+fn synthetic_volumes_are_written_as_cases_that_evaluate_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = ["train", "--out", "cases", "--export-synthetic", "2", "--scene-side", "32", "--seed", "7"];
+    let done = mem3d(folder.path(), &export);
+    assert!(done.status.success(), "{}", text(&done));
+    for case in ["synthetic_7_0000", "synthetic_7_0001"] {
+        let place = folder.path().join("cases").join(case);
+        let image = mem3d::io::read_volume(&place.join("image.nii.gz")).unwrap();
+        let labels = mem3d::io::read_labels(&place.join("label.nii.gz")).unwrap();
+        assert_eq!((image.shape(), image.geometry().spacing_mm), ([32; 3], [1.0; 3]));
+        assert_eq!(labels.shape(), [32; 3]);
+        assert!((0..32 * 32 * 32).any(|i| labels.data().get(i) > 0.0), "{case} has no target");
+    }
+}

@@ -1,5 +1,6 @@
 //! `mem3d train`: trains the networks of a preset, in pieces if necessary, and exports them as a model.
 
+mod cases;
 mod plot;
 mod sheet;
 
@@ -94,8 +95,11 @@ pub struct Args {
     /// Draws this many clips into FOLDER/clips.png, then ends.
     #[arg(long, value_name = "N")]
     show: Option<usize>,
+    /// Writes this many synthetic volumes with labels into FOLDER, for other programs, then ends.
+    #[arg(long, value_name = "N", conflicts_with = "show")]
+    export_synthetic: Option<usize>,
     /// Writes the run's averaged weights as a model file, then ends.
-    #[arg(long, value_name = "MODEL", conflicts_with = "show")]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["show", "export_synthetic"])]
     export: Option<PathBuf>,
     #[command(flatten)]
     model: ModelText,
@@ -244,6 +248,9 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
         return sheet::write(&args.out.join("clips.png"), &options, count);
     }
+    if let Some(count) = args.export_synthetic {
+        return cases::write(&args.out, &options, count);
+    }
     let checkpoint = args.out.join(CHECKPOINT);
     if checkpoint.exists() {
         return Err(Error::argument(format!(
@@ -300,7 +307,9 @@ fn options(args: &Args) -> Result<TrainOptions> {
     let stages = stages(args);
     let lengths = match lengths(args, &stages)? {
         Some(lengths) => lengths,
-        None if args.show.is_some() => stages.iter().map(|&s| (s, Length::Steps(1))).collect(),
+        None if args.show.is_some() || args.export_synthetic.is_some() => {
+            stages.iter().map(|&s| (s, Length::Steps(1))).collect()
+        }
         None => return Err(Error::argument("give the length of the training: --steps, --plan or --time-limit")),
     };
     Ok(TrainOptions {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
 //! | [`scene`], `shapes`, [`synthetic`] | label volumes, synthetic ones included |
+//! | [`synthetic_case`] | a synthetic label volume with an image, for other programs |
 //! | [`clips`], `frame`, `block`, `intensities` | slices sampled from a scene; their place; intensities |
 //! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
 //! | [`feed`], [`batch`], [`damage`] | worker threads that make clips; clips as tensors; masks with errors |
@@ -24,3 +25,4 @@ pub mod scene;
 mod shapes;
 pub mod supervoxels;
 pub mod synthetic;
+pub mod synthetic_case;
