@@ -178,7 +178,7 @@ picture: ## after make demo: the picture that README shows, from the demo's
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
 
-.PHONY: setup-package wheel dist licences
+.PHONY: setup-package wheel dist sbom licences
 # Two builds of one commit give the same bytes. Not exported to cargo: a change of it builds libtorch's glue anew.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 PACK = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
@@ -191,6 +191,9 @@ wheel: build setup-package ## the Python package: wheel and source archive, in d
 
 dist: build setup-package ## relocatable archives for C and C++ hosts, with and without libtorch, in dist
 	$(PACK) tools/dist.py
+
+sbom: setup-package ## the bill of materials (CycloneDX) of wheels and archives, in dist
+	$(PACK) tools/sbom.py
 
 licences: ## after a change of dependencies: the licences of all crates, THIRD-PARTY-LICENSES.txt
 	cargo about --version 2>/dev/null || cargo install --locked --features cli cargo-about

@@ -1,6 +1,6 @@
 # Targets Mem3D::mem3d (C) and Mem3D::mem3d_cpp (C++17) over the library that cargo builds in this source tree.
 
-find_program(MEM3D_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
+find_program(MEM3D_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" "$ENV{USERPROFILE}/.cargo/bin" REQUIRED)
 
 set(mem3d_target "${PROJECT_SOURCE_DIR}/target")
 if(DEFINED ENV{CARGO_TARGET_DIR})
