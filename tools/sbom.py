@@ -30,29 +30,40 @@ def targets():
     return re.findall(r'"([^"]+)"', re.search(r"^targets = \[(.*?)\]", text, re.MULTILINE | re.DOTALL).group(1))
 
 
+def cargo(*words):
+    """What cargo prints. May download sources of crates, which another platform's are."""
+    for offline in (["--offline"], []):
+        command = ["cargo", *words, "--locked", *offline]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+    raise RuntimeError(f"cargo {' '.join(words)} failed: {done.stderr.strip()}")
+
+
+def linked(target):
+    """Names and versions of the crates that library and command are built of on a platform."""
+    printed = cargo("tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--target", target)
+    found = {tuple(line.split()[:2]) for line in printed.splitlines() if line}
+    return {(name, version.removeprefix("v")) for name, version in found}
+
+
 def metadata(target):
-    """What cargo knows of the dependencies on a platform. May download their sources."""
-    done = subprocess.run(
-        ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target], cwd=ROOT,
-        capture_output=True, text=True, check=False,
-    )
-    if done.returncode != 0:
-        sys.exit(f"cargo metadata failed for {target}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    """What cargo knows of the dependencies on a platform: all that tests and build scripts, too, may bring."""
+    return json.loads(cargo("metadata", "--format-version", "1", "--filter-platform", target))
 
 
-def built_of(found):
-    """Packages that a build contains, by id, and what each of them is linked with."""
+def built_of(found, linked):
+    """Packages of `linked`, by id, and what each of them needs."""
     packages = {package["id"]: package for package in found["packages"]}
-    nodes = {node["id"]: node for node in found["resolve"]["nodes"]}
-    edges, waiting = {}, [found["resolve"]["root"]]
-    while waiting:
-        this = waiting.pop()
-        if this not in edges:
-            needs = [d for d in nodes[this]["deps"] if any(kind["kind"] is None for kind in d["dep_kinds"])]
-            edges[this] = {need["pkg"] for need in needs}
-            waiting += edges[this]
-    return {this: packages[this] for this in edges}, edges
+    packages = {this: each for this, each in packages.items() if (each["name"], each["version"]) in linked}
+    edges = {
+        node["id"]: {
+            need["pkg"] for need in node["deps"]
+            if need["pkg"] in packages and any(kind["kind"] is None for kind in need["dep_kinds"])
+        }
+        for node in found["resolve"]["nodes"] if node["id"] in packages
+    }
+    return packages, edges
 
 
 def checksums():
@@ -139,10 +150,10 @@ def fonts():
 
 
 def bill(found, site):
-    """The bill of materials; `found` has what [`metadata`] gives for each platform."""
+    """The bill of materials; `found` has what [`metadata`] and [`linked`] give for each platform."""
     packages, edges, platforms = {}, {}, {}
-    for target, known in found.items():
-        these, links = built_of(known)
+    for target, (known, crates) in found.items():
+        these, links = built_of(known, crates)
         packages.update(these)
         for this, needs in links.items():
             platforms.setdefault(this, set()).add(target)
@@ -194,7 +205,10 @@ def main():
     parser.add_argument("--out", type=Path, help="the file, by default dist/mem3d-VERSION.cdx.json")
     arguments = parser.parse_args()
     site = Path(os.environ.get("LIBTORCH") or ROOT / ".libtorch").resolve().parent
-    made = bill({target: metadata(target) for target in targets()}, site)
+    try:
+        made = bill({target: (metadata(target), linked(target)) for target in targets()}, site)
+    except RuntimeError as error:
+        sys.exit(str(error))
     text = json.dumps(made, indent=1) + "\n"
     check(text)
     out = arguments.out or ROOT / "dist" / f"mem3d-{made['metadata']['component']['version']}.cdx.json"
