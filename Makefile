@@ -178,19 +178,26 @@ picture: ## after make demo: the picture that README shows, from the demo's
 doc: ## the Rust documentation, in target/doc
 	cargo doc --locked --no-deps
 
-.PHONY: setup-package wheel dist licences
+.PHONY: setup-package wheel dist sbom licences
 # Two builds of one commit give the same bytes. Not exported to cargo: a change of it builds libtorch's glue anew.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 PACK = SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python
 
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# Of this name only: the archives of make dist begin with it.
+SDIST = dist/mem3d-$(VERSION).tar.gz
+
 wheel: build setup-package ## the Python package: wheel and source archive, in dist
-	rm -f dist/mem3d-*.whl dist/mem3d-*.tar.gz
+	rm -f dist/mem3d-*.whl $(SDIST)
 	$(PACK) -m hatchling build -d dist -t wheel -t sdist
-	.venv/bin/python -m twine check --strict dist/mem3d-*.whl dist/mem3d-*.tar.gz
+	.venv/bin/python -m twine check --strict dist/mem3d-*.whl $(SDIST)
 	[ "$$(uname)" != Linux ] || .venv/bin/python -m auditwheel show dist/mem3d-*.whl
 
 dist: build setup-package ## relocatable archives for C and C++ hosts, with and without libtorch, in dist
 	$(PACK) tools/dist.py
+
+sbom: setup-package ## the bill of materials (CycloneDX) of wheels and archives, in dist
+	$(PACK) tools/sbom.py
 
 licences: ## after a change of dependencies: the licences of all crates, THIRD-PARTY-LICENSES.txt
 	cargo about --version 2>/dev/null || cargo install --locked --features cli cargo-about

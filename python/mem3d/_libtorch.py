@@ -12,7 +12,10 @@ from pathlib import Path
 from ._native.NativeErrors import LibraryNotFoundError
 
 SERIES = "2.11"
-INSTALL = "install it with: python -m pip install torch==2.11.0 (about 2 GB; https://pytorch.org has one without CUDA)"
+INSTALL = "install it with: python -m pip install torch==2.11.0"
+if sys.platform == "linux":
+    # Elsewhere the package index has it without CUDA's libraries.
+    INSTALL += " (3 GB with CUDA; without, add: --index-url https://download.pytorch.org/whl/cpu)"
 _OTHERS = {"win32": ("c10.dll", "torch_cpu.dll"), "darwin": ("libc10.dylib", "libtorch_cpu.dylib")}
 _NAMES = _OTHERS.get(sys.platform, ("libc10.so", "libtorch_cpu.so"))
 

@@ -317,3 +317,19 @@ def test_the_example_runs(library):
     environment = dict(os.environ, MEM3D_LIBRARY=str(library.path))
     done = subprocess.run([sys.executable, example], env=environment, capture_output=True, text=True, check=True)
     assert "slices updated" in done.stdout
+
+
+def test_on_windows_libtorch_is_searched_from_the_library(tmp_path, monkeypatch):
+    site = tmp_path / "site-packages"
+    for folder in ("mem3d/_native", "torch/lib"):
+        (site / folder).mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "add_dll_directory", asked.append, raising=False)
+    monkeypatch.setattr(Native.ctypes, "CDLL", lambda path: asked.append(path))
+    library = str(site / "mem3d" / "_native" / "mem3d.dll")
+    Native.c.load(library)
+    assert asked == [str(site / "torch" / "lib"), library]
+    monkeypatch.setattr(sys, "platform", "linux")
+    Native.c.load(library)
+    assert asked[2:] == [library]

@@ -71,7 +71,7 @@ class Library:
             remedy = "Build it (make build), or set MEM3D_LIBRARY to its path. Searched: "
             raise LibraryNotFoundError("libmem3d was not found. " + remedy + ", ".join(candidates))
         try:
-            self._c = ctypes.CDLL(found)  # not PyDLL: that would hold the interpreter lock during a propagation
+            self._c = c.load(found)
         except OSError as error:
             remedy = "Build it again on this computer (make build), or name another one by MEM3D_LIBRARY"
             raise LibraryNotFoundError("%s cannot be loaded: %s. %s." % (found, error, remedy)) from error

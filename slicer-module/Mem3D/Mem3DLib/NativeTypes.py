@@ -3,6 +3,7 @@ them."""
 
 import ctypes
 import os
+import sys
 
 from .NativeErrors import InvalidArgumentError
 
@@ -209,6 +210,22 @@ RESULTS = {
     "mem3d_model_free": None,
     "mem3d_session_free": None,
 }
+
+
+# Where libtorch may lie, from the library's folder: as one installs it by hand, beside a wheel, in the source tree.
+_LIBTORCH = ("libtorch/lib", "../../torch/lib", "../../.libtorch/lib")
+
+
+def load(path):
+    """Opens the shared library. A DLL has no search path of its own, and Python leaves out PATH: on Windows, libtorch
+    is searched where the library of another system would."""
+    if sys.platform == "win32":
+        folder = os.path.dirname(os.path.abspath(path))
+        for place in _LIBTORCH:
+            libtorch = os.path.normpath(os.path.join(folder, place))
+            if os.path.isdir(libtorch):
+                os.add_dll_directory(libtorch)
+    return ctypes.CDLL(path)  # not PyDLL: that would hold the interpreter lock during a propagation
 
 
 def text(raw):
