@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
         .chain(&args.quality)
         .map(PathBuf::as_path)
         .collect();
-    output::check(&args.out, true, &inputs)?;
+    output::check_as(output::Kind::Picture, &args.out, true, &inputs)?;
     let volume = mem3d::io::read_volume(&args.volume)?;
     let (number, mask) = read_segment(&args.mask, &args.segment, &volume)?;
     let read_reference = |path: &PathBuf| read_segment(path, &args.reference_segment, &volume).map(|(_, mask)| mask);

@@ -9,7 +9,7 @@ use mem3d::nn::model::Model;
 use mem3d::volume::{Geometry, SliceAxis, Volume};
 use mem3d::{Error, Result};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Options for interactions and segmentation.
@@ -376,6 +376,24 @@ pub fn check_segmentation(path: &Path, replace: bool, inputs: &[&Path]) -> Resul
         )));
     }
     output::check(path, replace, inputs)
+}
+
+/// The files that a JSON file names: every text in it that is one, as seen from its folder.
+pub fn named_files(path: &Path) -> Vec<PathBuf> {
+    fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => found.push(text.clone()),
+            serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, found)),
+            serde_json::Value::Object(values) => values.values().for_each(|v| texts(v, found)),
+            _ => (),
+        }
+    }
+    let mut found = Vec::new();
+    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    texts(&read.unwrap_or_default(), &mut found);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let usable = found.into_iter().filter(|text| !text.is_empty() && text.len() < 4096 && !text.contains('\0'));
+    usable.map(|text| folder.join(text)).filter(|path| path.is_file()).collect()
 }
 
 /// Volume of a voxel; its edges need not be at right angles.

@@ -65,12 +65,12 @@ fn interrupt() {
     let first = INTERRUPTS.fetch_add(1, Ordering::SeqCst) == 0;
     // Work that is written already ends by itself in a moment, with the status that it has.
     if first && (STOPS_CLEANLY.load(Ordering::SeqCst) || atomic_file::finished() > 0) {
-        return suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
+        return complain(format_args!("stopping; press Ctrl-C again to end at once"));
     }
     let unfinished = atomic_file::abandon();
     super::output::remove_scratch();
     let names: Vec<String> = unfinished.iter().map(|path| format!("; {} is not written", path.display())).collect();
-    suspended(|| eprintln!("error: stopped{}", names.concat()));
+    complain(format_args!("error: stopped{}", names.concat()));
     std::process::exit(1);
 }
 
@@ -102,26 +102,34 @@ fn suspended<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Prints a line on standard error, if it takes one.
+pub fn complain(text: std::fmt::Arguments<'_>) {
+    let _ = suspended(|| writeln!(std::io::stderr(), "{text}"));
+}
+
 /// Prints a line of another process on standard error.
 pub fn forward(line: &str) {
-    suspended(|| eprintln!("{line}"));
+    complain(format_args!("{line}"));
 }
 
 /// Runs a subcommand; prints its error on standard error and returns the exit status.
 pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(())) => match super::output::unsaid() {
+            None => ExitCode::SUCCESS,
+            Some(e) => {
+                complain(format_args!("error: {}", chain(&e)));
+                ExitCode::FAILURE
+            }
+        },
         Ok(Err(e)) => {
-            suspended(|| eprintln!("error: {}", chain(&e)));
+            complain(format_args!("error: {}", chain(&e)));
             ExitCode::FAILURE
         }
         Err(payload) => {
             let text = payload.downcast_ref::<String>().map(String::as_str);
             let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown failure");
-            // The reader of the pipe has closed it, as in `mem3d info | head -1`.
-            if !text.starts_with("failed printing to stdout") {
-                suspended(|| eprintln!("error: {}", Error::Internal(text.into())));
-            }
+            complain(format_args!("error: {}", Error::Internal(text.into())));
             ExitCode::FAILURE
         }
     }
