@@ -56,6 +56,7 @@ pub fn start(args: &Args) {
         .init();
     // A panic is a bug or a failure of libtorch; both are reported as errors. The default text is for developers.
     std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
+    super::system::report_large_files();
     if let Err(e) = ctrlc::set_handler(interrupt) {
         log::debug!("Ctrl-C ends the program at once: {e}");
     }
@@ -71,7 +72,7 @@ fn interrupt() {
     super::output::remove_scratch();
     let names: Vec<String> = unfinished.iter().map(|path| format!("; {} is not written", path.display())).collect();
     complain(format_args!("error: stopped{}", names.concat()));
-    std::process::exit(1);
+    super::system::end(1)
 }
 
 /// From now on the first Ctrl-C only sets [`interrupted`]; the caller checks it and stops cleanly.
@@ -138,6 +139,10 @@ pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
 /// The text of an error and of its causes, each once.
 pub fn chain(error: &Error) -> String {
     let mut text = error.to_string();
+    if matches!(error, Error::Io { .. }) {
+        // Its words are those of the cause.
+        return text;
+    }
     let mut cause = error.source();
     while let Some(e) = cause {
         let more = e.to_string();
@@ -212,6 +217,8 @@ mod tests {
         let path = std::path::Path::new("a.nii");
         let text = chain(&Error::io(path, std::io::Error::other("the disk is full")));
         assert_eq!(text, "a.nii: the disk is full");
+        let text = chain(&Error::io(path, std::io::ErrorKind::NotFound.into()));
+        assert_eq!(text, "a.nii: there is no such file or folder; check the name");
         assert_eq!(chain(&Error::Cancelled), "cancelled; nothing was changed");
     }
 }

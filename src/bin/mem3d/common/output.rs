@@ -210,7 +210,11 @@ pub fn deliver<T>(path: &Path, ending: &str, write: impl FnOnce(&Path) -> Result
         return write(path);
     }
     let io = |e| Error::io(Path::new("standard output"), e);
-    let folder = tempfile::Builder::new().prefix("mem3d-").tempdir().map_err(io)?;
+    let folder = tempfile::Builder::new().prefix("mem3d-").tempdir().map_err(|e| {
+        let reason = std::io::Error::from(e.kind());
+        let text = format!("no temporary file can be made here ({reason}); set TMPDIR to another folder");
+        Error::bad_file(&std::env::temp_dir(), text)
+    })?;
     let file = folder.path().join(format!("output{ending}"));
     remove_at_end(folder.path());
     let result = write(&file).and_then(|made| {
