@@ -102,8 +102,8 @@ pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
 /// The volumes of a folder with interactions beside them, by name.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when there is none, two volumes have one name, a name is not
-/// UTF-8, or the segmentations would lie among the volumes as such.
+/// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when there is none, two volumes have one name, or a name is
+/// not UTF-8; [`Error::InvalidArgument`] when the segmentations would lie among the volumes as such.
 pub fn of_folder(folder: &Path, out: &Path, ending: &str) -> Result<Vec<Entry>> {
     let io = |e| Error::io(folder, e);
     let mut names = BTreeSet::new();
