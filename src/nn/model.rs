@@ -88,6 +88,12 @@ impl Model {
     }
 
     fn build(header: &Header, params: Params) -> Result<Model> {
+        if std::env::current_dir().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+            // The MKL of libtorch would end the process with its first product.
+            return Err(Error::InvalidState(
+                "the current folder of this process was removed; go to a folder that exists".into(),
+            ));
+        }
         let device = params.target().device;
         let info = header.info.clone();
         let networks: Box<dyn Networks> = match info.preset {

@@ -16,11 +16,10 @@ mod worker;
 use crate::common::{console, output};
 pub use args::Args;
 use list::Entry;
-use mem3d::torch::processors;
 use mem3d::{Error, Result};
 use results::Results;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tally::Tally;
 use work::{Outcome, Work};
 
@@ -40,14 +39,18 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let folders: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.output.parent()).collect();
     for folder in folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        output::folder(folder)?;
     }
     let table = args.own_table(&all);
+    let model = args.model.file();
+    let mut others = vec![(args.cases.as_path(), "is the list itself"), (&table, "is the table of results")];
+    others.extend(model.iter().map(|path| (path.as_path(), "is the model")));
+    list::check_outputs(&entries, &args.cases, &others)?;
     let entries = match args.shard {
         Some(shard) => shard.of(entries),
         None => entries,
     };
-    output::check(&table, true, &[&args.cases])?;
+    check_table(&table, &entries, args)?;
     console::stop_cleanly();
     let results = Results::open(&table, &all)?;
     let mut tally = Tally::new(entries.len(), args.jobs.is_some());
@@ -69,6 +72,17 @@ pub fn run(args: &Args) -> Result<()> {
             table.display()
         ))),
     }
+}
+
+/// Checks that the table of results replaces no input.
+fn check_table(table: &Path, entries: &[Entry], args: &Args) -> Result<()> {
+    let model = args.model.file();
+    let mut inputs = vec![args.cases.as_path()];
+    inputs.extend(model.iter().map(PathBuf::as_path));
+    for entry in entries {
+        inputs.extend(std::iter::once(&entry.volume).chain(&entry.interactions).map(PathBuf::as_path));
+    }
+    output::check(table, true, &inputs)
 }
 
 /// The cases of a CSV or of a folder.
@@ -116,7 +130,7 @@ fn apart(
     jobs: usize,
 ) -> (Results, Result<()>) {
     let jobs = jobs.min(entries.len());
-    let threads = (args.model.threads().unwrap_or_else(processors::free) / jobs).max(1);
+    let threads = (args.model.threads() / jobs).max(1);
     log::info!("{jobs} jobs at a time with {threads} thread{} each", if threads == 1 { "" } else { "s" });
     let ended = jobs::run(entries, &mut results, tally, jobs, threads);
     (results, ended)

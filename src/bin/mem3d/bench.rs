@@ -5,7 +5,7 @@ mod parts;
 mod plots;
 mod round;
 
-use crate::common::output::say;
+use crate::common::output::{Kind, say};
 use crate::common::{console, memory, output};
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
@@ -91,7 +91,8 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::argument("use --segments 1 to 64"));
     }
     if let Some(path) = &args.json {
-        output::check(path, true, &[])?;
+        let model: Vec<_> = args.model.iter().map(PathBuf::as_path).collect();
+        output::check_as(Kind::Json, path, true, &model)?;
     }
     if let Some(n) = args.threads {
         torch::processors::set_threads(n as usize)?;

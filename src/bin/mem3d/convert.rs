@@ -1,6 +1,6 @@
 //! `mem3d convert`: published PyTorch checkpoints to a model file of the paper preset.
 
-use crate::common::output::say;
+use crate::common::output::{Kind, say};
 use crate::common::{console, output};
 use mem3d::nn::InteractionKind;
 use mem3d::nn::import::checkpoint;
@@ -120,10 +120,11 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(missing) = inputs.iter().find(|p| !p.exists()) {
         return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
     }
-    output::check(&args.out, args.force, &inputs)?;
+    output::check_as(Kind::Model, &args.out, args.force, &inputs)?;
     if let Some(path) = &args.json {
-        output::check(path, true, &inputs)?;
+        output::check_as(Kind::Json, path, true, &inputs)?;
     }
+    output::distinct(std::iter::once(&args.out).chain(&args.json))?;
     let mut importer = Importer::default();
     let mut from = Vec::new();
     for source in &sources {

@@ -4,7 +4,7 @@ mod plots;
 mod settings;
 mod work;
 
-use crate::common::output::say;
+use crate::common::output::{Kind, say};
 use crate::common::{console, model, output};
 use mem3d::engine::SessionOptions;
 use mem3d::eval::cases::{self, Case, Wanted};
@@ -14,7 +14,6 @@ use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
 use mem3d::eval::{metrics, record};
 use mem3d::io::segmentation::labels_of;
-use mem3d::torch::processors;
 use mem3d::volume::SliceAxis;
 use mem3d::{Error, Result};
 use serde::Serialize;
@@ -111,7 +110,7 @@ struct Rules {
     #[arg(long, value_name = "MM", default_value_t = 2.0)]
     tolerance_mm: f64,
     /// Axis of the slices: 0 depth, 1 height, 2 width [default: the one with the largest spacing].
-    #[arg(long)]
+    #[arg(long, value_parser = crate::common::case::parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
 }
 
@@ -196,11 +195,15 @@ impl EngineArgs {
 /// the model and writing the report.
 pub fn run(args: &Args) -> Result<()> {
     if let Some(masks) = &args.compare {
+        if let Some(path) = &args.json {
+            output::check_as(Kind::Json, path, true, &[&masks[0], &masks[1]])?;
+        }
         return compare(&masks[0], &masks[1], args.rules.tolerance_mm, args.json.as_deref());
     }
     let out = args.out.as_deref().ok_or_else(|| Error::argument("name a folder with --out"))?;
     if let Some(path) = &args.json {
-        output::check(path, true, &[])?;
+        let model = args.model.file();
+        output::check_as(Kind::Json, path, true, &model.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
     }
     if let Some(root) = &args.score {
         return score(root, out, args.json.as_deref());
@@ -209,7 +212,7 @@ pub fn run(args: &Args) -> Result<()> {
     let protocol = args.rules.protocol()?;
     let options = args.engine.options()?;
     let cases = select_cases(cases::find(folder)?, &args.cases)?;
-    let model = args.model.load(processors::allowed())?;
+    let model = args.model.load()?;
     work::check_kinds(&model, &protocol)?;
     let setup = Setup {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -265,7 +268,7 @@ fn select_cases(mut cases: Vec<Case>, names: &[String]) -> Result<Vec<Case>> {
 /// Makes the folder for results, or checks that an existing one belongs to the same evaluation.
 fn prepare(out: &Path, settings: &Settings, resume: bool) -> Result<()> {
     let targets = out.join("targets");
-    std::fs::create_dir_all(&targets).map_err(|e| Error::io(&targets, e))?;
+    output::folder(&targets)?;
     let file = out.join("settings.json");
     if file.exists() {
         if !resume {
@@ -342,7 +345,7 @@ fn write_report(out: &Path, settings: &Settings, failed: Vec<String>, json: Opti
 fn score(root: &Path, out: &Path, json: Option<&Path>) -> Result<()> {
     let settings = read_settings(out)?;
     let peers = out.join("peers");
-    std::fs::create_dir_all(&peers).map_err(|e| Error::io(&peers, e))?;
+    output::folder(&peers)?;
     for result in console::busy("measuring the tools' answers", || record::score(root, &settings.setup.protocol))? {
         result.write(&peers.join(format!("{}.json", result.name())))?;
     }

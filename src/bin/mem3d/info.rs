@@ -2,7 +2,7 @@
 
 use crate::common::model::{Choice, device_name};
 use crate::common::output;
-use crate::common::output::say;
+use crate::common::output::{Kind, say};
 use mem3d::Result;
 use mem3d::nn::ModelInfo;
 use mem3d::nn::model::{Model, Precision};
@@ -50,16 +50,15 @@ struct ModelReport {
 /// # Errors
 /// As loading the models that were named.
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(path) = &args.json {
-        let inputs: Vec<_> = args.models.iter().map(PathBuf::as_path).collect();
-        output::check(path, true, &inputs)?;
-    }
     let (files, why_no_model) = match (&args.models[..], Choice::find(None)) {
         ([], Ok(Choice::File(path))) => (vec![path], None),
         ([], Ok(Choice::Random(seed))) => (vec![], Some(format!("MEM3D_MODEL asks for random weights (seed {seed})"))),
         ([], Err(e)) => (vec![], Some(e.to_string())),
         (models, _) => (models.to_vec(), None),
     };
+    if let Some(path) = &args.json {
+        output::check_as(Kind::Json, path, true, &files.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    }
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         libtorch: torch_ext::libtorch_version(),

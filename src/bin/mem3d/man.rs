@@ -1,6 +1,6 @@
 //! `mem3d man`: manual pages of the command and its subcommands.
 
-use crate::common::output;
+use crate::common::output::{self, say};
 use mem3d::{Error, Result};
 use std::path::PathBuf;
 
@@ -20,15 +20,15 @@ pub struct Args {
 /// # Errors
 /// [`Error::Io`] when the folder or a page cannot be written; as [`output::check`] when a page exists.
 pub fn run(args: &Args, command: clap::Command) -> Result<()> {
-    std::fs::create_dir_all(&args.folder).map_err(|e| Error::io(&args.folder, e))?;
+    output::folder(&args.folder)?;
     let pages = pages(command).map_err(|e| Error::io(&args.folder, e))?;
     for (name, _) in &pages {
         output::check(&args.folder.join(name), args.force, &[])?;
     }
     for (name, text) in pages {
         let path = args.folder.join(name);
-        std::fs::write(&path, text).map_err(|e| Error::io(&path, e))?;
-        println!("{}", path.display());
+        output::write_bytes(&path, &text)?;
+        say!("{}", path.display());
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, default_value_t = Choice::Number(1))]
     reference_segment: Choice,
     /// Axis the shown slices are cut along: 0 depth, 1 height, 2 width [default: that of the quality file, or 0].
-    #[arg(long)]
+    #[arg(long, value_parser = crate::common::case::parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
     /// Intensities shown black and white, e.g. -160,240 [default: percentiles 1 and 99 of the volume].
     #[arg(long, value_name = "LOW,HIGH", value_parser = parse_window, allow_hyphen_values = true)]
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
         .chain(&args.quality)
         .map(PathBuf::as_path)
         .collect();
-    output::check(&args.out, true, &inputs)?;
+    output::check_as(output::Kind::Picture, &args.out, true, &inputs)?;
     let volume = mem3d::io::read_volume(&args.volume)?;
     let (number, mask) = read_segment(&args.mask, &args.segment, &volume)?;
     let read_reference = |path: &PathBuf| read_segment(path, &args.reference_segment, &volume).map(|(_, mask)| mask);

@@ -1,9 +1,8 @@
 //! `mem3d segment`: segments one volume by recorded interactions.
 
 use crate::common::case::{self, Case, Summary};
-use crate::common::output::say;
+use crate::common::output::{Kind, say};
 use crate::common::{console, model, output};
-use mem3d::torch::processors;
 use mem3d::{Error, Result, io};
 use std::path::{Path, PathBuf};
 
@@ -46,7 +45,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     check_files(args)?;
     console::stop_cleanly();
-    let model = args.model.load(processors::free())?;
+    let model = args.model.load()?;
     console::check_interrupt()?;
     let (mut case, rounds) = Case::open(&args.volume, &args.interactions, args.resume.as_deref(), &model, &args.case)?;
     case.play("segmenting", &rounds)?;
@@ -69,26 +68,28 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Checks every file to be written before the long work.
 fn check_files(args: &Args) -> Result<()> {
-    let inputs: Vec<&Path> =
+    let mut inputs: Vec<&Path> =
         std::iter::once(&args.volume).chain(&args.interactions).chain(&args.resume).map(PathBuf::as_path).collect();
     if let Some(missing) = inputs.iter().find(|p| !p.exists()) {
         return Err(Error::io(missing, std::io::ErrorKind::NotFound.into()));
     }
+    // Files that are not named here, but read.
+    let more: Vec<PathBuf> =
+        args.interactions.iter().flat_map(|p| case::named_files(p)).chain(args.model.file()).collect();
+    inputs.extend(more.iter().map(PathBuf::as_path));
     for path in &args.out {
         case::check_segmentation(path, args.force, &inputs)?;
     }
     // A session may replace the one that it continues.
     let others: Vec<&Path> = inputs.iter().copied().filter(|p| Some(*p) != args.resume.as_deref()).collect();
-    for path in args.quality.iter().chain(&args.save_session) {
+    if let Some(path) = &args.quality {
+        output::check_as(Kind::Json, path, args.force, &inputs)?;
+    }
+    if let Some(path) = &args.save_session {
         let resumed = args.resume.as_ref() == Some(path);
-        output::check(path, args.force || resumed, &others)?;
+        output::check_as(Kind::Session, path, args.force || resumed, &others)?;
     }
-    let mut written: Vec<&PathBuf> = args.out.iter().chain(&args.quality).chain(&args.save_session).collect();
-    written.sort();
-    match written.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Error::argument(format!("{} is to be written twice; name two files", pair[0].display()))),
-        None => Ok(()),
-    }
+    output::distinct(args.out.iter().chain(&args.quality).chain(&args.save_session))
 }
 
 /// The printed line of a segment.

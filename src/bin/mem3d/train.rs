@@ -245,7 +245,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let options = options(args)?;
     if let Some(count) = args.show {
-        std::fs::create_dir_all(&args.out).map_err(|e| Error::io(&args.out, e))?;
+        output::folder(&args.out)?;
         return sheet::write(&args.out.join("clips.png"), &options, count);
     }
     if let Some(count) = args.export_synthetic {
@@ -466,8 +466,9 @@ fn run_export(args: &Args, model: &Path) -> Result<()> {
         network_size: text.network_size,
         format,
     };
-    output::check(model, true, &[])?;
-    let hash = output::deliver(model, ".safetensors", |model| export(&args.out.join(CHECKPOINT), model, &options))?;
+    let checkpoint = args.out.join(CHECKPOINT);
+    output::check_as(output::Kind::Model, model, true, &[&checkpoint])?;
+    let hash = output::deliver(model, ".safetensors", |model| export(&checkpoint, model, &options))?;
     say!("{} {hash}", model.display());
     Ok(())
 }

@@ -3,6 +3,8 @@
 use crate::common::output;
 use mem3d::{Error, Result};
 use same_file::Handle;
+use sha2::{Digest, Sha256};
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -65,10 +67,18 @@ impl Claim {
     }
 }
 
+/// Longest name, in bytes, that is part of the name of its claim. Chosen: most file systems allow 255 bytes.
+const LONGEST: usize = 200;
+
 /// The file that is locked for `file`.
 fn path_of(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".mem3d-claim-{name}"))
+    let name = file.file_name().unwrap_or_default();
+    let mut own = OsString::from(".mem3d-claim-");
+    match name.len() {
+        0..=LONGEST => own.push(name),
+        _ => own.push(Sha256::digest(name.as_encoded_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    }
+    file.with_file_name(own)
 }
 
 fn is_same(file: &File, path: &Path) -> bool {
@@ -103,5 +113,7 @@ mod tests {
         assert!(Claim::take(&file).unwrap().unwrap().left);
         assert!(!Claim::is_open(&file));
         assert!(!Claim::wait(&file).unwrap().left);
+        // The longest name that a file may have.
+        assert!(Claim::take(&folder.path().join("x".repeat(255))).unwrap().is_some());
     }
 }

@@ -82,7 +82,8 @@ fn result_of(entry: &Entry, origin: &Origin, rows: &[Row]) -> Result<std::result
 
 /// The command that makes each case: that of its shard, or of all cases when there is no one division into shards.
 fn commands(entries: &[Entry], all: &Path) -> Vec<String> {
-    let given: Vec<String> = std::env::args().skip(1).filter(|word| word != "--merge").collect();
+    let given: Vec<String> = std::env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let given = given.into_iter().filter(|word| word != "--merge");
     let words = std::iter::once("mem3d".to_string()).chain(given).map(|word| quoted(&word));
     let command = words.collect::<Vec<_>>().join(" ");
     let mut counts: Vec<usize> = shard::tables(all).iter().map(|(shard, _)| shard.count()).collect();

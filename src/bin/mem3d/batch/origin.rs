@@ -1,6 +1,7 @@
 //! What made a result: checksums of everything that goes into a case.
 
 use super::list::Entry;
+use crate::common::case::named_files;
 use mem3d::{Error, Result, io};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -105,24 +106,6 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The files that a JSON file names: every text in it that is one, as seen from its folder.
-fn named_files(path: &Path) -> Vec<PathBuf> {
-    fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
-        match value {
-            serde_json::Value::String(text) => found.push(text.clone()),
-            serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, found)),
-            serde_json::Value::Object(values) => values.values().for_each(|v| texts(v, found)),
-            _ => (),
-        }
-    }
-    let mut found = Vec::new();
-    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    texts(&read.unwrap_or_default(), &mut found);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let usable = found.into_iter().filter(|text| !text.is_empty() && text.len() < 4096 && !text.contains('\0'));
-    usable.map(|text| folder.join(text)).filter(|path| path.is_file()).collect()
 }
 
 #[cfg(test)]

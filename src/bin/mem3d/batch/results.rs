@@ -251,7 +251,13 @@ fn read(path: &Path) -> Result<Vec<Row>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         file => file.map_err(|e| Error::io(path, e))?,
     };
-    csv::Reader::from_reader(file).deserialize().collect::<std::result::Result<_, _>>().map_err(bad)
+    let mut reader = csv::Reader::from_reader(file);
+    // A file of one line has no rows, whatever it is.
+    let columns = reader.headers().map_err(bad)?;
+    if !columns.is_empty() && columns.iter().take(3).ne(["volume", "output", "status"]) {
+        return Err(Error::bad_file(path, "this is no table of results; name another file with --results"));
+    }
+    reader.deserialize().collect::<std::result::Result<_, _>>().map_err(bad)
 }
 
 /// The table with these rows.
@@ -307,6 +313,9 @@ mod tests {
         assert_eq!(second.rows().unwrap()[0].output_sha256, "");
         // No file of another kind is taken for one.
         std::fs::write(&path, "name,age\na,1\n").unwrap();
+        let text = Results::open(&path, &path).unwrap_err().to_string();
+        assert!(text.contains("no table of results"), "{text}");
+        std::fs::write(&path, "{\"interactions\": []}").unwrap();
         let text = Results::open(&path, &path).unwrap_err().to_string();
         assert!(text.contains("no table of results"), "{text}");
     }

@@ -9,7 +9,6 @@ use crate::common::case::{self, Case};
 use crate::common::{console, memory};
 use mem3d::io::{self, Format};
 use mem3d::nn::model::Model;
-use mem3d::torch::processors;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -30,7 +29,7 @@ pub enum Outcome {
 pub struct Work<'a> {
     args: &'a Args,
     pub results: Results,
-    /// Number of threads; none: the user's, or the free processors.
+    /// Number of threads; none: that of the options.
     threads: Option<usize>,
     /// Loaded for the first case that needs it: a batch that is done stays quick.
     model: Option<Model>,
@@ -133,8 +132,8 @@ impl<'a> Work<'a> {
     /// Segments one case and writes its output. A failure of any kind concerns this case only.
     fn segment(&mut self, entry: &Entry, origin: &Origin, what: &str) -> Result<Row> {
         if self.model.is_none() {
-            let threads = self.threads.or(self.args.model.threads());
-            self.model = Some(self.args.model.load_with(threads.unwrap_or_else(processors::free))?);
+            let threads = self.threads.unwrap_or_else(|| self.args.model.threads());
+            self.model = Some(self.args.model.load_with(threads)?);
         }
         let model = self.model.as_ref().expect("just loaded");
         let made = std::panic::AssertUnwindSafe(|| segment(entry, model, self.args, what));

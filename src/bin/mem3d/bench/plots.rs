@@ -2,11 +2,11 @@
 
 use super::round::{self, Case, Round};
 use crate::common::chart::{self, COLORS, Chart, Series};
-use crate::common::console;
 use crate::common::output::say;
+use crate::common::{console, output};
+use mem3d::Result;
 use mem3d::nn::Preset;
 use mem3d::nn::model::{Model, Precision};
-use mem3d::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -33,7 +33,7 @@ struct Sweep {
 /// # Errors
 /// As the model and the session, and [`Error::Io`].
 pub fn run(folder: &Path, model: Option<&Path>, device: &str) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    output::folder(folder)?;
     let model = match model {
         Some(path) => Model::load(path, device, Precision::Auto)?,
         None => Model::random(Preset::Compact, 1, device, Precision::Auto)?,

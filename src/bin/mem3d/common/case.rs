@@ -9,7 +9,7 @@ use mem3d::nn::model::Model;
 use mem3d::volume::{Geometry, SliceAxis, Volume};
 use mem3d::{Error, Result};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Options for interactions and segmentation.
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "LOW,HIGH", value_parser = crate::overview::parse_window, allow_hyphen_values = true)]
     pub window: Option<(f64, f64)>,
     /// Axis of the slices that markups are drawn on: 0 depth, 1 height, 2 width [default: where the points agree best].
-    #[arg(long, value_parser = clap::value_parser!(i64).range(0..=2))]
+    #[arg(long, value_parser = parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
     /// Meaning of a point list of 3D Slicer.
     #[arg(long, value_enum, default_value_t = PointsArg::ByName)]
@@ -54,6 +54,16 @@ enum PointsArg {
     Clicks,
     /// extreme points
     Extreme,
+}
+
+/// Number of an axis, or its name.
+pub fn parse_axis(text: &str) -> std::result::Result<i64, String> {
+    let names = ["depth", "height", "width"];
+    match (names.iter().position(|name| *name == text), text.parse()) {
+        (Some(at), _) => Ok(at as i64),
+        (None, Ok(number @ 0..=2)) => Ok(number),
+        _ => Err("give 0 (depth), 1 (height) or 2 (width)".into()),
+    }
 }
 
 fn parse_radius(text: &str) -> std::result::Result<f64, String> {
@@ -378,6 +388,24 @@ pub fn check_segmentation(path: &Path, replace: bool, inputs: &[&Path]) -> Resul
     output::check(path, replace, inputs)
 }
 
+/// The files that a JSON file names: every text in it that is one, as seen from its folder.
+pub fn named_files(path: &Path) -> Vec<PathBuf> {
+    fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::String(text) => found.push(text.clone()),
+            serde_json::Value::Array(values) => values.iter().for_each(|v| texts(v, found)),
+            serde_json::Value::Object(values) => values.values().for_each(|v| texts(v, found)),
+            _ => (),
+        }
+    }
+    let mut found = Vec::new();
+    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    texts(&read.unwrap_or_default(), &mut found);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let usable = found.into_iter().filter(|text| !text.is_empty() && text.len() < 4096 && !text.contains('\0'));
+    usable.map(|text| folder.join(text)).filter(|path| path.is_file()).collect()
+}
+
 /// Volume of a voxel; its edges need not be at right angles.
 fn voxel_volume_mm3(geometry: &Geometry) -> f64 {
     let [a, b, c] = geometry.direction;
@@ -413,6 +441,14 @@ mod tests {
         assert_eq!(filled(SliceAxis::Depth), [0, 1]);
         assert_eq!(filled(SliceAxis::Height), [0]);
         assert_eq!(filled(SliceAxis::Width), [1, 3]);
+    }
+
+    #[test]
+    fn axes_have_numbers_and_names() {
+        assert_eq!(["0", "1", "2", "depth", "width"].map(|text| parse_axis(text).unwrap()), [0, 1, 2, 0, 2]);
+        assert!(
+            ["3", "-1", "", "axial", "Depth "].iter().all(|text| parse_axis(text).unwrap_err().contains("0 (depth)"))
+        );
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub fn start(args: &Args) {
         .init();
     // A panic is a bug or a failure of libtorch; both are reported as errors. The default text is for developers.
     std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
+    super::system::report_large_files();
     if let Err(e) = ctrlc::set_handler(interrupt) {
         log::debug!("Ctrl-C ends the program at once: {e}");
     }
@@ -65,13 +66,13 @@ fn interrupt() {
     let first = INTERRUPTS.fetch_add(1, Ordering::SeqCst) == 0;
     // Work that is written already ends by itself in a moment, with the status that it has.
     if first && (STOPS_CLEANLY.load(Ordering::SeqCst) || atomic_file::finished() > 0) {
-        return suspended(|| eprintln!("stopping; press Ctrl-C again to end at once"));
+        return complain(format_args!("stopping; press Ctrl-C again to end at once"));
     }
     let unfinished = atomic_file::abandon();
     super::output::remove_scratch();
     let names: Vec<String> = unfinished.iter().map(|path| format!("; {} is not written", path.display())).collect();
-    suspended(|| eprintln!("error: stopped{}", names.concat()));
-    std::process::exit(1);
+    complain(format_args!("error: stopped{}", names.concat()));
+    super::system::end(1)
 }
 
 /// From now on the first Ctrl-C only sets [`interrupted`]; the caller checks it and stops cleanly.
@@ -102,26 +103,34 @@ fn suspended<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Prints a line on standard error, if it takes one.
+pub fn complain(text: std::fmt::Arguments<'_>) {
+    let _ = suspended(|| writeln!(std::io::stderr(), "{text}"));
+}
+
 /// Prints a line of another process on standard error.
 pub fn forward(line: &str) {
-    suspended(|| eprintln!("{line}"));
+    complain(format_args!("{line}"));
 }
 
 /// Runs a subcommand; prints its error on standard error and returns the exit status.
 pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(())) => match super::output::unsaid() {
+            None => ExitCode::SUCCESS,
+            Some(e) => {
+                complain(format_args!("error: {}", chain(&e)));
+                ExitCode::FAILURE
+            }
+        },
         Ok(Err(e)) => {
-            suspended(|| eprintln!("error: {}", chain(&e)));
+            complain(format_args!("error: {}", chain(&e)));
             ExitCode::FAILURE
         }
         Err(payload) => {
             let text = payload.downcast_ref::<String>().map(String::as_str);
             let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("unknown failure");
-            // The reader of the pipe has closed it, as in `mem3d info | head -1`.
-            if !text.starts_with("failed printing to stdout") {
-                suspended(|| eprintln!("error: {}", Error::Internal(text.into())));
-            }
+            complain(format_args!("error: {}", Error::Internal(text.into())));
             ExitCode::FAILURE
         }
     }
@@ -130,6 +139,10 @@ pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
 /// The text of an error and of its causes, each once.
 pub fn chain(error: &Error) -> String {
     let mut text = error.to_string();
+    if matches!(error, Error::Io { .. }) {
+        // Its words are those of the cause.
+        return text;
+    }
     let mut cause = error.source();
     while let Some(e) = cause {
         let more = e.to_string();
@@ -204,6 +217,8 @@ mod tests {
         let path = std::path::Path::new("a.nii");
         let text = chain(&Error::io(path, std::io::Error::other("the disk is full")));
         assert_eq!(text, "a.nii: the disk is full");
+        let text = chain(&Error::io(path, std::io::ErrorKind::NotFound.into()));
+        assert_eq!(text, "a.nii: there is no such file or folder; check the name");
         assert_eq!(chain(&Error::Cancelled), "cancelled; nothing was changed");
     }
 }

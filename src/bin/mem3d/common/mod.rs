@@ -6,3 +6,4 @@ pub mod console;
 pub mod memory;
 pub mod model;
 pub mod output;
+pub mod system;

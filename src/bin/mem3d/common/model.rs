@@ -25,9 +25,26 @@ pub struct Args {
     /// Number format of the arithmetic.
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     precision: PrecisionArg,
-    /// Threads of the CPU [default: OMP_NUM_THREADS, or the processors that other programs leave free].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    threads: Option<u32>,
+    /// Threads of the CPU, or auto: the processors that other programs leave free now [default: OMP_NUM_THREADS, or all
+    /// that the process may use].
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    threads: Option<Threads>,
+}
+
+/// Values of `--threads`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// As many as processors are free.
+    Free,
+    Count(u32),
+}
+
+fn parse_threads(text: &str) -> std::result::Result<Threads, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Threads::Free),
+        Ok(count) if count > 0 => Ok(Threads::Count(count)),
+        _ => Err("give a number from 1 on, or auto".into()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -108,22 +125,44 @@ impl Args {
         Choice::find(self.model.as_ref())
     }
 
+    /// The model's file, where it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self.choice() {
+            Ok(Choice::File(path)) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The options here that change masks.
     pub fn options(&self) -> String {
         format!("precision={:?}", self.precision).to_lowercase()
     }
 
-    /// The number of threads that the user chose.
-    pub fn threads(&self) -> Option<usize> {
-        self.threads.map(|n| n as usize)
+    /// The number of threads: that of the user, or of the processors that the process may use. Other programs do not
+    /// change the default, since masks and qualities differ in their last digits between numbers of threads.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            Some(Threads::Count(count)) => count as usize,
+            Some(Threads::Free) => processors::free(),
+            None => {
+                let (allowed, free) = (processors::allowed(), processors::free());
+                if free < allowed {
+                    log::info!(
+                        "other programs leave {free} of {allowed} processors free; --threads auto takes these alone, \
+                         and may be faster"
+                    );
+                }
+                allowed
+            }
+        }
     }
 
-    /// Loads the model and sets the number of threads, by default to `threads`.
+    /// Loads the model and sets the number of threads.
     ///
     /// # Errors
     /// As [`Args::load_with`].
-    pub fn load(&self, threads: usize) -> Result<Model> {
-        self.load_with(self.threads().unwrap_or(threads))
+    pub fn load(&self) -> Result<Model> {
+        self.load_with(self.threads())
     }
 
     /// Loads the model and sets the number of threads.
@@ -174,6 +213,13 @@ mod tests {
         assert_eq!(parse("randomised.safetensors").unwrap(), Choice::File("randomised.safetensors".into()));
         assert_eq!(parse("m/random").unwrap(), Choice::File("m/random".into()));
         assert!(parse("random:x").unwrap_err().to_string().contains("random:7"));
+    }
+
+    #[test]
+    fn threads_are_a_number_or_what_is_free() {
+        assert_eq!(parse_threads("3"), Ok(Threads::Count(3)));
+        assert_eq!(parse_threads("auto"), Ok(Threads::Free));
+        assert!(["0", "-1", "", "all", "1.5"].iter().all(|text| parse_threads(text).is_err()));
     }
 
     #[test]

@@ -1,10 +1,101 @@
 //! Files to be written, checked before the long work: a run of minutes must not end with "permission denied".
 
 use mem3d::{Error, Result, atomic_file};
-use std::io::{ErrorKind, Write};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What an output is. Of files that exist, only those of the same kind are replaced: a slip of the hand must not turn a
+/// volume or a model into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A JSON file.
+    Json,
+    /// A PNG.
+    Picture,
+    /// A model file.
+    Model,
+    /// A saved session.
+    Session,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Json => "JSON file",
+            Kind::Picture => "PNG",
+            Kind::Model => "model file",
+            Kind::Session => "saved session",
+        }
+    }
+
+    /// Whether a file may begin so; an empty file is of every kind.
+    fn begins(self, start: &[u8]) -> bool {
+        let first = start.iter().find(|b| !b.is_ascii_whitespace());
+        match self {
+            _ if start.is_empty() => true,
+            Kind::Json => first.is_none_or(|b| b"{[".contains(b)),
+            Kind::Picture => start.starts_with(b"\x89PNG"),
+            Kind::Model => start.get(8) == Some(&b'{'),
+            Kind::Session => start.starts_with(b"mem3d session"),
+        }
+    }
+}
+
+/// As [`check`], and that an existing file is of the same kind, even if it may be replaced.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a file of another kind, else as [`check`].
+pub fn check_as(kind: Kind, path: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
+    check(path, replace, inputs)?;
+    let mut start = Vec::new();
+    let read = |file: std::fs::File| file.take(64).read_to_end(&mut start);
+    if is_stdout(path) || !path.is_file() || std::fs::File::open(path).and_then(read).is_err() || kind.begins(&start) {
+        return Ok(());
+    }
+    Err(Error::argument(format!("{} exists and is no {}; name another file", path.display(), kind.name())))
+}
+
+/// Checks that the outputs of a command are different files, whatever their names look like.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] when two are one.
+pub fn distinct<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    let mut known: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for path in paths.into_iter().filter(|path| !is_stdout(path)) {
+        if let Some(other) = known.insert(real(path), path) {
+            return Err(Error::argument(match other == path {
+                true => format!("{} is to be written twice; name two files", path.display()),
+                false => format!("{} and {} are one file; name two", other.display(), path.display()),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// The file that `path` names, without links, `.` and `..`, also when only its folder exists.
+pub fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    path.canonicalize().unwrap_or_else(|_| match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
+    })
+}
+
+/// Makes a folder for outputs, where it is missing.
+///
+/// # Errors
+/// [`Error::BadFile`] when its name is that of a file, [`Error::Io`] when it cannot be made.
+pub fn folder(path: &Path) -> Result<()> {
+    let Err(e) = std::fs::create_dir_all(path) else { return Ok(()) };
+    match path.symlink_metadata() {
+        Ok(_) if path.exists() => Err(Error::bad_file(path, "this is no folder; name one, or a new one")),
+        Ok(_) => Err(Error::bad_file(path, "this is a link to nothing; name a folder, or a new one")),
+        Err(_) => Err(Error::io(path, e)),
+    }
+}
 
 /// Checks that `path` can be written: that it is none of `inputs`, no device or pipe, does not exist unless `replace`,
 /// and that its folder takes a new file. `-` is standard output, for one output of the command.
@@ -59,12 +150,24 @@ pub fn is_stdout(path: &Path) -> bool {
 /// Whether an output goes to standard output, which then has nothing else.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
-/// Prints a line for the user: on standard output, or on standard error where an output goes to standard output.
+/// Why standard output takes no more.
+static UNSAID: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Prints a line for the user: on standard output, or on standard error where an output goes to standard output. Work
+/// goes on when it cannot be printed; [`unsaid`] has the reason.
 pub fn line(text: std::fmt::Arguments<'_>) {
-    match CLAIMED.load(Ordering::SeqCst) {
-        true => eprintln!("{text}"),
-        false => println!("{text}"),
+    if CLAIMED.load(Ordering::SeqCst) {
+        return super::console::complain(text);
     }
+    if let Err(e) = writeln!(std::io::stdout(), "{text}") {
+        UNSAID.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
+    }
+}
+
+/// Why a line was not printed; none when its reader has closed the pipe, as in `mem3d info | head -1`.
+pub fn unsaid() -> Option<Error> {
+    let e = UNSAID.lock().unwrap_or_else(|e| e.into_inner()).take()?;
+    (e.kind() != ErrorKind::BrokenPipe).then(|| Error::io(Path::new("standard output"), e))
 }
 
 /// As `println!`, by [`line`].
@@ -107,7 +210,11 @@ pub fn deliver<T>(path: &Path, ending: &str, write: impl FnOnce(&Path) -> Result
         return write(path);
     }
     let io = |e| Error::io(Path::new("standard output"), e);
-    let folder = tempfile::Builder::new().prefix("mem3d-").tempdir().map_err(io)?;
+    let folder = tempfile::Builder::new().prefix("mem3d-").tempdir().map_err(|e| {
+        let reason = std::io::Error::from(e.kind());
+        let text = format!("no temporary file can be made here ({reason}); set TMPDIR to another folder");
+        Error::bad_file(&std::env::temp_dir(), text)
+    })?;
     let file = folder.path().join(format!("output{ending}"));
     remove_at_end(folder.path());
     let result = write(&file).and_then(|made| {
@@ -168,5 +275,46 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         write_text(&b, "text").unwrap();
         assert_eq!(std::fs::read(&b).unwrap(), b"text");
+        assert!(text(folder_of_outputs(&b)).contains("no folder"));
+    }
+
+    fn folder_of_outputs(path: &Path) -> Result<()> {
+        super::folder(path)
+    }
+
+    #[test]
+    fn files_of_another_kind_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let starts: [(&[u8], Option<Kind>); 6] = [
+            (b"\n {\"a\": 1}", Some(Kind::Json)),
+            (b"\x89PNG\r\n", Some(Kind::Picture)),
+            (b"\x10\0\0\0\0\0\0\0{\"__metadata__\"", Some(Kind::Model)),
+            (b"mem3d session\n", Some(Kind::Session)),
+            (b"NRRD0004\ntype: short\n", None),
+            (b"volume,prompts\n", None),
+        ];
+        for (start, kind) in starts {
+            std::fs::write(&path, start).unwrap();
+            for other in [Kind::Json, Kind::Picture, Kind::Model, Kind::Session] {
+                assert_eq!(check_as(other, &path, true, &[]).is_ok(), Some(other) == kind, "{start:?}, {other:?}");
+            }
+        }
+        std::fs::write(&path, "").unwrap();
+        check_as(Kind::Picture, &path, true, &[]).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn outputs_are_different_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("d")).unwrap();
+        std::os::unix::fs::symlink("d", at("link")).unwrap();
+        distinct(&[at("a"), at("b"), at("d/a"), "-".into(), "-".into()]).unwrap();
+        for (a, b) in [("a", "a"), ("a", "./a"), ("d/a", "link/a"), ("a", "d/../a")] {
+            let text = distinct(&[at(a), at(b)]).unwrap_err().to_string();
+            assert!(text.contains("name two"), "{text}");
+        }
     }
 }
