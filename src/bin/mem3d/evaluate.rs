@@ -14,6 +14,7 @@ use mem3d::eval::results::TargetResult;
 use mem3d::eval::summary::summarise;
 use mem3d::eval::{metrics, record};
 use mem3d::io::segmentation::labels_of;
+use mem3d::torch::processors;
 use mem3d::volume::SliceAxis;
 use mem3d::{Error, Result};
 use serde::Serialize;
@@ -212,7 +213,8 @@ pub fn run(args: &Args) -> Result<()> {
     let protocol = args.rules.protocol()?;
     let options = args.engine.options()?;
     let cases = select_cases(cases::find(folder)?, &args.cases)?;
-    let model = args.model.load()?;
+    // Figures are the same whatever else runs.
+    let model = args.model.load_with(args.model.threads_or(processors::allowed))?;
     work::check_kinds(&model, &protocol)?;
     let setup = Setup {
         version: env!("CARGO_PKG_VERSION").into(),

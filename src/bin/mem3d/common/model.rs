@@ -25,8 +25,8 @@ pub struct Args {
     /// Number format of the arithmetic.
     #[arg(long, value_enum, default_value_t = PrecisionArg::Auto)]
     precision: PrecisionArg,
-    /// Threads of the CPU, or auto: the processors that other programs leave free now [default: OMP_NUM_THREADS, or all
-    /// that the process may use].
+    /// Threads of the CPU, or auto: the processors that other programs leave free now [default: OMP_NUM_THREADS, or
+    /// auto; evaluate: all that the process may use].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     threads: Option<Threads>,
 }
@@ -138,22 +138,26 @@ impl Args {
         format!("precision={:?}", self.precision).to_lowercase()
     }
 
-    /// The number of threads: that of the user, or of the processors that the process may use. Other programs do not
-    /// change the default, since masks and qualities differ in their last digits between numbers of threads.
+    /// The number of threads: that of the user, or of the processors that other programs leave free.
     pub fn threads(&self) -> usize {
+        self.threads_or(|| {
+            let (allowed, free) = (processors::allowed(), processors::free());
+            if free < allowed {
+                log::info!(
+                    "{free} of {allowed} processors are free: this takes {free} threads; masks may differ in single \
+                     voxels from those of {allowed}, --threads N fixes the number"
+                );
+            }
+            free
+        })
+    }
+
+    /// The number of threads: that of the user, or `default`.
+    pub fn threads_or(&self, default: impl FnOnce() -> usize) -> usize {
         match self.threads {
             Some(Threads::Count(count)) => count as usize,
             Some(Threads::Free) => processors::free(),
-            None => {
-                let (allowed, free) = (processors::allowed(), processors::free());
-                if free < allowed {
-                    log::info!(
-                        "other programs leave {free} of {allowed} processors free; --threads auto takes these alone, \
-                         and may be faster"
-                    );
-                }
-                allowed
-            }
+            None => default(),
         }
     }
 
