@@ -207,14 +207,16 @@ impl Segmentation {
 
     /// Voxels in more than one segment.
     pub fn overlap(&self) -> usize {
-        if self.layers.len() < 2 {
+        // Segments for each label, by layer; two of one layer may have one label.
+        let mut known = vec![BTreeMap::<u16, usize>::new(); self.layers.len()];
+        for s in &self.segments {
+            *known[s.layer].entry(s.value).or_default() += 1;
+        }
+        if known.len() < 2 && known.iter().all(|labels| labels.values().all(|count| *count < 2)) {
             return 0;
         }
-        let known: Vec<BTreeSet<u16>> = (0..self.layers.len())
-            .map(|layer| self.segments.iter().filter(|s| s.layer == layer).map(|s| s.value).collect())
-            .collect();
-        let is_in = |v: &usize| self.layers.iter().zip(&known).filter(|(l, known)| known.contains(&l[*v])).count();
-        (0..self.layers[0].len()).filter(|v| is_in(v) > 1).count()
+        let is_in = |v: usize| self.layers.iter().zip(&known).filter_map(|(l, known)| known.get(&l[v])).sum::<usize>();
+        (0..self.layers[0].len()).filter(|v| is_in(*v) > 1).count()
     }
 
     /// One label a voxel: the segments' numbers.
