@@ -22,6 +22,7 @@ from ._native.NativeErrors import FileError, InvalidArgumentError, UnsupportedEr
 _ALIKE = 1e-3
 _MOST_STRAY = 3
 _LEANING = 2e-3
+_DIFFER = "sizes or orientations of the slices differ; they are no one volume"
 # What pydicom raises for files that are damaged or may not be opened.
 _UNREADABLE = (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, struct.error)
 # CT, MR and PET images.
@@ -127,17 +128,24 @@ def _one_stack(images: Sequence[Any], folder: Path) -> list[Any]:
         if name in kept:
             _warn(f"{image.filename}: left out: it is the same image as {kept[name].filename}")
         kept.setdefault(name, image)
-    stack = list(kept.values())
-    keys = [_key(image) for image in stack]
-    likes = [sum(_alike(key, other) for other in keys) for key in keys]
-    most = keys[int(np.argmax(likes))]
-    strays = len(stack) - max(likes)
-    if strays > _MOST_STRAY or len(stack) < 4 * strays:
-        raise InvalidArgumentError(f"{folder}: sizes or orientations of the slices differ; they are no one volume")
-    for image, key in zip(stack, keys):
-        if not _alike(key, most):
-            _warn(f"{image.filename}: left out: it has another size or orientation than the series, as a localiser has")
-    return [image for image, key in zip(stack, keys) if _alike(key, most)]
+    # The images of each kind, by the first of them.
+    kinds: list[tuple[tuple[Any, ...], list[Any]]] = []
+    for image in kept.values():
+        key = _key(image)
+        same = next((images for first, images in kinds if _alike(first, key)), None)
+        if same is not None:
+            same.append(image)
+        elif len(kinds) <= _MOST_STRAY:
+            kinds.append((key, [image]))
+        else:
+            raise InvalidArgumentError(f"{folder}: {_DIFFER}")
+    most = max((images for _, images in kinds), key=len)
+    strays = len(kept) - len(most)
+    if strays > _MOST_STRAY or len(most) < 3 * strays:
+        raise InvalidArgumentError(f"{folder}: {_DIFFER}")
+    for image in (image for _, images in kinds if images is not most for image in images):
+        _warn(f"{image.filename}: left out: it has another size or orientation than the series, as a localiser has")
+    return most
 
 
 def place(images: Sequence[Any], folder: Path) -> tuple[list[Any], npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -17,7 +17,8 @@ use crate::volume::{Geometry, Volume, check_shape};
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, Tag};
 use file::{DicomFile, Opened, text};
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Largest difference of distances between neighbouring slices, as a share of the distance. Chosen: headers round.
@@ -62,6 +63,11 @@ struct Series {
 }
 
 impl Slice {
+    /// Name of its file.
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Whether it has the size and orientation of another.
     fn is_like(&self, other: &Slice) -> bool {
         let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < ALIKE);
@@ -268,30 +274,40 @@ fn given<const N: usize>(
 
 /// The slices without those that are there twice: one image, by its UID, at one place.
 fn without_copies(slices: Vec<Slice>, doubts: &mut Vec<String>) -> Vec<Slice> {
-    let mut kept: Vec<Slice> = Vec::new();
-    for slice in slices {
-        let name = |s: &Slice| s.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_copy = |s: &&Slice| !s.uid.is_empty() && s.uid == slice.uid && s.position == slice.position;
-        match kept.iter().find(is_copy) {
-            Some(first) => doubts.push(format!("left out: {}: it is the same image as {}", name(&slice), name(first))),
-            None => kept.push(slice),
-        }
-    }
-    kept
+    let mut known: HashMap<(String, [u64; 3]), String> = HashMap::new();
+    let is_first = |s: &Slice| {
+        let first = match known.entry((s.uid.clone(), s.position.map(f64::to_bits))) {
+            Entry::Occupied(first) if !s.uid.is_empty() => first.get().clone(),
+            entry => {
+                entry.or_insert_with(|| s.name());
+                return true;
+            }
+        };
+        doubts.push(format!("left out: {}: it is the same image as {first}", s.name()));
+        false
+    };
+    slices.into_iter().filter(is_first).collect()
 }
 
 /// The slices without a few of another size or orientation, as localisers are, where the rest are the clear majority.
 fn without_strays(slices: Vec<Slice>, doubts: &mut Vec<String>) -> Vec<Slice> {
-    let like = |a: &Slice| slices.iter().filter(|b| a.is_like(b)).count();
-    let Some(most) = slices.iter().max_by_key(|s| like(s)).cloned() else { return slices };
-    let strays = slices.len() - like(&most);
-    if strays > MOST_STRAY || slices.len() < 4 * strays {
+    // The first of each kind, and how many there are.
+    let mut kinds: Vec<(Slice, usize)> = Vec::new();
+    for slice in &slices {
+        match kinds.iter().position(|(first, _)| first.is_like(slice)) {
+            Some(at) => kinds[at].1 += 1,
+            None if kinds.len() > MOST_STRAY => return slices,
+            None => kinds.push((slice.clone(), 1)),
+        }
+    }
+    let Some((most, count)) = kinds.into_iter().max_by_key(|(_, count)| *count) else { return slices };
+    let strays = slices.len() - count;
+    if strays > MOST_STRAY || count < 3 * strays {
         return slices;
     }
     let (kept, left_out): (Vec<_>, Vec<_>) = slices.into_iter().partition(|s| most.is_like(s));
     doubts.extend(left_out.iter().map(|s| {
-        let name = s.path.file_name().unwrap_or_default().to_string_lossy();
-        format!("left out: {name}: it has another size or orientation than the series, as a localiser has")
+        format!("left out: {}: it has another size or orientation than the series, as a localiser has", s.name())
     }));
     kept
 }
@@ -361,7 +377,6 @@ fn check_alike(first: &Slice, slices: &[Slice]) -> std::result::Result<(), Strin
 /// Refuses sorted slices that share a place or whose distances differ; `spacing`: mean distance, mm.
 fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::Result<(), String> {
     let (mut least, mut largest) = (spacing, spacing);
-    let name = |s: &Slice| s.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut widest = String::new();
     for pair in slices.windows(2) {
         let gap = dot(pair[1].position, normal) - dot(pair[0].position, normal);
@@ -374,7 +389,7 @@ fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::
             ));
         }
         if gap > largest {
-            widest = format!(" between {} and {}", name(&pair[0]), name(&pair[1]));
+            widest = format!(" between {} and {}", pair[0].name(), pair[1].name());
         }
         (least, largest) = (least.min(gap), largest.max(gap));
     }

@@ -73,6 +73,12 @@ pub(crate) fn of(start: &[u8], name: &str) -> Option<&'static str> {
     if [&b"<!doctype html"[..], b"<html", b"<head"].iter().any(|t| text.starts_with(t)) {
         return Some("this is a web page, as of a download that failed; download the file again");
     }
+    if text.starts_with(b"{") {
+        return Some("this is a JSON text, as of interactions, and no volume; give the volume before the interactions");
+    }
+    if start.get(8..10) == Some(b"{\"") {
+        return Some("this is a model (safetensors), no volume; give it with --model");
+    }
     if text.starts_with(b"<?xml") {
         return Some("this is an XML file; load it in the program that wrote it and save it as .nii.gz or .nrrd");
     }
@@ -101,6 +107,8 @@ mod tests {
             (b"\n <!DOCTYPE html><html>", "a.nii.gz", "web page"),
             (b"\xef\xbb\xbfNRRD0004\n", "a.nrrd", "mark (BOM)"),
             (b"", "a.nrrd", "is empty"),
+            (b"{\"interactions\": []}", "a.json", "JSON text"),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\"", "m.safetensors", "--model"),
             (&[0; 400], "a.nii", "nothing but zeros"),
             (&tar, "x", "TAR archive"),
             (&nifti, "a.img", "name it .nii"),
