@@ -585,7 +585,8 @@ mod tests {
             ("a.mrk.json", "{\"markups\": [{\"type\": NaN}]}", "NaN and Infinity are no numbers"),
             ("a.mrk.json", "{\"markups\": [", "the text ends early"),
             ("a.mrk.json", "", "is empty"),
-            ("ct.nrrd", "NRRD0004\n", "this is an NRRD file"),
+            ("mask.nii.gz", "\u{1f}", "under \"slice_masks\""),
+            ("mask", "NRRD0004\n", "this is an NRRD file"),
             ("a.json", "points", "this is not JSON"),
         ] {
             let message = message(name, text);

@@ -31,6 +31,12 @@ pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOption
     let mut markup_files = Vec::new();
     // Markups have names only; files with numbers come first.
     for path in files.iter().map(AsRef::as_ref) {
+        if path.is_file() && io::Format::of_name(path).is_some() {
+            return Err(Error::bad_file(
+                path,
+                "this is a volume or segmentation, not what was drawn; name it under \"slice_masks\" in an interactions file",
+            ));
+        }
         let text = io::read_text(path)?;
         let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| no_json(path, &text, &e))?;
         if value.get("markups").is_some() {

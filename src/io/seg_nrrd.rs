@@ -99,7 +99,7 @@ fn write_header(out: &mut dyn Write, s: &Segmentation) -> std::io::Result<()> {
     writeln!(out, "kinds: {kind}domain domain domain\nendian: little\nencoding: gzip")?;
     writeln!(out, "space origin: {}", vector(s.geometry.origin_mm))?;
     let one_line = |text: &str| {
-        let plain: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+        let plain: String = text.chars().map(|c| if c.is_control() && !"\n\t".contains(c) { ' ' } else { c }).collect();
         escaped(&plain)
     };
     for (i, info) in s.segments.iter().enumerate() {
@@ -114,7 +114,7 @@ fn write_header(out: &mut dyn Write, s: &Segmentation) -> std::io::Result<()> {
     }
     writeln!(out, "Segmentation_ContainedRepresentationNames:=Binary labelmap|")?;
     writeln!(out, "Segmentation_ReferenceImageExtentOffset:=0 0 0")?;
-    writeln!(out, "Segmentation_SourceRepresentation:=Binary labelmap\n")
+    writeln!(out, "Segmentation_MasterRepresentation:=Binary labelmap\n")
 }
 
 /// Writes the labels, gzip; the layer is the fastest axis.
@@ -208,8 +208,8 @@ fn layers(values: Vec<u16>, axes: &Axes) -> Parsed<Vec<Vec<u16>>> {
 /// The segments by the header. Before 4.11, 3D Slicer wrote no layers and labels: each segment had a layer of
 /// its own, where it was 1.
 fn infos(header: &Header, layers: usize, doubts: &mut Vec<String>) -> Parsed<Vec<SegmentInfo>> {
-    // The latter is the name of before 5.3.
-    let source = ["Segmentation_SourceRepresentation", "Segmentation_MasterRepresentation"];
+    // 3D Slicer writes the former; its documentation has the latter.
+    let source = ["Segmentation_MasterRepresentation", "Segmentation_SourceRepresentation"];
     if source.iter().any(|key| header.pairs.get(*key).is_some_and(|s| s.contains("Fractional"))) {
         return Err(
             "it is a fractional labelmap; in 3D Slicer convert it to a binary labelmap and save it again".into()
@@ -364,7 +364,7 @@ mod tests {
         assert!(text.contains("70000"), "{text}");
         let fractional = "Segment0_ID:=a\nSegmentation_SourceRepresentation:=Fractional labelmap";
         assert!(layered(fractional).unwrap_err().contains("fractional"));
-        // As versions before 5.3 call it.
+        // As 3D Slicer calls it.
         let fractional = fractional.replace("Source", "Master");
         assert!(layered(&fractional).unwrap_err().contains("fractional"));
         assert!(layered("Segment0_LabelValue:=-1").unwrap_err().contains("\"-1\", no number"));
