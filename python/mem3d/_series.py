@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ._native.NativeErrors import FileError, InvalidArgumentError, UnsupportedError
 
-# As in src/io/dicom.rs: differences that headers round to, and how many images of another kind are left out.
+# As in src/io/dicom.rs: differences that headers round to, and how many images of another kind are named.
 _ALIKE = 1e-3
 _MOST_STRAY = 3
 _LEANING = 2e-3
@@ -121,7 +121,7 @@ def _alike(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 
 
 def _one_stack(images: Sequence[Any], folder: Path) -> list[Any]:
-    """The images without copies and without a few of another size or orientation."""
+    """The images without copies, all of one size and orientation."""
     kept: dict[tuple[Any, ...], Any] = {}
     for image in images:
         name = (str(image.get("SOPInstanceUID", id(image))), *_numbers(image, "ImagePositionPatient", 3))
@@ -140,11 +140,14 @@ def _one_stack(images: Sequence[Any], folder: Path) -> list[Any]:
         else:
             raise InvalidArgumentError(f"{folder}: {_DIFFER}")
     most = max((images for _, images in kinds), key=len)
-    strays = len(kept) - len(most)
-    if strays > _MOST_STRAY or len(most) < 3 * strays:
+    strays = [Path(image.filename).name for _, images in kinds if images is not most for image in images]
+    if strays and len(strays) <= _MOST_STRAY and len(most) >= 3 * len(strays):
+        raise InvalidArgumentError(
+            f"{folder}: {', '.join(strays)}: sizes or orientations of the slices differ from the other {len(most)}, as "
+            "those of a localiser do; move it out of the folder"
+        )
+    if strays:
         raise InvalidArgumentError(f"{folder}: {_DIFFER}")
-    for image in (image for _, images in kinds if images is not most for image in images):
-        _warn(f"{image.filename}: left out: it has another size or orientation than the series, as a localiser has")
     return most
 
 

@@ -72,7 +72,7 @@ def read_dicom(folder: str | os.PathLike[str], series: str | None = None) -> _im
     Warns
     -----
     UserWarning
-        A file is left out (it cannot be read, is a copy or a localiser), or values are taken as they are stored.
+        A file is left out (it cannot be read, or is a copy), or values are taken as they are stored.
     """
     where = Path(folder)
     images, steps, origin = _series.place(_series.datasets(_import("pydicom"), where, series), where)

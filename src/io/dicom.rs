@@ -30,7 +30,7 @@ const SAME_PLACE: f64 = 1e-3;
 /// Largest shift across the normal, mm for each mm along it. Chosen: a tenth of a degree.
 const LEANING: f64 = 2e-3;
 
-/// Most images that are left out because they do not belong to the others. Chosen: a localiser has one to three.
+/// Most images that are named because they do not belong to the others. Chosen: a localiser has one to three.
 const MOST_STRAY: usize = 3;
 
 /// One image of a series, with its place.
@@ -129,7 +129,7 @@ fn load_series(path: &Path, doubts: &mut Vec<String>) -> Result<Volume> {
         return Err(Error::bad_file(path, why));
     }
     doubts.extend(chosen.refused.into_iter().map(|why| format!("left out: {why}")));
-    assemble(path, without_strays(without_copies(chosen.slices, doubts), doubts), doubts)
+    assemble(path, without_copies(chosen.slices, doubts), doubts)
 }
 
 /// The one series of images in a folder. Reports, segmentations and the like are none.
@@ -289,29 +289,6 @@ fn without_copies(slices: Vec<Slice>, doubts: &mut Vec<String>) -> Vec<Slice> {
     slices.into_iter().filter(is_first).collect()
 }
 
-/// The slices without a few of another size or orientation, as localisers are, where the rest are the clear majority.
-fn without_strays(slices: Vec<Slice>, doubts: &mut Vec<String>) -> Vec<Slice> {
-    // The first of each kind, and how many there are.
-    let mut kinds: Vec<(Slice, usize)> = Vec::new();
-    for slice in &slices {
-        match kinds.iter().position(|(first, _)| first.is_like(slice)) {
-            Some(at) => kinds[at].1 += 1,
-            None if kinds.len() > MOST_STRAY => return slices,
-            None => kinds.push((slice.clone(), 1)),
-        }
-    }
-    let Some((most, count)) = kinds.into_iter().max_by_key(|(_, count)| *count) else { return slices };
-    let strays = slices.len() - count;
-    if strays > MOST_STRAY || count < 3 * strays {
-        return slices;
-    }
-    let (kept, left_out): (Vec<_>, Vec<_>) = slices.into_iter().partition(|s| most.is_like(s));
-    doubts.extend(left_out.iter().map(|s| {
-        format!("left out: {}: it has another size or orientation than the series, as a localiser has", s.name())
-    }));
-    kept
-}
-
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
@@ -330,7 +307,7 @@ fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Re
     let bad = |text: String| Error::bad_file(path, text);
     let first = slices[0].clone();
     let normal = cross(first.along_row, first.along_col);
-    check_alike(&first, &slices).map_err(bad)?;
+    check_alike(&slices).map_err(bad)?;
     let along = |s: &Slice| dot(s.position, normal);
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let (low, high) = (&slices[0], &slices[slices.len() - 1]);
@@ -361,17 +338,34 @@ fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Re
     Volume::new(shape, pixels::read(&files, [first.rows, first.cols], doubts)?, geometry)
 }
 
-/// Refuses slices of another size or orientation than the first.
-fn check_alike(first: &Slice, slices: &[Slice]) -> std::result::Result<(), String> {
-    match slices.iter().find(|s| !first.is_like(s)) {
-        Some(other) => Err(format!(
+/// Refuses slices of several sizes or orientations; a few that differ from the clear majority are named.
+fn check_alike(slices: &[Slice]) -> std::result::Result<(), String> {
+    // The first of each kind, and how many there are.
+    let mut kinds: Vec<(&Slice, usize)> = Vec::new();
+    for slice in slices {
+        match kinds.iter().position(|(first, _)| first.is_like(slice)) {
+            Some(at) => kinds[at].1 += 1,
+            None if kinds.len() > MOST_STRAY => break,
+            None => kinds.push((slice, 1)),
+        }
+    }
+    let (Some((most, count)), Some((other, _))) = (kinds.iter().max_by_key(|k| k.1), kinds.get(1)) else {
+        return Ok(());
+    };
+    let strays: Vec<String> = slices.iter().filter(|s| !most.is_like(s)).map(Slice::name).collect();
+    Err(match strays.len() <= MOST_STRAY && *count >= 3 * strays.len() {
+        true => format!(
+            "{} differs in size or orientation from the other {count} images of the series, as a localiser does: move it \
+             out of the folder",
+            strays.join(", ")
+        ),
+        false => format!(
             "the series' images differ in size or orientation ({} and {}): this is a localiser or several \
              acquisitions; give another series",
-            first.path.display(),
+            slices[0].path.display(),
             other.path.display()
-        )),
-        None => Ok(()),
-    }
+        ),
+    })
 }
 
 /// Refuses sorted slices that share a place or whose distances differ; `spacing`: mean distance, mm.
