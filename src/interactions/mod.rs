@@ -34,7 +34,8 @@ pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOption
         if path.is_file() && io::Format::of_name(path).is_some() {
             return Err(Error::bad_file(
                 path,
-                "this is a volume or segmentation, not what was drawn; name it under \"slice_masks\" in an interactions file",
+                "this is a volume or segmentation, not what was drawn; name it under \"slice_masks\" in an \
+                 interactions file",
             ));
         }
         let text = io::read_text(path)?;

@@ -355,8 +355,8 @@ fn check_alike(slices: &[Slice]) -> std::result::Result<(), String> {
     let strays: Vec<String> = slices.iter().filter(|s| !most.is_like(s)).map(Slice::name).collect();
     Err(match strays.len() <= MOST_STRAY && *count >= 3 * strays.len() {
         true => format!(
-            "{} differs in size or orientation from the other {count} images of the series, as a localiser does: move it \
-             out of the folder",
+            "{} differs in size or orientation from the other {count} images of the series, as a localiser does: move \
+             it out of the folder",
             strays.join(", ")
         ),
         false => format!(

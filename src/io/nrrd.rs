@@ -169,7 +169,8 @@ fn check_there(files: &[PathBuf]) -> Parsed<()> {
     match files.iter().find(|file| !file.exists()) {
         None => Ok(()),
         Some(file) => Err(format!(
-            "its data file \"{}\" is not there; put it into the folder of the header, or correct the field \"data file\"",
+            "its data file \"{}\" is not there; put it into the folder of the header, or correct the field \
+             \"data file\"",
             file.file_name().unwrap_or_default().to_string_lossy()
         )
         .into()),

@@ -154,8 +154,8 @@ pub(crate) fn of_forms(forms: Forms, mut doubts: Vec<String>) -> Parsed<Placemen
     }
     if forms.turned.contains(&true) {
         doubts.push(
-            "field \"pixdim\" holds a negative distance: its axis is turned round, as by ITK and 3D Slicer, which other \
-             programs do not do; correct the header"
+            "field \"pixdim\" holds a negative distance: its axis is turned round, as by ITK and 3D Slicer, which \
+             other programs do not do; correct the header"
                 .into(),
         );
     }

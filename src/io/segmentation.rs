@@ -322,8 +322,8 @@ impl Segmentation {
             ),
             false => format!(
                 "its grid is no part of the volume's: its shape is {:?}, the volume's {shape:?} (depth, height, \
-                 width), and voxels lie up to {apart:.2} mm beside those of the volume, since {what}; give labels on the \
-                 volume's grid (3D Slicer: export the segmentation with the volume as reference)",
+                 width), and voxels lie up to {apart:.2} mm beside those of the volume, since {what}; give labels on \
+                 the volume's grid (3D Slicer: export the segmentation with the volume as reference)",
                 self.shape
             ),
         }))

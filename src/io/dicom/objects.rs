@@ -100,15 +100,13 @@ fn look_into(folder: &Path, depth: usize, left: &mut usize, found: &mut Vec<Path
     }
     folders.sort();
     for inner in folders {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(&inner)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|e| e.path())
-            .filter(|p| p.is_file())
-            .collect();
+        let entries = std::fs::read_dir(&inner).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(|path| path.is_file()).collect();
         files.sort();
-        let holds_image = |path: &PathBuf| matches!(file::open(path), Ok(Opened::Dicom(opened)) if opened.object.get(tags::ROWS).is_some());
+        let holds_image = |path: &PathBuf| match file::open(path) {
+            Ok(Opened::Dicom(opened)) => opened.object.get(tags::ROWS).is_some(),
+            _ => false,
+        };
         if files.iter().take(3).any(holds_image) {
             found.push(inner.clone());
         }
