@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from ._native.Native import SCALAR_TYPES
 from ._native.NativeErrors import InvalidArgumentError
 
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+# Millimetres of the units of length of NIfTI.
+_UNITS = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +158,48 @@ def _of_nibabel(image: Any) -> Volume:
         voxels = voxels[..., 0]
     if voxels.dtype.kind == "V":
         raise InvalidArgumentError("image has colours; give one number for each voxel")
-    if voxels.ndim != 3 or image.affine is None:
+    if image.affine is None:
+        raise InvalidArgumentError("image has no affine; give one, or a numpy array with spacing, origin and direction")
+    if voxels.ndim != 3:
         raise InvalidArgumentError(f"image is of shape {voxels.shape}; give one volume of three dimensions")
+    affine = np.array(image.affine[:3], dtype=np.float64) * _millimetres(image)
+    _warn_of_forms(image)
     # x, y, z in RAS become depth, height, width in LPS.
-    steps = (image.affine[:3, :3] * _RAS_TO_LPS[:, None]).T[::-1]
-    return _volume(voxels.transpose(2, 1, 0), steps, image.affine[:3, 3] * _RAS_TO_LPS, "nibabel", image)
+    steps = (affine[:, :3] * _RAS_TO_LPS[:, None]).T[::-1]
+    return _volume(voxels.transpose(2, 1, 0), steps, affine[:, 3] * _RAS_TO_LPS, "nibabel", image)
+
+
+def _length_unit(image: Any) -> str:
+    """The unit of length that a NIfTI names; mm for other images and without one."""
+    units = getattr(image.header, "get_xyzt_units", None)
+    name = units()[0] if units is not None else "mm"
+    return name if name in _UNITS else "mm"
+
+
+def _millimetres(image: Any) -> float:
+    """Millimetres of the unit of an image's affine."""
+    return _UNITS[_length_unit(image)]
+
+
+def _warn_of_forms(image: Any) -> None:
+    """Warns of a NIfTI without orientation, or whose two forms disagree: ITK may take the other one."""
+    header = image.header
+    if not hasattr(header, "get_qform"):
+        return
+    (qform, q_code), (sform, s_code) = (form(coded=True) for form in (header.get_qform, header.get_sform))
+    if not q_code and not s_code and np.allclose(image.affine, header.get_base_affine()):
+        text = "image has no orientation (its sform and qform codes are 0): left and right are not known"
+        warnings.warn(text, stacklevel=5)
+    elif q_code and s_code and np.isfinite(qform).all():
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.shape[:3]) - 1)
+        apart = np.linalg.norm((corners @ (qform - sform)[:3, :3].T) + (qform - sform)[:3, 3], axis=1).max()
+        apart *= _millimetres(image)
+        if apart > 0.05 * _millimetres(image) * min(header.get_zooms()[:3]):
+            warnings.warn(
+                f"image has two forms that lie up to {apart:.2f} mm apart; its affine is taken, and ITK and 3D Slicer "
+                "may take the other one",
+                stacklevel=5,
+            )
 
 
 def read(image: Any, spacing: Any = None, origin: Any = None, direction: Any = None) -> Volume:
@@ -218,5 +258,6 @@ def to_nibabel(array: npt.NDArray[Any], geometry: Geometry, source: Any = None) 
     if source is not None:
         affine = source.affine
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), affine)
-    image.header.set_xyzt_units("mm")
+    # The unit of that affine.
+    image.header.set_xyzt_units("mm" if source is None else _length_unit(source))
     return image

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _images
+from . import _images, _series
 from ._native.NativeErrors import Error, FileError, InvalidArgumentError, UnsupportedError
 from ._version import __version__
 
@@ -44,31 +44,6 @@ def check() -> None:
         _import(name)
 
 
-def _datasets(folder: Path, series: str | None) -> list[Any]:
-    """The images of a series; of the only one, or of the one that is named."""
-    pydicom = _import("pydicom")
-    if not folder.is_dir():
-        raise FileError(f"{folder} is no folder; give the folder of a DICOM series")
-    found: dict[str, list[Any]] = {}
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        try:
-            dataset = pydicom.dcmread(path)
-        except pydicom.errors.InvalidDicomError:
-            continue
-        except OSError as error:
-            raise FileError(f"{path}: {error}") from error
-        if "PixelData" in dataset and "SeriesInstanceUID" in dataset:
-            found.setdefault(str(dataset.SeriesInstanceUID), []).append(dataset)
-    if series is not None and series in found:
-        return found[series]
-    if len(found) == 1 and series is None:
-        return next(iter(found.values()))
-    known = "\n".join(f"  {uid}: {len(images)} images" for uid, images in found.items())
-    if not found:
-        raise FileError(f"{folder} holds no DICOM images; give the folder of a series")
-    raise InvalidArgumentError(f"{folder} holds {len(found)} series; name one of them, series=...:\n{known}")
-
-
 def read_dicom(folder: str | os.PathLike[str], series: str | None = None) -> _images.Volume:
     """Reads the folder of a DICOM series, for :class:`Session` and :func:`segment`.
 
@@ -87,57 +62,21 @@ def read_dicom(folder: str | os.PathLike[str], series: str | None = None) -> _im
     Raises
     ------
     FileError
-        The folder holds no images, or one that cannot be decoded.
+        The folder holds no images, or one that cannot be decoded or whose place cannot be used; the element is named.
     InvalidArgumentError
-        The images are no regular volume: sizes or orientations differ, slices are missing, or there are several series.
+        The images are no regular volume: sizes or orientations differ, slices are missing, the gantry was tilted, or
+        there are several series.
     UnsupportedError
         pydicom is not installed, or the series is of a kind that is not read.
+
+    Warns
+    -----
+    UserWarning
+        A file is left out (it cannot be read, or is a copy), or values are taken as they are stored.
     """
-    images = _datasets(Path(folder), series)
-    first = images[0]
-    if any(int(image.get("NumberOfFrames", 1)) != 1 or "ImagePositionPatient" not in image for image in images):
-        raise UnsupportedError(f"{folder}: only series of single slices with positions are read, not multi-frame")
-    along_row, along_column = np.reshape([float(v) for v in first.ImageOrientationPatient], (2, 3))
-    normal = np.cross(along_row, along_column)
-
-    def same(image: Any) -> bool:
-        near = np.allclose([float(v) for v in image.ImageOrientationPatient], [*along_row, *along_column], atol=1e-4)
-        return bool(near and (image.Rows, image.Columns) == (first.Rows, first.Columns))
-
-    if not all(same(image) for image in images):
-        raise InvalidArgumentError(f"{folder}: sizes or orientations of the slices differ; they are no one volume")
-    places = {id(image): np.array([float(v) for v in image.ImagePositionPatient]) for image in images}
-    images.sort(key=lambda image: float(places[id(image)] @ normal))
-    positions = np.array([places[id(image)] for image in images])
-    rows, columns = (float(v) for v in first.PixelSpacing)
-    step = normal * float(first.get("SliceThickness") or 1.0)
-    if len(images) > 1:
-        step = (positions[-1] - positions[0]) / (len(images) - 1)
-        off = np.abs(positions - (positions[0] + np.arange(len(images))[:, None] * step)).max()
-        if off > 0.1 * np.linalg.norm(step) or np.linalg.norm(step) < 1e-3:
-            raise InvalidArgumentError(
-                f"{folder}: the slices are not evenly spaced (off by {off:.2f} mm); one may be missing, or twice there"
-            )
-    steps = np.array([step, along_column * rows, along_row * columns])
-    return _images._volume(_pixels(images), steps, positions[0], "dicom", images)
-
-
-def _pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
-    slices = []
-    for image in images:
-        try:
-            stored = image.pixel_array
-        except Exception as error:
-            raise FileError(f"{image.filename}: the pixels cannot be decoded: {error}") from error
-        if stored.ndim != 2:
-            raise UnsupportedError(f"{image.filename}: has colours; one number for each pixel is read")
-        slope, intercept = float(image.get("RescaleSlope", 1)), float(image.get("RescaleIntercept", 0))
-        whole = slope == 1 and intercept.is_integer()
-        slices.append(stored.astype(np.int32) + int(intercept) if whole else stored * slope + intercept)
-    voxels = np.stack(slices)
-    if voxels.dtype.kind == "i" and voxels.size and -32768 <= voxels.min() and voxels.max() <= 32767:
-        return voxels.astype(np.int16)
-    return voxels if voxels.dtype.kind == "i" else voxels.astype(np.float32)
+    where = Path(folder)
+    images, steps, origin = _series.place(_series.datasets(_import("pydicom"), where, series), where)
+    return _images._volume(_series.pixels(images), steps, origin, "dicom", images)
 
 
 def write_seg(path: str | os.PathLike[str], session: Session, description: str = "mem3d") -> None:

@@ -30,12 +30,15 @@ struct Markup {
     #[serde(rename = "type")]
     kind: String,
     name: Option<String>,
-    /// LPS by default, as in Slicer.
-    coordinate_system: Option<String>,
+    /// A name, or its number as text: 0 is RAS, 1 is LPS. LPS by default, as in Slicer.
+    #[serde(default)]
+    coordinate_system: serde_json::Value,
     /// A name, or a coded entry: code, scheme and meaning.
-    coordinate_units: Option<Units>,
+    #[serde(default)]
+    coordinate_units: serde_json::Value,
     #[serde(default)]
     control_points: Vec<ControlPoint>,
+    /// Slicer writes it for other programs and reads the control point.
     center: Option<[f64; 3]>,
     size: Option<[f64; 3]>,
     /// Row-major; the columns are the directions of the region's edges.
@@ -49,9 +52,9 @@ struct Markup {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ControlPoint {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     label: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     description: String,
     /// Three numbers; where the point is not placed, Slicer writes other things, as an empty text.
     #[serde(default)]
@@ -59,17 +62,16 @@ struct ControlPoint {
     position_status: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Units {
-    Name(String),
-    Coded(Vec<String>),
+/// A text; anything else is none, as in Slicer.
+fn text<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<String, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(value.as_str().unwrap_or_default().to_owned())
 }
 
 impl ControlPoint {
-    /// Whether the user placed it.
+    /// Whether the user placed it; without a status, where it has a position, as in Slicer.
     fn is_placed(&self) -> bool {
-        self.position_status.as_deref().unwrap_or("defined") == "defined"
+        self.position_status.as_deref().map_or(self.position.is_array(), |status| status == "defined")
     }
 
     fn position(&self) -> Parsed<[f64; 3]> {
@@ -221,18 +223,19 @@ fn interactions(markup: &Markup, named: &Named, volume: &Volume, options: &Marku
 
 /// Signs that bring the coordinates of a markup to LPS.
 fn signs(markup: &Markup) -> Parsed<[f64; 3]> {
-    let units = match &markup.coordinate_units {
-        None => "mm",
-        Some(Units::Name(name)) => name,
-        Some(Units::Coded(entry)) => entry.first().map_or("mm", String::as_str),
+    let units = &markup.coordinate_units;
+    let name = match units.as_array() {
+        Some(entry) => entry.first().unwrap_or(&serde_json::Value::Null),
+        None => units,
     };
-    if units != "mm" {
-        return Err(format!("its coordinates are in {units}; save it in mm"));
+    if !name.is_null() && !["", "mm"].contains(&name.as_str().unwrap_or("?")) {
+        let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
+        return Err(format!("its coordinates are in {name}; save it in mm"));
     }
-    match markup.coordinate_system.as_deref() {
-        Some("LPS") | None => Ok([1.0, 1.0, 1.0]),
-        Some("RAS") => Ok([-1.0, -1.0, 1.0]),
-        Some(other) => Err(format!("the coordinate system \"{other}\" is unknown; save it as LPS or RAS")),
+    match (&markup.coordinate_system, markup.coordinate_system.as_str()) {
+        (serde_json::Value::Null, _) | (_, Some("LPS" | "1" | "")) => Ok([1.0, 1.0, 1.0]),
+        (_, Some("RAS" | "0")) => Ok([-1.0, -1.0, 1.0]),
+        (other, _) => Err(format!("the coordinate system {other} is unknown; save it as \"LPS\" or \"RAS\"")),
     }
 }
 
@@ -298,6 +301,37 @@ fn clicks(
     Ok(placed)
 }
 
+/// Largest difference of the orientation of an ROI from a rotation. Chosen: cosines with three decimals pass.
+const ROTATION: f64 = 1e-2;
+
+/// Directions of the edges of an ROI, as columns.
+fn orientation(markup: &Markup) -> Parsed<[f64; 9]> {
+    let o = markup.orientation.unwrap_or([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    let dot = |a: usize, b: usize| (0..3).map(|row| o[3 * row + a] * o[3 * row + b]).sum::<f64>();
+    let off = |a: usize, b: usize| (dot(a, b) - f64::from(u8::from(a == b))).abs();
+    // No range contains NaN.
+    match (0..9).all(|i| (0.0..=ROTATION).contains(&off(i / 3, i % 3))) {
+        true => Ok(o),
+        false => Err(format!("the orientation of the ROI is {o:?}, which is no rotation; draw it and save it again")),
+    }
+}
+
+/// The middle of an ROI. That of a box is its control point, as in Slicer, which does not read `center` then.
+fn roi_center(markup: &Markup) -> Parsed<Option<[f64; 3]>> {
+    let mut placed = markup.control_points.iter().filter(|p| p.is_placed());
+    let (Some(point), None) = (placed.next(), placed.next()) else { return Ok(markup.center) };
+    let point = point.position()?;
+    if let Some(center) = markup.center {
+        let apart = (0..3).map(|k| (point[k] - center[k]).powi(2)).sum::<f64>().sqrt();
+        if apart > 0.01 {
+            log::warn!(
+                "the center of an ROI lies {apart:.2} mm from its control point, which is taken, as by 3D Slicer"
+            );
+        }
+    }
+    Ok(Some(point))
+}
+
 /// The rectangle of a region of interest on its middle slice: two opposite corners.
 fn roi(
     markup: &Markup,
@@ -311,13 +345,13 @@ fn roi(
     if markup.inside_out {
         return Err("the ROI is inside out; a box marks what lies inside: turn that off in 3D Slicer".into());
     }
-    let (Some(center), Some(size)) = (markup.center, markup.size) else {
+    let o = orientation(markup)?;
+    let (Some(center), Some(size)) = (roi_center(markup)?, markup.size) else {
         return Err("the ROI has no center or size; place it and save it again".into());
     };
     if size.iter().any(|mm| !mm.is_finite() || *mm < 0.0) || size.iter().filter(|mm| **mm > 0.0).count() < 2 {
         return Err(format!("the size of the ROI is {size:?} mm; draw it and save it again"));
     }
-    let o = markup.orientation.unwrap_or([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     let mut low = [f64::INFINITY; 3];
     let mut high = [f64::NEG_INFINITY; 3];
     for corner in 0..8 {
@@ -505,6 +539,59 @@ mod tests {
         let options = MarkupOptions { axis: Some(SliceAxis::Height), ..MarkupOptions::default() };
         let p = read("a.mrk.json", &region([1.0, 10.0, 15.0], [5.0, 8.0, 12.0]), &options).unwrap();
         close(drawn(&p)[0], &[[-0.5, 10.0, 10.0], [3.0, 10.0, 20.0]]);
+    }
+
+    #[test]
+    fn coordinate_systems_are_read_as_by_slicer() {
+        let point = [([2.0, 5.0, 7.0], "")];
+        let read = |system: &str, ras: bool| {
+            let text = markup("Fiducial", &point, ras);
+            let text = text.replace(if ras { "\"RAS\"" } else { "\"LPS\"" }, system);
+            let text = text.replace("\"F-1\"", "null");
+            read("a.mrk.json", &text, &MarkupOptions::default())
+        };
+        for (system, ras) in [("\"0\"", true), ("\"1\"", false), ("\"\"", false), ("null", false)] {
+            close(drawn(&read(system, ras).unwrap())[0], &[[2.0, 5.0, 7.0]]);
+        }
+        for other in ["\"ras\"", "\"IJK\"", "0"] {
+            let text = read(other, false).unwrap_err().to_string();
+            assert!(text.contains(&format!("system {other} is unknown")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_control_point_of_a_box_is_its_middle() {
+        let at = |center, point| {
+            let text = region(center, [5.0, 8.0, 6.0]);
+            let point = format!("\"controlPoints\": [{{\"position\": {}}}]", position(point, false));
+            read("a.mrk.json", &text.replace("\"controlPoints\": []", &point), &MarkupOptions::default())
+        };
+        for center in [[3.0, 10.0, 15.0], [1.0, 3.0, 4.0]] {
+            close(drawn(&at(center, [3.0, 10.0, 15.0]).unwrap())[0], &[[3.0, 6.0, 10.0], [3.0, 14.0, 20.0]]);
+        }
+        for wrong in ["[0, 0, 0, 0, 0, 0, 0, 0, 0]", "[0.8, 0, 0, 0.6, 0.8, 0, 0, 0, 1]"] {
+            let text = region([3.0, 10.0, 15.0], [5.0, 8.0, 6.0]);
+            let text = text.replace("[0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1]", wrong);
+            let text = read("a.mrk.json", &text, &MarkupOptions::default()).unwrap_err().to_string();
+            assert!(text.contains("no rotation"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_named() {
+        let message = |name: &str, text: &str| read(name, text, &MarkupOptions::default()).unwrap_err().to_string();
+        for (name, text, word) in [
+            ("a.fcsv", "# Markups fiducial file version = 4.11\n", "save it as .mrk.json"),
+            ("a.mrk.json", "{\"markups\": [{\"type\": NaN}]}", "NaN and Infinity are no numbers"),
+            ("a.mrk.json", "{\"markups\": [", "the text ends early"),
+            ("a.mrk.json", "", "is empty"),
+            ("mask.nii.gz", "\u{1f}", "under \"slice_masks\""),
+            ("mask", "NRRD0004\n", "this is an NRRD file"),
+            ("a.json", "points", "this is not JSON"),
+        ] {
+            let message = message(name, text);
+            assert!(message.contains(word), "{message}");
+        }
     }
 
     #[test]

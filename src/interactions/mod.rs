@@ -31,9 +31,15 @@ pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOption
     let mut markup_files = Vec::new();
     // Markups have names only; files with numbers come first.
     for path in files.iter().map(AsRef::as_ref) {
+        if path.is_file() && io::Format::of_name(path).is_some() {
+            return Err(Error::bad_file(
+                path,
+                "this is a volume or segmentation, not what was drawn; name it under \"slice_masks\" in an \
+                 interactions file",
+            ));
+        }
         let text = io::read_text(path)?;
-        let value: serde_json::Value = serde_json::from_str(&text)
-            .map_err(|e| Error::bad_file(path, format!("this is not JSON: {e}; give an interactions file")))?;
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| no_json(path, &text, &e))?;
         if value.get("markups").is_some() {
             markup_files.push((path, value));
         } else {
@@ -53,4 +59,20 @@ pub fn read<P: AsRef<Path>>(files: &[P], volume: &Volume, options: &MarkupOption
     recorded.rounds.retain(|r| !r.steps.is_empty());
     recorded.segments.sort_by_key(|s| s.number);
     Ok(recorded)
+}
+
+/// Why a text is no JSON: another kind of file, one that is cut off, or NaN, which Python writes and JSON has not.
+fn no_json(path: &Path, text: &str, error: &serde_json::Error) -> Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let start = &text.as_bytes()[..text.len().min(512)];
+    let known = io::kind::of(start, &name).filter(|_| !text.trim_start().starts_with(['{', '[']));
+    let reason = match known {
+        Some(what) => what.to_owned(),
+        None if error.is_eof() => format!("this is not JSON: the text ends early ({error}); copy or save it again"),
+        None if text.contains("NaN") || text.contains("Infinity") => {
+            format!("NaN and Infinity are no numbers in JSON ({error}); give the places where something was drawn")
+        }
+        None => format!("this is not JSON: {error}; give an interactions file, or markups of 3D Slicer (.mrk.json)"),
+    };
+    Error::bad_file(path, reason)
 }

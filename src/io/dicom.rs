@@ -8,6 +8,7 @@
 //! `docs/files.md` lists the elements that are used, harmless, or warned about.
 
 mod file;
+mod objects;
 mod pixels;
 
 use super::source;
@@ -16,7 +17,8 @@ use crate::volume::{Geometry, Volume, check_shape};
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, Tag};
 use file::{DicomFile, Opened, text};
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Largest difference of distances between neighbouring slices, as a share of the distance. Chosen: headers round.
@@ -28,10 +30,15 @@ const SAME_PLACE: f64 = 1e-3;
 /// Largest shift across the normal, mm for each mm along it. Chosen: a tenth of a degree.
 const LEANING: f64 = 2e-3;
 
+/// Most images that are named because they do not belong to the others. Chosen: a localiser has one to three.
+const MOST_STRAY: usize = 3;
+
 /// One image of a series, with its place.
 #[derive(Debug, Clone)]
 struct Slice {
     path: PathBuf,
+    /// SOPInstanceUID.
+    uid: String,
     rows: usize,
     cols: usize,
     /// Distance of neighbouring rows and of neighbouring columns, mm.
@@ -53,6 +60,22 @@ struct Series {
     slices: Vec<Slice>,
     /// The reasons why files of it cannot be used.
     refused: Vec<String>,
+}
+
+impl Slice {
+    /// Name of its file.
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether it has the size and orientation of another.
+    fn is_like(&self, other: &Slice) -> bool {
+        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < ALIKE);
+        (self.rows, self.cols) == (other.rows, other.cols)
+            && same(&self.pitch, &other.pitch)
+            && same(&self.along_row, &other.along_row)
+            && same(&self.along_col, &other.along_col)
+    }
 }
 
 /// Whether `path` is a DICOM file, with or without prefix (`DICM` after 128 bytes).
@@ -92,13 +115,12 @@ fn load_series(path: &Path, doubts: &mut Vec<String>) -> Result<Volume> {
     let mut all = list(folder, doubts)?;
     let chosen = match wanted {
         Some(file) => {
-            let uid = match file::open(file)? {
-                Opened::Dicom(opened) => uid(&opened.object),
+            let (uid, what) = match file::open(file)? {
+                Opened::Dicom(opened) => (uid(&opened.object), objects::refusal(&opened.object)),
                 Opened::Broken(why) => return Err(Error::bad_file(file, why)),
                 Opened::Other => return Err(Error::bad_file(file, "this is no DICOM file; give one, or its folder")),
             };
-            all.remove(&uid)
-                .ok_or_else(|| Error::bad_file(file, "this DICOM file holds no image; give one that does"))?
+            all.remove(&uid).ok_or_else(|| Error::bad_file(file, what))?
         }
         None => only(folder, all)?,
     };
@@ -107,7 +129,7 @@ fn load_series(path: &Path, doubts: &mut Vec<String>) -> Result<Volume> {
         return Err(Error::bad_file(path, why));
     }
     doubts.extend(chosen.refused.into_iter().map(|why| format!("left out: {why}")));
-    assemble(path, chosen.slices, doubts)
+    assemble(path, without_copies(chosen.slices, doubts), doubts)
 }
 
 /// The one series of images in a folder. Reports, segmentations and the like are none.
@@ -116,11 +138,7 @@ fn only(folder: &Path, all: BTreeMap<String, Series>) -> Result<Series> {
     match (usable.len(), others.is_empty()) {
         (1, _) => Ok(usable.remove(0)),
         (0, false) => Ok(others.remove(0)),
-        (0, true) => Err(Error::bad_file(
-            folder,
-            "this folder holds no DICOM images; give a folder that does (those in folders inside it do not count), \
-             or a file",
-        )),
+        (0, true) => Err(Error::bad_file(folder, objects::elsewhere(folder))),
         _ => Err(Error::bad_file(folder, several(&usable))),
     }
 }
@@ -161,6 +179,9 @@ fn list(folder: &Path, doubts: &mut Vec<String>) -> Result<BTreeMap<String, Seri
         };
         // Reports, plans and the like have no rows.
         if opened.object.get(tags::ROWS).is_none() {
+            if objects::is_image(&opened.object) {
+                doubts.push(format!("left out: {name}: it holds no image, as if cut off; copy it once more"));
+            }
             continue;
         }
         let series = all.entry(uid(&opened.object)).or_default();
@@ -189,6 +210,9 @@ fn slice(path: &Path, file: &DicomFile) -> std::result::Result<Slice, String> {
     let object = &file.object;
     let count = |tag: Tag| object.get(tag).and_then(|e| e.to_int::<usize>().ok());
     let missing = |what: &str| format!("its header does not give {what}; convert the series with a DICOM converter");
+    if !objects::is_volume(object) {
+        return Err(objects::refusal(object));
+    }
     if count(tags::NUMBER_OF_FRAMES).unwrap_or(1) > 1 {
         return Err(
             "it holds several frames; convert it to NIfTI or NRRD first (dcm2niix does, and so does 3D Slicer)".into(),
@@ -198,28 +222,33 @@ fn slice(path: &Path, file: &DicomFile) -> std::result::Result<Slice, String> {
     if count(tags::SAMPLES_PER_PIXEL).unwrap_or(1) != 1 || is_palette {
         return Err("it is a colour image; only images with one value a pixel can be segmented".into());
     }
-    let orientation: [f64; 6] = finite(object, tags::IMAGE_ORIENTATION_PATIENT)
-        .ok_or_else(|| missing("how the image is oriented (ImageOrientationPatient)"))?;
+    let orientation: [f64; 6] =
+        given(object, tags::IMAGE_ORIENTATION_PATIENT, "ImageOrientationPatient", "how the image is oriented")?;
     let [a, b, c, d, e, f] = orientation;
     let is_unit = |v: [f64; 3]| (dot(v, v) - 1.0).abs() < 0.02;
     if !is_unit([a, b, c]) || !is_unit([d, e, f]) {
         return Err(format!("its ImageOrientationPatient {orientation:?} holds no unit vectors; correct its header"));
     }
-    let pitch: [f64; 2] =
-        finite(object, tags::PIXEL_SPACING).ok_or_else(|| missing("how large a pixel is (PixelSpacing)"))?;
+    if dot([a, b, c], [d, e, f]).abs() > 0.02 {
+        return Err(format!(
+            "its ImageOrientationPatient {orientation:?} holds directions that are not at right angles; correct its \
+             header"
+        ));
+    }
+    let pitch: [f64; 2] = given(object, tags::PIXEL_SPACING, "PixelSpacing", "how large a pixel is")?;
     if pitch.iter().any(|mm| *mm <= 0.0) {
         return Err(format!("its PixelSpacing is {pitch:?} mm; correct its header"));
     }
     let along_normal = |tag| finite(object, tag).map(|[mm]: [f64; 1]| mm.abs()).filter(|mm| *mm > 0.0);
     Ok(Slice {
         path: path.to_owned(),
+        uid: text(object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
         rows: count(tags::ROWS).ok_or_else(|| missing("how many rows it has"))?,
         cols: count(tags::COLUMNS).ok_or_else(|| missing("how many columns it has"))?,
         pitch,
         along_row: unit([a, b, c]),
         along_col: unit([d, e, f]),
-        position: finite(object, tags::IMAGE_POSITION_PATIENT)
-            .ok_or_else(|| missing("where the image lies (ImagePositionPatient)"))?,
+        position: given(object, tags::IMAGE_POSITION_PATIENT, "ImagePositionPatient", "where the image lies")?,
         distance: along_normal(tags::SPACING_BETWEEN_SLICES),
         thickness: along_normal(tags::SLICE_THICKNESS),
     })
@@ -228,6 +257,36 @@ fn slice(path: &Path, file: &DicomFile) -> std::result::Result<Slice, String> {
 /// Numbers of an element that are all finite.
 fn finite<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
     numbers(object, tag).filter(|n: &[f64; N]| n.iter().all(|v| v.is_finite()))
+}
+
+/// Numbers of an element that cannot be done without; else whether it is missing or holds something else.
+fn given<const N: usize>(
+    object: &InMemDicomObject,
+    tag: Tag,
+    name: &str,
+    what: &str,
+) -> std::result::Result<[f64; N], String> {
+    finite(object, tag).ok_or_else(|| match text(object, tag).filter(|text| !text.is_empty()) {
+        Some(text) => format!("its {name} is \"{text}\", must be {N} numbers; correct its header"),
+        None => format!("its header does not give {what} ({name}); convert the series with a DICOM converter"),
+    })
+}
+
+/// The slices without those that are there twice: one image, by its UID, at one place.
+fn without_copies(slices: Vec<Slice>, doubts: &mut Vec<String>) -> Vec<Slice> {
+    let mut known: HashMap<(String, [u64; 3]), String> = HashMap::new();
+    let is_first = |s: &Slice| {
+        let first = match known.entry((s.uid.clone(), s.position.map(f64::to_bits))) {
+            Entry::Occupied(first) if !s.uid.is_empty() => first.get().clone(),
+            entry => {
+                entry.or_insert_with(|| s.name());
+                return true;
+            }
+        };
+        doubts.push(format!("left out: {}: it is the same image as {first}", s.name()));
+        false
+    };
+    slices.into_iter().filter(is_first).collect()
 }
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
@@ -248,7 +307,7 @@ fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Re
     let bad = |text: String| Error::bad_file(path, text);
     let first = slices[0].clone();
     let normal = cross(first.along_row, first.along_col);
-    check_alike(&first, &slices).map_err(bad)?;
+    check_alike(&slices).map_err(bad)?;
     let along = |s: &Slice| dot(s.position, normal);
     slices.sort_by(|a, b| along(a).total_cmp(&along(b)));
     let (low, high) = (&slices[0], &slices[slices.len() - 1]);
@@ -279,29 +338,40 @@ fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Re
     Volume::new(shape, pixels::read(&files, [first.rows, first.cols], doubts)?, geometry)
 }
 
-/// Refuses slices of another size or orientation than the first.
-fn check_alike(first: &Slice, slices: &[Slice]) -> std::result::Result<(), String> {
-    let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(x, y)| (x - y).abs() < ALIKE);
-    let alike = |s: &Slice| {
-        (s.rows, s.cols) == (first.rows, first.cols)
-            && same(&s.pitch, &first.pitch)
-            && same(&s.along_row, &first.along_row)
-            && same(&s.along_col, &first.along_col)
+/// Refuses slices of several sizes or orientations; a few that differ from the clear majority are named.
+fn check_alike(slices: &[Slice]) -> std::result::Result<(), String> {
+    // The first of each kind, and how many there are.
+    let mut kinds: Vec<(&Slice, usize)> = Vec::new();
+    for slice in slices {
+        match kinds.iter().position(|(first, _)| first.is_like(slice)) {
+            Some(at) => kinds[at].1 += 1,
+            None if kinds.len() > MOST_STRAY => break,
+            None => kinds.push((slice, 1)),
+        }
+    }
+    let (Some((most, count)), Some((other, _))) = (kinds.iter().max_by_key(|k| k.1), kinds.get(1)) else {
+        return Ok(());
     };
-    match slices.iter().find(|s| !alike(s)) {
-        Some(other) => Err(format!(
+    let strays: Vec<String> = slices.iter().filter(|s| !most.is_like(s)).map(Slice::name).collect();
+    Err(match strays.len() <= MOST_STRAY && *count >= 3 * strays.len() {
+        true => format!(
+            "{} differs in size or orientation from the other {count} images of the series, as a localiser does: move \
+             it out of the folder",
+            strays.join(", ")
+        ),
+        false => format!(
             "the series' images differ in size or orientation ({} and {}): this is a localiser or several \
              acquisitions; give another series",
-            first.path.display(),
+            slices[0].path.display(),
             other.path.display()
-        )),
-        None => Ok(()),
-    }
+        ),
+    })
 }
 
 /// Refuses sorted slices that share a place or whose distances differ; `spacing`: mean distance, mm.
 fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::Result<(), String> {
     let (mut least, mut largest) = (spacing, spacing);
+    let mut widest = String::new();
     for pair in slices.windows(2) {
         let gap = dot(pair[1].position, normal) - dot(pair[0].position, normal);
         if gap < SAME_PLACE {
@@ -312,12 +382,15 @@ fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::
                 pair[1].path.display()
             ));
         }
+        if gap > largest {
+            widest = format!(" between {} and {}", pair[0].name(), pair[1].name());
+        }
         (least, largest) = (least.min(gap), largest.max(gap));
     }
     if largest - least > UNEVEN * spacing {
         return Err(format!(
-            "the distances between the slices differ, from {least:.3} to {largest:.3} mm: slices are missing, or the \
-             series is uneven; complete it, or resample it with a converter"
+            "the distances between the slices differ, from {least:.3} to {largest:.3} mm{widest}: slices are \
+             missing, or the series is uneven; complete it, or resample it with a converter"
         ));
     }
     Ok(())

@@ -11,6 +11,7 @@
 
 mod bytes;
 pub mod dicom;
+pub(crate) mod kind;
 pub mod nifti;
 pub mod nrrd;
 mod placement;
@@ -48,14 +49,24 @@ fn load_volume(path: &Path) -> Result<(Volume, Vec<String>)> {
     match (begins_as_nrrd(path)?, Format::of_name(path)) {
         (true, _) => nrrd::load(path),
         (_, Some(Format::Nifti)) => nifti::load(path),
-        (_, Some(Format::Nrrd | Format::SegNrrd)) => {
-            Err(Error::bad_file(path, "this is not an NRRD file (it does not begin with NRRD000)"))
-        }
+        (_, Some(Format::Nrrd | Format::SegNrrd)) => Err(Error::bad_file(
+            path,
+            what_it_is(path)?.unwrap_or("this is not an NRRD file (it does not begin with NRRD000); write it again"),
+        )),
         (_, None) if dicom::is_dicom(path) => dicom::load(path),
-        (_, None) => {
-            Err(Error::bad_file(path, "unknown kind of file; use .nii, .nii.gz, .nrrd, .nhdr or a DICOM series"))
-        }
+        (_, None) => Err(Error::bad_file(
+            path,
+            what_it_is(path)?.unwrap_or("unknown kind of file; use .nii, .nii.gz, .nrrd, .nhdr or a DICOM series"),
+        )),
     }
+}
+
+/// What a file that cannot be read is, with the remedy.
+pub(crate) fn what_it_is(path: &Path) -> Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    let (file, _) = input_file::open(path)?;
+    file.take(512).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
+    Ok(kind::of(&start, &path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
 fn begins_as_nrrd(path: &Path) -> Result<bool> {
@@ -114,7 +125,11 @@ pub fn read_labels_on(path: &Path, volume: &Volume) -> Result<Volume> {
 /// # Errors
 /// [`Error::Io`]; [`Error::BadFile`] when it is no regular file, no text or very large.
 pub fn read_text(path: &Path) -> Result<String> {
-    source::text(path, MOST_TEXT)
+    source::text(path, MOST_TEXT).map_err(|e| match what_it_is(path) {
+        // A volume, say, where the text is expected.
+        Ok(Some(what)) if matches!(e, Error::BadFile { .. }) => Error::bad_file(path, what),
+        _ => e,
+    })
 }
 
 /// What is wrong with the contents of `path`.

@@ -42,10 +42,15 @@ pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
 fn parse(mut source: Source) -> Parsed<(Volume, Vec<String>)> {
     let header = parse_header(&source.up_to(HEADER)?)?;
     let shape = shape(&header)?;
-    let scalar = scalar(header.datatype)?;
+    let scalar = scalar(&header)?;
     let mut doubts = Vec::new();
     let geometry = placement(&header, shape)?.geometry(&mut doubts)?;
-    source.skip(data_offset(&header, &mut doubts)? - HEADER as u64)?;
+    let offset = data_offset(&header, &mut doubts)? - HEADER as u64;
+    if offset > source.left() {
+        let at = header.vox_offset;
+        return Err(format!("its voxels begin at byte {at} (\"vox_offset\"), and it ends before; copy it again").into());
+    }
+    source.skip(offset)?;
     let count = shape.iter().product::<usize>();
     let bytes = source.announced(count * scalar.bytes())?;
     source.finish()?;
@@ -68,11 +73,22 @@ fn parse_header(start: &[u8]) -> Parsed<NiftiHeader> {
     {
         return Err("this is a NIfTI-2 file; convert it to NIfTI-1 or NRRD first".into());
     }
+    // What lies in a file by its name, or in its packed contents.
+    let known = super::kind::of(start, "").filter(|what| !what.contains("a NIfTI file"));
     if start.len() < HEADER {
-        return Err("the file is too short to be NIfTI; copy it again".into());
+        return Err(known.unwrap_or("the file is too short to be NIfTI; copy it again").into());
     }
     let header = source::guarded(|| {
-        let not_nifti = |e| format!("this is not a NIfTI-1 file ({e}); use .nii, .nii.gz, .nrrd or DICOM");
+        let not_nifti = |e| match known {
+            Some(what) => what.to_owned(),
+            None if start[344] == 0
+                && [&348i32.to_le_bytes(), &348i32.to_be_bytes()].contains(&start.first_chunk().unwrap_or(&[0; 4])) =>
+            {
+                "this is ANALYZE 7.5, which does not tell left from right; save it as .nii.gz where that is known"
+                    .into()
+            }
+            None => format!("its contents are not NIfTI-1, as its name says ({e}); write it again"),
+        };
         NiftiHeader::from_reader(start).map_err(not_nifti).map_err(Into::into)
     })?;
     if &header.magic[..2] == b"ni" {
@@ -105,9 +121,27 @@ fn data_offset(header: &NiftiHeader, doubts: &mut Vec<String>) -> Parsed<u64> {
 fn shape(header: &NiftiHeader) -> Parsed<[usize; 3]> {
     let n = usize::from(header.dim[0]);
     if !(1..=7).contains(&n) {
-        return Err(format!("field \"dim\" names {n} dimensions, must be 1 to 7; the header is damaged").into());
+        return Err(format!(
+            "field \"dim\" names {n} dimensions, must be 1 to 7; the header is damaged, copy it again"
+        )
+        .into());
     }
     let size = |i: usize| if i <= n { usize::from(header.dim[i]) } else { 1 };
+    if let Some(i) = (1..=n).find(|&i| header.dim[i] > i16::MAX as u16) {
+        return Err(format!(
+            "field \"dim\" has {} for dimension {i}; the header is damaged, copy it again",
+            header.dim[i] as i16
+        )
+        .into());
+    }
+    if n > 4 && size(4) <= 1 && size(5) > 1 {
+        return Err(format!(
+            "a voxel has {} values (intent {}, as vectors or tensors have), must have 1; extract one component first",
+            size(5),
+            header.intent_code
+        )
+        .into());
+    }
     if let Some(i) = (4..=7).find(|&i| size(i) > 1) {
         return Err(format!(
             "the file holds {} volumes (dimension {i}); extract the one to segment into a file of its own",
@@ -120,35 +154,41 @@ fn shape(header: &NiftiHeader) -> Parsed<[usize; 3]> {
     Ok(shape)
 }
 
-/// The number type of a NIfTI-1 data type.
-fn scalar(datatype: i16) -> Parsed<Scalar> {
-    Ok(match datatype {
-        2 => Scalar::U8,
-        256 => Scalar::I8,
-        512 => Scalar::U16,
-        4 => Scalar::I16,
-        768 => Scalar::U32,
-        8 => Scalar::I32,
-        16 => Scalar::F32,
-        64 => Scalar::F64,
-        1024 => Scalar::I64,
-        1280 => Scalar::U64,
-        other => {
-            return Err(
-                format!("voxels of NIfTI type {other} are not numbers; convert the file to a scalar type").into()
-            );
-        }
-    })
+/// The number type of the voxels.
+fn scalar(header: &NiftiHeader) -> Parsed<Scalar> {
+    let what = match header.datatype {
+        2 => return Ok(Scalar::U8),
+        256 => return Ok(Scalar::I8),
+        512 => return Ok(Scalar::U16),
+        4 => return Ok(Scalar::I16),
+        768 => return Ok(Scalar::U32),
+        8 => return Ok(Scalar::I32),
+        16 => return Ok(Scalar::F32),
+        64 => return Ok(Scalar::F64),
+        1024 => return Ok(Scalar::I64),
+        1280 => return Ok(Scalar::U64),
+        32 | 1792 | 2048 => "complex numbers; write their magnitude or real part as a volume first",
+        128 | 2304 => "colours; write one channel or the grey values as a volume first",
+        1 => "single bits; write it with 8 bits a voxel first",
+        1536 => "numbers of 128 bits; write it as 64-bit floating point first",
+        _ => "of an unknown type; write it again with a scalar type",
+    };
+    Err(format!("its voxels (field \"datatype\" {}) are {what}", header.datatype).into())
 }
 
 /// Applies slope and intercept of the header, where they change anything.
 fn scale(data: VoxelData, header: &NiftiHeader, doubts: &mut Vec<String>) -> Parsed<VoxelData> {
     let (slope, inter) = (header.scl_slope, header.scl_inter);
     // No scaling: nibabel writes NaN, others 0 and 0.
-    if slope.is_nan() || (slope, inter) == (1.0, 0.0) || (slope, inter) == (0.0, 0.0) {
+    let is_none = slope.is_nan() || slope == 0.0;
+    if (slope, inter) == (1.0, 0.0) || (is_none && (inter == 0.0 || inter.is_nan())) {
         return Ok(data);
     }
-    if slope == 0.0 || !slope.is_finite() || !inter.is_finite() {
+    if slope.is_finite() && slope != 0.0 && !inter.is_finite() {
+        doubts.push(format!("field \"scl_inter\" is {inter}; with the slope {slope}, 0 is taken, as by ITK"));
+        return scale(data, &NiftiHeader { scl_inter: 0.0, ..header.clone() }, doubts);
+    }
+    if is_none || !slope.is_finite() {
         doubts.push(format!(
             "fields \"scl_slope\" {slope} and \"scl_inter\" {inter} are no scaling; the stored values are taken"
         ));
@@ -191,7 +231,11 @@ fn placement(header: &NiftiHeader, shape: [usize; 3]) -> Parsed<Placement> {
         (i <= used && mm.is_finite() && mm > 0.0).then_some(mm)
     });
     let (sform, qform) = (sform(header, unit), qform(header, unit, spacing, &mut doubts));
-    placement::of_forms(placement::Forms { sform, sform_code: header.sform_code, qform, spacing, shape }, doubts)
+    let turned = [3, 2, 1].map(|i| i <= used && header.pixdim[i] < 0.0);
+    placement::of_forms(
+        placement::Forms { sform, sform_code: header.sform_code, qform, spacing, turned, shape },
+        doubts,
+    )
 }
 
 /// A matrix in RAS, mm, as one in LPS with the axes depth, height, width.
@@ -404,7 +448,7 @@ mod tests {
         four[40..42].copy_from_slice(&4i16.to_be_bytes());
         four[48..50].copy_from_slice(&3i16.to_be_bytes());
         assert!(parse_bytes(&four).unwrap_err().contains("3 volumes"));
-        assert!(with(70, &128i16.to_be_bytes()).contains("type 128"));
+        assert!(with(70, &128i16.to_be_bytes()).contains("are colours"));
         assert!(with(344, b"ni1\0").contains("two-file"));
         assert!(with(42, &0i16.to_be_bytes()).contains("every side"));
         let mut short = big_endian();
@@ -413,7 +457,22 @@ mod tests {
         assert!(parse_bytes(&[0; 400]).is_err() && parse_bytes(&[]).is_err());
         assert!(with(0, &540i32.to_be_bytes()).contains("NIfTI-2"));
         assert!(with(108, &f32::NAN.to_be_bytes()).contains("vox_offset"));
-        assert!(with(108, &1e30f32.to_be_bytes()).contains("the file is shorter"));
+        assert!(with(108, &1e30f32.to_be_bytes()).contains("it ends before"));
+        assert!(with(42, &(-7i16).to_be_bytes()).contains("-7 for dimension 1"));
+        assert!(with(70, &32i16.to_be_bytes()).contains("magnitude"));
+        let vector = [(40, 5), (48, 1), (50, 3), (68, 1007)].into_iter().fold(big_endian(), |mut b, (at, v)| {
+            b[at..at + 2].copy_from_slice(&i16::to_be_bytes(v));
+            b
+        });
+        assert!(parse_bytes(&vector).unwrap_err().contains("intent 1007"));
+        // The cause, whatever check fails first.
+        for (bytes, word) in
+            [(&b"PK\x03\x04"[..], "ZIP"), (b"version https://git-lfs", "lfs pull"), (b"<html>", "web page")]
+        {
+            let refused = [bytes, &[b'x'; 400]].map(|b| parse_bytes(&[bytes, b].concat()).unwrap_err());
+            assert!(refused.iter().all(|text| text.contains(word)), "{refused:?}");
+        }
+        assert!(parse_bytes(b"").unwrap_err().contains("is empty"));
         // 32767 x 1 x 32767 voxels of a file of 360 bytes: refused before memory is allocated.
         let mut huge = big_endian();
         huge[42..44].copy_from_slice(&32767i16.to_be_bytes());
@@ -496,6 +555,21 @@ mod tests {
     }
 
     #[test]
+    fn negative_distances_turn_an_axis_as_in_itk() {
+        // SimpleITK 2.5 turns the axis of every form, and without a form.
+        let turned = |header: Header| header.floats(80, &[-0.5]).read();
+        for header in [
+            Header::new().sform(1, [-0.5, -0.5, 4.0], [10.0, 20.0, 30.0]),
+            Header::new().qform(1, [10.0, 20.0, 30.0]),
+            Header::new(),
+        ] {
+            let (g, doubts) = turned(header);
+            assert_eq!((g.direction[2], g.direction[1], g.spacing_mm[2]), ([-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], 0.5));
+            assert!(doubts.contains("negative distance"), "{doubts}");
+        }
+    }
+
+    #[test]
     fn a_broken_form_is_reported_and_replaced_by_what_is_good() {
         let nan = f32::NAN;
         let sforms = [([nan, -0.5, 4.0], [0.0; 3]), ([-0.5, -0.5, 4.0], [nan; 3]), ([0.0; 3], [0.0; 3])];
@@ -533,6 +607,10 @@ mod tests {
         assert!(plain().code(72, 32).read().1.contains("bitpix"));
         assert!(plain().floats(112, &[f32::INFINITY, 0.0]).read().1.contains("scl_slope"));
         assert!(plain().floats(112, &[0.0, 5.0]).read().1.contains("scl_inter"));
+        assert!(plain().floats(112, &[f32::NAN, 5.0]).read().1.contains("scl_inter"));
+        let (volume, doubts) = parse_bytes(&plain().floats(112, &[2.0, f32::NAN]).0).unwrap();
+        assert_eq!(*volume.data(), VoxelData::F32(vec![2.0, -4.0, 6.0, 2000.0]));
+        assert!(doubts.join("").contains("0 is taken"), "{doubts:?}");
         // nibabel's value for no scaling.
         assert_eq!(plain().floats(112, &[f32::NAN, f32::NAN]).read().1, "");
     }

@@ -4,7 +4,7 @@
 
 mod header;
 
-pub(crate) use header::{Axes, Header};
+pub(crate) use header::{Axes, Header, escaped};
 
 use super::bytes::{Scalar, to_bytes};
 use super::source::{self, Parsed, Source, Trouble, reserve};
@@ -32,8 +32,8 @@ pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
         let axes = raw.header.axes()?;
         if axes.layers != 1 && raw.header.is_segmentation() {
             return Err(format!(
-                "its segments overlap ({} layers), so that it is no volume with one label a voxel; name one segment, \
-                 or in 3D Slicer export the segments to a labelmap",
+                "its segments lie in {} layers, as those that overlap, so that it is no volume with one label a voxel; \
+                 name it .seg.nrrd and name one segment, or in 3D Slicer export the segments to a labelmap",
                 axes.layers
             )
             .into());
@@ -76,7 +76,15 @@ impl Header {
         let words: Vec<&str> = text.split_whitespace().collect();
         let names: Vec<String> = match &words[..] {
             ["LIST", ..] => self.listed.clone(),
-            // A pattern with numbers: name, first, last and step.
+            // A pattern with numbers: name, first, last and step, and the dimensions of a file, which change nothing.
+            [name @ .., first, last, step, dimensions]
+                if name.join(" ").contains('%')
+                    && number(first, last, step).is_some()
+                    && dimensions.parse::<u8>().is_ok() =>
+            {
+                let (first, last, step) = number(first, last, step).ok_or("tested above")?;
+                numbered(&name.join(" "), first, last, step)?
+            }
             [name @ .., first, last, step] if name.join(" ").contains('%') && number(first, last, step).is_some() => {
                 let (first, last, step) = number(first, last, step).ok_or("tested above")?;
                 numbered(&name.join(" "), first, last, step)?
@@ -109,7 +117,8 @@ fn number(first: &str, last: &str, step: &str) -> Option<(i64, i64, i64)> {
 
 /// Names made of a pattern like `slice%03d.raw`.
 fn numbered(pattern: &str, first: i64, last: i64, step: i64) -> Parsed<Vec<String>> {
-    let bad = || format!("field \"data file\" has the pattern \"{pattern}\" from {first} to {last} by {step}");
+    let bad =
+        || format!("field \"data file\" has the pattern \"{pattern}\" from {first} to {last} by {step}; correct it");
     let (before, rest) = pattern.split_once('%').ok_or_else(bad)?;
     let (width, after) = rest.split_once('d').ok_or_else(bad)?;
     let digits: usize = if width.is_empty() { 0 } else { width.parse().map_err(|_| bad())? };
@@ -131,17 +140,20 @@ impl Raw {
         let count = self.header.sizes()?.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         let count = count.ok_or("field \"sizes\" is too large")?;
         let kind = self.header.need("type")?.to_lowercase();
-        let scalar = scalar(&kind).ok_or_else(|| format!("field \"type\" is \"{kind}\", which is no number"))?;
+        let scalar = scalar(&kind)
+            .ok_or_else(|| format!("field \"type\" is \"{kind}\", no number type of NRRD; write it again"))?;
         let Some(files) = self.header.data_files(path)? else {
             return decode(&self.header, self.rest, count, scalar);
         };
         if files.len() == 1 {
+            check_there(&files)?;
             let source = Source::plain(&files[0])?;
             return decode(&self.header, source, count, scalar);
         }
         if !count.is_multiple_of(files.len()) {
             return Err(format!("its {count} values cannot lie in {} files of one length", files.len()).into());
         }
+        check_there(&files)?;
         let mut bytes = reserve(count.checked_mul(scalar.bytes()).ok_or("field \"sizes\" is too large")?)?;
         for file in &files {
             let named = |trouble: Trouble| Trouble::from(trouble.of(file));
@@ -149,6 +161,19 @@ impl Raw {
             bytes.extend_from_slice(&part);
         }
         scalar.decode(&bytes, count, self.header.is_big_endian(scalar)?)
+    }
+}
+
+/// Refuses data files that are missing, as where the header was copied alone.
+fn check_there(files: &[PathBuf]) -> Parsed<()> {
+    match files.iter().find(|file| !file.exists()) {
+        None => Ok(()),
+        Some(file) => Err(format!(
+            "its data file \"{}\" is not there; put it into the folder of the header, or correct the field \
+             \"data file\"",
+            file.file_name().unwrap_or_default().to_string_lossy()
+        )
+        .into()),
     }
 }
 
@@ -232,7 +257,8 @@ fn from_text(header: &Header, mut source: Source, count: usize, scalar: Scalar) 
     let bytes = source.up_to(usize::try_from(source.left()).unwrap_or(usize::MAX))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| "its data are no text, as \"encoding\" announces")?;
     let mut numbers = reserve::<f64>(count)?;
-    for word in text.split_whitespace() {
+    // Commas too, as ITK takes them.
+    for word in text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
         if numbers.len() == count {
             return Err(format!("{count} values are announced, and more are there").into());
         }
@@ -341,6 +367,8 @@ mod tests {
         assert_same(&gzip, &v);
         let text = with("type: float\ndimension: 3\nsizes: 1 2 1\nspacings: 1 2 3\nencoding: ascii", b"0.5\n-1 ");
         assert_eq!(*text.unwrap().data(), VoxelData::F32(vec![0.5, -1.0]));
+        let commas = with("type: float\ndimension: 3\nsizes: 1 2 1\nspacings: 1 2 3\nencoding: txt", b"0.5, -1,");
+        assert_eq!(*commas.unwrap().data(), VoxelData::F32(vec![0.5, -1.0]));
         let skipped = with(&format!("{HAND}\nbyte skip: 3"), &[b"xyz", body.as_slice()].concat()).unwrap();
         assert_same(&skipped, &v);
     }
@@ -363,14 +391,20 @@ mod tests {
         assert!(refuse("sizes: 2 1 2", "sizes: 2 1 x").contains("sizes"));
         assert!(refuse("dimension: 3", "dimension: 4").contains("dimension"));
         assert!(refuse("sizes: 2 1 2", "sizes: 2 1 3").contains("ends early"));
-        assert!(refuse("type: short", "type: block").contains("type"));
+        assert!(refuse("type: short", "type: block").contains("no number type of NRRD"));
+        // Cut off within the header.
+        let cut = parse(b"NRRD0004\ntype: short\ndimension: 3\nspace directions: (1,0").unwrap_err().to_string();
+        assert!(cut.contains("ends within its header"), "{cut}");
+        let flat = with("type: uchar\ndimension: 2\nsizes: 2 2\nspace directions: (1,0) (0,1)\nencoding: raw", &[0; 4]);
+        assert!(flat.unwrap_err().to_string().contains("image of 2 dimensions"));
+        assert!(refuse("(0,2,0)", "none").contains("space directions"));
         assert!(refuse("encoding: raw", "encoding: bzip2").contains("encoding"));
         assert!(refuse("endian: big", "endian: middle").contains("endian"));
         assert!(refuse("endian: big\n", "").contains("endian"));
         assert!(refuse("space: RAS", "space: XYZ").contains("space"));
         assert!(refuse("(0,2,0)", "(0,2)").contains("space directions"));
         assert!(refuse("(0,2,0)", "(0,0,0)").contains("space directions"));
-        assert!(refuse("sizes: 2 1 2", "sizes: 0 1 2").contains("every side"));
+        assert!(refuse("sizes: 2 1 2", "sizes: 0 1 2").contains("holds no voxels"));
         let four = HAND.replace("dimension: 3\nsizes: 2 1 2", "dimension: 4\nsizes: 2 1 2 1");
         assert!(with(&four, &[0; 8]).unwrap_err().to_string().contains("3 vectors, must have 4"));
         assert!(refuse("(1,2,3)", "(nan,nan,nan)").contains("space origin"));
@@ -402,6 +436,10 @@ mod tests {
         let (v, _) = doubts(&format!("{PLAIN}\nspacings: 0.5 2 3\naxis mins: 10 20 30\ncenters: cell node cell"));
         assert_eq!(v.geometry().origin_mm, [10.25, 20.0, 31.5]);
         assert!(doubts(PLAIN).1.contains("1 mm is taken"));
+        // 2 cells in 1 mm, and 1 and 2 cells in 3 and 8 mm.
+        let (v, warned) = doubts(&format!("{PLAIN}\naxis mins: 0 0 0\naxis maxs: 1 3 8"));
+        assert_eq!((v.geometry().spacing_mm, v.geometry().origin_mm), ([4.0, 3.0, 0.5], [0.25, 1.5, 2.0]));
+        assert!(warned.contains("axis maxs"), "{warned}");
         let space = "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)";
         let warned = |more: &str| doubts(&format!("{PLAIN}\n{space}\n{more}")).1;
         assert_eq!(warned("space: LPS\ncontent: x\nthicknesses: nan nan 5\nspace units: \"mm\" \"mm\" \"mm\""), "");
@@ -458,5 +496,7 @@ mod tests {
         }
         assert!(read(".").unwrap_err().contains("a folder"));
         assert!(read("LIST").unwrap_err().contains("no files are listed"));
+        assert_eq!(read("s%02d.raw 0 2 1 2").unwrap(), all);
+        assert!(read("C:\\ct\\a.raw").unwrap_err().contains("is not there; put it into the folder"));
     }
 }

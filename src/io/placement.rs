@@ -125,6 +125,8 @@ pub(crate) struct Forms {
     pub qform: Form,
     /// Distances along depth, height and width by `pixdim`, where they can be used.
     pub spacing: [Option<f64>; 3],
+    /// Axes whose distance in `pixdim` is negative.
+    pub turned: [bool; 3],
     pub shape: [usize; 3],
 }
 
@@ -150,12 +152,22 @@ pub(crate) fn of_forms(forms: Forms, mut doubts: Vec<String>) -> Parsed<Placemen
     if !broken.is_empty() {
         doubts.push(format!("{}; its {name} is taken", broken.join(" and ")));
     }
+    if forms.turned.contains(&true) {
+        doubts.push(
+            "field \"pixdim\" holds a negative distance: its axis is turned round, as by ITK and 3D Slicer, which \
+             other programs do not do; correct the header"
+                .into(),
+        );
+    }
+    let turn =
+        |direction: [[f64; 3]; 3]| [0, 1, 2].map(|a| direction[a].map(|c| if forms.turned[a] { 0.0 - c } else { c }));
     // Axes of one voxel need no distance.
     let spacing = [0, 1, 2].map(|axis| match (forms.spacing[axis], matrix) {
         (Some(mm), _) => Known::Read(mm),
-        (None, Some(m)) if name == "sform" => {
-            Known::Guessed(m.lengths()[axis], "a distance in \"pixdim\" cannot be used; that of its sform is taken")
-        }
+        (None, Some(m)) if name == "sform" => Known::Guessed(
+            m.lengths()[axis],
+            "a distance in \"pixdim\" cannot be used; that of its sform is taken, where ITK takes 1 mm",
+        ),
         (None, _) if forms.shape[axis] == 1 => {
             Known::Guessed(1.0, "the thickness of its one slice is not known (\"pixdim\"); 1 mm is taken")
         }
@@ -163,11 +175,12 @@ pub(crate) fn of_forms(forms: Forms, mut doubts: Vec<String>) -> Parsed<Placemen
     });
     let Some(matrix) = matrix else {
         let default = Geometry::default();
-        let direction = Known::Guessed(default.direction, NO_ORIENTATION);
+        let direction = Known::Guessed(turn(default.direction), NO_ORIENTATION);
         return Ok(Placement { spacing, origin: Known::Read(default.origin_mm), direction, doubts });
     };
     let mm = [0, 1, 2].map(|a| if let Known::Read(mm) | Known::Guessed(mm, _) = spacing[a] { mm } else { 1.0 });
-    let taken = matrix.geometry(mm);
+    let mut taken = matrix.geometry(mm);
+    taken.direction = turn(taken.direction);
     for (form, form_name) in [(&forms.sform, "sform"), (&forms.qform, "qform")] {
         let Some(other) = form.good() else { continue };
         let apart = other.geometry(other.lengths()).apart(&taken, forms.shape);

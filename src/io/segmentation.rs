@@ -207,14 +207,16 @@ impl Segmentation {
 
     /// Voxels in more than one segment.
     pub fn overlap(&self) -> usize {
-        if self.layers.len() < 2 {
+        // Segments for each label, by layer; two of one layer may have one label.
+        let mut known = vec![BTreeMap::<u16, usize>::new(); self.layers.len()];
+        for s in &self.segments {
+            *known[s.layer].entry(s.value).or_default() += 1;
+        }
+        if known.len() < 2 && known.iter().all(|labels| labels.values().all(|count| *count < 2)) {
             return 0;
         }
-        let known: Vec<BTreeSet<u16>> = (0..self.layers.len())
-            .map(|layer| self.segments.iter().filter(|s| s.layer == layer).map(|s| s.value).collect())
-            .collect();
-        let is_in = |v: &usize| self.layers.iter().zip(&known).filter(|(l, known)| known.contains(&l[*v])).count();
-        (0..self.layers[0].len()).filter(|v| is_in(v) > 1).count()
+        let is_in = |v: usize| self.layers.iter().zip(&known).filter_map(|(l, known)| known.get(&l[v])).sum::<usize>();
+        (0..self.layers[0].len()).filter(|v| is_in(*v) > 1).count()
     }
 
     /// One label a voxel: the segments' numbers.
@@ -283,6 +285,24 @@ impl Segmentation {
         Ok(Segmentation { shape, geometry: geometry.clone(), layers, segments: self.segments })
     }
 
+    /// What its grid has otherwise than a volume's, in words.
+    fn what_differs(&self, geometry: &Geometry) -> &'static str {
+        let (own, other) = (&self.geometry, geometry);
+        let cosine = |a: usize, b: usize| (0..3).map(|k| own.direction[a][k] * other.direction[b][k]).sum::<f64>();
+        let is_along = |a: usize| (0..3).any(|b| cosine(a, b).abs() > 0.999);
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-3 * b;
+        if (0..3).all(|a| cosine(a, a) > 0.999) {
+            match (0..3).all(|a| near(own.spacing_mm[a], other.spacing_mm[a])) {
+                true => "the origins differ",
+                false => "the distances of voxels differ",
+            }
+        } else if (0..3).all(is_along) {
+            "its axes are flipped or in another order"
+        } else {
+            "its axes point in other directions"
+        }
+    }
+
     /// Voxels from the first of a volume's grid to the first of this one, `[depth, height, width]`.
     fn offset_on(&self, shape: [usize; 3], geometry: &Geometry) -> Result<[i64; 3]> {
         let index = geometry.index_of_lps(self.geometry.origin_mm)?;
@@ -294,15 +314,16 @@ impl Segmentation {
             return Ok(offset);
         }
         let apart = if same_shape { self.geometry.apart(geometry, shape) } else { apart };
+        let what = self.what_differs(geometry);
         Err(Error::argument(match same_shape {
             true => format!(
-                "it has another place than the volume: voxels lie up to {apart:.2} mm apart (origin, spacing or \
-                 directions differ); give labels on the volume's grid"
+                "it has another place than the volume: voxels lie up to {apart:.2} mm apart, since {what}; give labels \
+                 on the volume's grid"
             ),
             false => format!(
                 "its grid is no part of the volume's: its shape is {:?}, the volume's {shape:?} (depth, height, \
-                 width), and voxels lie up to {apart:.2} mm beside those of the volume; give labels on the volume's \
-                 grid (3D Slicer: export the segmentation with the volume as reference)",
+                 width), and voxels lie up to {apart:.2} mm beside those of the volume, since {what}; give labels on \
+                 the volume's grid (3D Slicer: export the segmentation with the volume as reference)",
                 self.shape
             ),
         }))
@@ -363,7 +384,17 @@ mod tests {
         // 0.4 voxels along each axis: between the voxels.
         let half = volume([1, 1, 2], VoxelData::U8(vec![7, 0]), [11.4, 22.4, 30.4]);
         let text = Segmentation::of_labels(&half).unwrap().placed_on([1, 3, 3], &on).unwrap_err().to_string();
-        assert!(text.contains("no part of the volume's"), "{text}");
+        assert!(text.contains("no part of the volume's") && text.contains("the origins differ"), "{text}");
+        let refusal = |geometry: Geometry| {
+            let labels = Volume::new([1, 3, 3], VoxelData::U8(vec![1; 9]), geometry).unwrap();
+            Segmentation::of_labels(&labels).unwrap().placed_on([1, 3, 3], &on).unwrap_err().to_string()
+        };
+        let mut flipped = on.clone();
+        flipped.direction[2] = [-1.0, 0.0, 0.0];
+        let text = refusal(flipped);
+        assert!(text.contains("its axes are flipped or in another order"), "{text}");
+        let text = refusal(Geometry { spacing_mm: [1.0, 1.0, 3.0], ..on.clone() });
+        assert!(text.contains("the distances of voxels differ"), "{text}");
     }
 
     #[test]

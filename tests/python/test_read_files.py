@@ -47,6 +47,8 @@ AFFINE = np.array([[-0.5, 0, 0, 9], [0, -0.5, 0, 6], [0, 0, 0.8, -40]])
         # An sform of zeros beside a good qform, and a skewed one.
         (AFFINE * 0, (1, 1), (0.5, 0.5, 0.8), 2),
         (AFFINE + [[0, 0.2, 0, 0], [0] * 4, [0] * 4], (1, 1), (0.5, 0.5, 0.8), 2),
+        # A negative distance, by which ITK turns an axis.
+        *((AFFINE, codes, (-0.5, 0.5, 0.8), 2) for codes in [(0, 1), (1, 0), (1, 1), (0, 0)]),
         # Metres and micrometres.
         (AFFINE * 1e-3, (0, 1), (0.5e-3, 0.5e-3, 0.8e-3), 1),
         (AFFINE * 1e3, (0, 1), (0.5e3, 0.5e3, 0.8e3), 3),
@@ -133,6 +135,42 @@ def test_segmentations_of_slicer_in_every_state(tmp_path, command):
                 # Given slices are taken as they are.
                 given = masks[chosen].any(axis=(1, 2))
                 assert (found[given] == masks[chosen][given]).all(), (name, source, chosen)
+
+
+def test_names_of_slicer_keep_their_characters(tmp_path, command):
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
+    scene = slicer.vtkMRMLScene()
+    names = ["left \\ right", "two\nlines", 'q "x": c|d;e', "脳 Läsion", "tab\tx", "C:\\new", "a:=b"]
+    masks = {name: np.arange(24 * 20 * 6).reshape(6, 20, 24) % 20 == k for k, name in enumerate(names)}
+    segmentation(scene, tmp_path / "a.seg.nrrd", masks)
+    command("volume", tmp_path / "a.seg.nrrd", tmp_path / "b.seg.nrrd")
+    node, storage = slicer.vtkMRMLSegmentationNode(), slicer.vtkMRMLSegmentationStorageNode()
+    for part in (node, storage):
+        scene.AddNode(part)
+    storage.SetFileName(str(tmp_path / "b.seg.nrrd"))
+    assert storage.ReadData(node)
+    read = node.GetSegmentation()
+    assert [read.GetNthSegment(k).GetName() for k in range(read.GetNumberOfSegments())] == names
+
+
+def test_a_fractional_segmentation_of_slicer_is_refused(tmp_path, refusal):
+    slicer = pytest.importorskip("slicer", reason="slicer-core is missing", exc_type=ImportError)
+    support = pytest.importorskip("vtk.util.numpy_support")
+    scene = slicer.vtkMRMLScene()
+    node, storage = slicer.vtkMRMLSegmentationNode(), slicer.vtkMRMLSegmentationStorageNode()
+    for part in (node, storage):
+        scene.AddNode(part)
+    image, segment = slicer.vtkOrientedImageData(), slicer.vtkSegment()
+    segment.SetName("a")
+    image.SetDimensions(3, 2, 1)
+    image.GetPointData().SetScalars(support.numpy_to_vtk(np.full(6, 108, np.uint8), deep=True))
+    segment.AddRepresentation("Fractional labelmap", image)
+    node.GetSegmentation().SetSourceRepresentationName("Fractional labelmap")
+    assert node.GetSegmentation().AddSegment(segment)
+    storage.SetFileName(str(tmp_path / "a.seg.nrrd"))
+    assert storage.WriteData(node)
+    text = refusal("volume", tmp_path / "a.seg.nrrd", tmp_path / "b.seg.nrrd")
+    assert "fractional labelmap; in 3D Slicer convert it" in text
 
 
 def markupsStates(slicer, kind):

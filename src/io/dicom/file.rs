@@ -13,9 +13,11 @@ use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// Elements that are used; they are short.
-const USED: [Tag; 25] = [
+const USED: [Tag; 27] = [
     tags::SPECIFIC_CHARACTER_SET,
+    tags::IMAGE_TYPE,
     tags::SOP_CLASS_UID,
+    tags::SOP_INSTANCE_UID,
     tags::SERIES_INSTANCE_UID,
     tags::SERIES_DESCRIPTION,
     tags::SLICE_THICKNESS,
@@ -100,6 +102,8 @@ pub(super) struct DicomFile {
     /// Whether the stored values mean something by a table.
     pub has_table: bool,
     pixels: Option<Pixels>,
+    /// Whether its pixels are floating point numbers.
+    has_floats: bool,
 }
 
 /// What a file is.
@@ -178,6 +182,7 @@ impl DicomFile {
             object: InMemDicomObject::new_empty(),
             has_table: false,
             pixels: None,
+            has_floats: false,
         };
         file.read_elements(at)?;
         Ok(file)
@@ -197,6 +202,7 @@ impl DicomFile {
                 self.pixels = Some(Pixels { offset: e.value, length: e.length });
                 break;
             }
+            self.has_floats |= [tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA].contains(&tag);
             self.has_table |= tag == tags::MODALITY_LUT_SEQUENCE;
             at = skip(&mut self.stream, &e, self.end, 0)?;
             if USED.contains(&tag) && e.length <= LONGEST && tag != tags::MODALITY_LUT_SEQUENCE {
@@ -215,9 +221,20 @@ impl DicomFile {
         Ok(())
     }
 
+    fn pixels(&self) -> Parsed<Pixels> {
+        match self.pixels {
+            Some(pixels) => Ok(pixels),
+            None if self.has_floats => {
+                Err("its pixels are floating point numbers, which are not read; convert it (dcm2niix, 3D Slicer)"
+                    .into())
+            }
+            None => Err("it holds no pixels; it may be cut off: copy it once more".into()),
+        }
+    }
+
     /// The stored bytes of `wanted` native pixels, little-endian words of `word` bytes.
     pub fn native(&mut self, wanted: usize, word: usize) -> Parsed<Vec<u8>> {
-        let pixels = self.pixels.ok_or("it holds no pixels")?;
+        let pixels = self.pixels()?;
         let there = self.end - pixels.offset.min(self.end);
         let there = if pixels.length == UNDEFINED { there } else { there.min(pixels.length.into()) };
         if there < wanted as u64 {
@@ -237,7 +254,7 @@ impl DicomFile {
 
     /// The fragments of compressed pixels, without the table of their offsets.
     pub fn fragments(&mut self) -> Parsed<Vec<Vec<u8>>> {
-        let pixels = self.pixels.ok_or("it holds no pixels")?;
+        let pixels = self.pixels()?;
         let mut at = pixels.offset;
         let mut fragments = Vec::new();
         loop {

@@ -72,10 +72,15 @@ fn image(mut file: DicomFile, shape: [usize; 2], doubts: &mut Vec<String>) -> Pa
     let stored = count(tags::BITS_STORED).unwrap_or(allocated);
     let high = count(tags::HIGH_BIT).unwrap_or(stored.saturating_sub(1));
     if ![8, 16, 32].contains(&allocated) || !(1..=allocated).contains(&stored) {
-        return Err(format!("its pixels have {stored} of {allocated} bits; 8, 16 and 32 are read").into());
+        return Err(format!(
+            "its pixels have {stored} of {allocated} bits; 8, 16 and 32 are read: convert it (dcm2niix)"
+        )
+        .into());
     }
     if !(stored - 1..allocated).contains(&high) {
-        return Err(format!("its HighBit is {high}, but it stores {stored} of {allocated} bits").into());
+        return Err(
+            format!("its HighBit is {high}, but it stores {stored} of {allocated} bits; correct its header").into()
+        );
     }
     let signed = count(tags::PIXEL_REPRESENTATION).unwrap_or(0) == 1;
     let (slope, intercept) = rescaling(&file, doubts);

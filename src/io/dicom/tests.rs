@@ -38,7 +38,7 @@ fn object(name: &str, file: &File) -> InMemDicomObject {
     };
     let decimals = |v: &[f64]| PrimitiveValue::from(v.iter().map(|x| x.to_string()).collect::<Vec<_>>().join("\\"));
     put(tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.2".into());
-    put(tags::SOP_INSTANCE_UID, VR::UI, format!("1.2.3.4.{}", name.len()).into());
+    put(tags::SOP_INSTANCE_UID, VR::UI, format!("1.2.3.4.{}", name.bytes().map(u32::from).sum::<u32>()).into());
     put(tags::SERIES_INSTANCE_UID, VR::UI, file.series.into());
     put(tags::SERIES_DESCRIPTION, VR::LO, format!("series {}", file.series).into());
     put(tags::ROWS, VR::US, 2u16.into());
@@ -258,4 +258,73 @@ fn damaged_compressed_pixels_are_an_error() {
     let text = refused(JPEG_LOSSLESS, jpeg.concat());
     assert!(text.contains("60000 x 60000"), "{text}");
     assert!(!refused(JPEG_LOSSLESS, vec![0xff; 40]).is_empty());
+}
+
+/// Writes a file whose elements are changed.
+fn write_changed(folder: &Path, name: &str, file: &File, change: impl Fn(&mut InMemDicomObject)) {
+    let mut changed = object(name, file);
+    change(&mut changed);
+    let pixels = PrimitiveValue::U16(file.pixels.clone().into());
+    write_object(folder, name, changed, DataElement::new(tags::PIXEL_DATA, VR::OW, pixels), NATIVE);
+}
+
+fn put(object: &mut InMemDicomObject, tag: Tag, vr: VR, text: &str) {
+    object.put(DataElement::new(tag, vr, PrimitiveValue::from(text)));
+}
+
+#[test]
+fn localisers_are_named_and_copies_left_out() {
+    let scout = File { orientation: [1.0, 0.0, 0.0, 0.0, 0.0, -1.0], ..file(5) };
+    let four = folder(&[("a", file(0)), ("b", file(1)), ("c", file(2)), ("d", scout)]);
+    let refused = read(four.path()).unwrap_err().to_string();
+    assert!(refused.contains("d differs in size or orientation from the other 3 images"), "{refused}");
+    std::fs::remove_file(four.path().join("d")).unwrap();
+    // A copy has the UID of its original; what only lies at its place may be an echo.
+    std::fs::copy(four.path().join("a"), four.path().join("a copy")).unwrap();
+    assert_eq!(read(four.path()).unwrap().shape(), [3, 2, 3]);
+    assert!(doubts(four.path()).contains("left out: a copy: it is the same image as a"));
+    // Cut off within the header, so that only the class of the object is left.
+    let whole = std::fs::read(four.path().join("b")).unwrap();
+    let end = whole.windows(4).position(|w| w == [0x20, 0, 0x0e, 0]).unwrap();
+    std::fs::write(four.path().join("e"), &whole[..end]).unwrap();
+    assert!(doubts(four.path()).contains("left out: e: it holds no image, as if cut off"));
+}
+
+#[test]
+fn the_first_check_that_fails_names_the_cause() {
+    let changed = |change: &dyn Fn(&mut InMemDicomObject)| {
+        let folder = tempfile::tempdir().unwrap();
+        write_changed(folder.path(), "a", &file(0), change);
+        read(folder.path()).unwrap_err().to_string()
+    };
+    let text = changed(&|o| put(o, tags::PIXEL_SPACING, VR::DS, "0,5\\0,75"));
+    assert!(text.contains("its PixelSpacing is \"0,5\\0,75\", must be 2 numbers"), "{text}");
+    let text = changed(&|o| put(o, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0.6\\0.8\\0"));
+    assert!(text.contains("not at right angles"), "{text}");
+    let text = changed(&|o| put(o, tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.66.4"));
+    assert!(text.contains("DICOM SEG"), "{text}");
+    let text = changed(&|o| put(o, tags::IMAGE_POSITION_PATIENT, VR::DS, ""));
+    assert!(text.contains("does not give where the image lies (ImagePositionPatient)"), "{text}");
+    // A structure set has no rows.
+    let folder = tempfile::tempdir().unwrap();
+    write_changed(folder.path(), "a", &file(0), |o| {
+        put(o, tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.481.3");
+        o.remove_element(tags::ROWS);
+    });
+    assert!(read(&folder.path().join("a")).unwrap_err().to_string().contains("RTSTRUCT"));
+    let gap = refusal(&[("a", file(0)), ("b", file(1)), ("c", file(3))]);
+    assert!(gap.contains("between b and c: slices are missing"), "{gap}");
+}
+
+#[test]
+fn a_folder_without_images_says_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusal = || read(folder.path()).unwrap_err().to_string();
+    std::fs::write(folder.path().join("ct.nii.gz"), "x").unwrap();
+    assert!(refusal().contains("give the file in it (ct.nii.gz)"));
+    let inside = folder.path().join("study").join("series 2");
+    std::fs::create_dir_all(&inside).unwrap();
+    write(&inside, "a", &file(0));
+    let named = Path::new("study").join("series 2");
+    assert!(refusal().contains(&format!("folders inside it do: give one ({})", named.display())));
 }

@@ -4,7 +4,7 @@ use crate::io::bytes::Scalar;
 use crate::io::placement::{Known, NO_ORIENTATION, Placement};
 use crate::io::source::{Parsed, Source, header_line};
 use crate::volume::{Geometry, check_shape};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Largest header that is read, bytes. Chosen: one of a segmentation with a thousand segments has about 300 kB.
 pub(super) const MOST_HEADER: u64 = 16 << 20;
@@ -90,7 +90,14 @@ impl Axes {
 impl Header {
     /// Whether this is a segmentation of 3D Slicer.
     pub fn is_segmentation(&self) -> bool {
-        self.pairs.contains_key("Segment0_ID")
+        !self.segments().is_empty()
+    }
+
+    /// The numbers N of its keys `SegmentN_...`, ascending.
+    pub fn segments(&self) -> Vec<usize> {
+        let number = |key: &String| key.strip_prefix("Segment")?.split_once('_')?.0.parse().ok();
+        let numbers: BTreeSet<usize> = self.pairs.keys().filter_map(number).collect();
+        numbers.into_iter().collect()
     }
 
     pub(super) fn get(&self, names: &[&str]) -> Option<&str> {
@@ -120,6 +127,18 @@ impl Header {
         if !kinds.is_empty() && kinds.len() != sizes.len() {
             return Err(format!("field \"kinds\" has {} words, must have {}", kinds.len(), sizes.len()).into());
         }
+        if sizes.len() < 3 {
+            return Err(format!(
+                "it is an image of {} dimensions, no volume of 3; give the volume that it is a slice of",
+                sizes.len()
+            )
+            .into());
+        }
+        if sizes.contains(&0) {
+            return Err(
+                "field \"sizes\" has a 0: it holds no voxels, as an empty segmentation; draw, and save it again".into(),
+            );
+        }
         let vectors = self.directions()?;
         let is_place = |axis: usize| {
             let by_kind = kinds.get(axis).is_none_or(|k| ["domain", "space", "none", "???"].contains(&k.as_str()));
@@ -138,7 +157,8 @@ impl Header {
             return Err(match what[..] {
                 [] => format!("the file has {} dimensions, must have 3; extract one volume from it first", sizes.len()),
                 _ => format!(
-                    "{} of its {} axes are axes of space, the others are {} (field \"kinds\"); a volume has 3",
+                    "{} of its {} axes are axes of space, the others are {} (fields \"kinds\", \"space directions\"); \
+                     a volume has 3: correct the header, or extract one volume first",
                     place.len(),
                     sizes.len(),
                     what.join(", ")
@@ -265,6 +285,7 @@ impl Header {
     fn by_spacings(&self, axes: &Axes, signs: [f64; 3]) -> Parsed<Placement> {
         let dimension = self.sizes()?.len();
         let spacings = self.numbers(&["spacings"], dimension)?;
+        let spans = self.spans(axes)?;
         let mut spacing = [Known::Guessed(1.0, "the header gives no distances of voxels; 1 mm is taken"); 3];
         if let Some(given) = &spacings {
             for (known, &at) in spacing.iter_mut().zip(&axes.place) {
@@ -272,28 +293,47 @@ impl Header {
                 let good = mm.is_finite() && mm > 0.0;
                 *known = if good { Known::Read(mm) } else { Known::Missing("field \"spacings\" holds no distance") };
             }
+        } else if let Some(spans) = spans {
+            let why = "its distances are those by \"axis mins\" and \"axis maxs\", where ITK and 3D Slicer take 1 mm";
+            spacing = spans.map(|mm| Known::Guessed(mm, why));
         }
         let default = Geometry::default();
         let origin = match self.get(&["space origin"]) {
             Some(_) => self.origin(signs)?,
-            None => Known::Read(self.axis_mins(axes, spacings.as_deref())?.unwrap_or(default.origin_mm)),
+            None => Known::Read(self.axis_mins(axes, spacing)?.unwrap_or(default.origin_mm)),
         };
         let direction = Known::Guessed(default.direction, NO_ORIENTATION);
         Ok(Placement { spacing, origin, direction, doubts: Vec::new() })
     }
 
+    /// Distances by "axis mins" and "axis maxs", where both are given.
+    fn spans(&self, axes: &Axes) -> Parsed<Option<[f64; 3]>> {
+        let sizes = self.sizes()?;
+        let mins = self.numbers(&["axis mins", "axismins"], sizes.len())?;
+        let maxs = self.numbers(&["axis maxs", "axismaxs"], sizes.len())?;
+        let (Some(mins), Some(maxs)) = (mins, maxs) else { return Ok(None) };
+        let nodes = |a: usize| if self.is_node(a) { sizes[a] - 1 } else { sizes[a] };
+        let mm = axes.place.map(|a| (maxs[a] - mins[a]) / nodes(a) as f64);
+        Ok(mm.iter().all(|mm| mm.is_finite() && *mm > 0.0).then_some(mm))
+    }
+
+    /// Whether the samples of an axis are its nodes, and not the middles of its cells.
+    fn is_node(&self, axis: usize) -> bool {
+        let centers = self.get(&["centers", "centerings"]).unwrap_or_default();
+        centers.split_whitespace().nth(axis) == Some("node")
+    }
+
     /// Position of the first voxel by "axis mins", which are its centre or its lower edge.
-    fn axis_mins(&self, axes: &Axes, spacings: Option<&[f64]>) -> Parsed<Option<[f64; 3]>> {
+    fn axis_mins(&self, axes: &Axes, spacing: [Known<f64>; 3]) -> Parsed<Option<[f64; 3]>> {
         let dimension = self.sizes()?.len();
         let Some(mins) = self.numbers(&["axis mins", "axismins"], dimension)? else { return Ok(None) };
-        let centers: Vec<&str> = self.get(&["centers", "centerings"]).unwrap_or_default().split_whitespace().collect();
         let [z, y, x] = axes.place;
-        let at = |a: usize| {
-            let to_centre = if centers.get(a) == Some(&"node") { 0.0 } else { 0.5 };
+        let at = |a: usize, mm: Known<f64>| {
+            let to_centre = if self.is_node(a) { 0.0 } else { 0.5 };
             let min = if mins[a].is_finite() { mins[a] } else { 0.0 };
-            min + to_centre * spacings.map_or(1.0, |s| s[a])
+            min + to_centre * if let Known::Read(mm) | Known::Guessed(mm, _) = mm { mm } else { 1.0 }
         };
-        Ok(Some([at(x), at(y), at(z)]))
+        Ok(Some([at(x, spacing[2]), at(y, spacing[1]), at(z, spacing[0])]))
     }
 
     /// Warns of units other than mm: ITK takes the numbers for millimetres.
@@ -349,6 +389,27 @@ fn vectors(text: &str, field: &str) -> Parsed<Vec<Option<[f64; 3]>>> {
     Ok(result)
 }
 
+/// A key or value as NRRD and ITK write it: `\n` is the end of a line, `\\` a backslash.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match (c, rest.as_str().chars().next()) {
+            ('\\', Some(next @ ('n' | '\\'))) => {
+                rest.next();
+                plain.push(if next == 'n' { '\n' } else { next });
+            }
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A key or value for a file, as [`unescaped`] reads it.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n")
+}
+
 /// Reads a header; the data follow.
 pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
     let mut header = Header::default();
@@ -360,8 +421,10 @@ pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
         let line = line.trim_end_matches('\r');
         let is_list = header.get(&["data file", "datafile"]).is_some_and(|name| name.starts_with("LIST"));
         if is_first {
-            if !line.starts_with("NRRD000") || !matches!(line.as_bytes().get(7), Some(b'1'..=b'5')) {
-                return Err("this is not an NRRD file of version 1 to 5".into());
+            // The last is that of the first version.
+            let version = line.strip_prefix("NRRD000").or(line.strip_prefix("NRRD00.0")).unwrap_or_default();
+            if !matches!(version.as_bytes(), [b'1'..=b'5', ..]) {
+                return Err("this is not an NRRD file of version 1 to 5; write it again".into());
             }
             is_first = false;
         } else if line.is_empty() {
@@ -370,7 +433,7 @@ pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
             header.listed.push(line.trim().to_owned());
         } else if line.starts_with('#') {
         } else if let Some((key, value)) = line.split_once(":=") {
-            header.pairs.insert(key.to_string(), value.to_string());
+            header.pairs.insert(unescaped(key), unescaped(value));
         } else if let Some((name, value)) = line.split_once(':') {
             let name = name.trim().to_lowercase();
             if header.fields.insert(name.clone(), value.trim().to_string()).is_some() {
@@ -378,8 +441,12 @@ pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
             }
         } else {
             let start: String = line.chars().take(60).collect();
-            return Err(format!("the header has the line \"{start}\", which is no field").into());
+            return Err(format!("the header has the line \"{start}\", which is no field; correct it").into());
         }
     }
-    if is_first { Err("this is not an NRRD file (it is empty)".into()) } else { Ok(header) }
+    match header.get(&["data file", "datafile"]) {
+        _ if is_first => Err("this is not an NRRD file (it is empty)".into()),
+        Some(_) => Ok(header),
+        None => Err("the file ends within its header, before any voxels; copy it again".into()),
+    }
 }
