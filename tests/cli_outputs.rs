@@ -99,18 +99,6 @@ fn a_file_that_may_not_grow_is_an_error() {
     assert_eq!(f.names(), ["ct.nrrd", "p.json"]);
 }
 
-/// Networks need a current folder: without one libtorch would end the process.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_removed_current_folder_is_an_error() {
-    let f = Folder::new();
-    let (name, folder) = (env!("CARGO_BIN_EXE_mem3d"), f.0.path().display());
-    let files = format!("'{folder}/ct.nrrd' '{folder}/p.json' --out '{folder}/o.nrrd' --model random");
-    let line = format!("mkdir gone && cd gone && rmdir ../gone && exec '{name}' segment {files}");
-    let mut command = std::process::Command::new("sh");
-    Run::of(command.args(["-c", &line]).current_dir(f.0.path()).output().unwrap()).failed("the current folder");
-}
-
 /// A signal ends work that does not stop by itself, with a status and not in a crash of libtorch.
 #[cfg(unix)]
 #[test]

@@ -270,6 +270,25 @@ def test_a_forked_process_gets_an_error(library, model):
     library.setThreadCount(0)
 
 
+def test_a_removed_current_folder_is_an_error(library, tmp_path):
+    script = """if True:
+        import os, sys
+        from Mem3DLib import Native
+        library = Native.Library(sys.argv[1])
+        os.rmdir(os.getcwd())
+        try:
+            library.randomModel(seed=1, device="cpu")
+        except Native.InvalidStateError as error:
+            print(error)
+    """
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", script, str(library.path)]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "current folder of this process was removed" in done.stdout, done.stderr
+
+
 def test_names_that_are_no_text(drawn, tmp_path):
     name = os.fsencode(tmp_path) + b"/a\xff.m3s"
     drawn.save(os.fsdecode(name))

@@ -71,14 +71,7 @@ fn run(command: &Command) -> mem3d::Result<()> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     console::start(&cli.console);
-    console::report(|| {
-        if std::env::current_dir().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
-            // The MKL of libtorch would end the process as soon as it counts threads.
-            let text = "the current folder was removed; go to a folder that exists";
-            return Err(mem3d::Error::InvalidState(text.into()));
-        }
-        run(&cli.command)
-    })
+    console::report(|| run(&cli.command))
 }
 
 #[cfg(test)]
