@@ -230,7 +230,7 @@ fn infos(header: &Header, layers: usize, doubts: &mut Vec<String>) -> Parsed<Vec
         if layer >= layers {
             return Err(format!("Segment{i}_Layer is {layer}, but there are {layers} layers; save it again").into());
         }
-        let name = pair("Name").filter(|n| !n.is_empty()).map_or_else(|| format!("Segment {}", i + 1), str::to_string);
+        let name = pair("Name").filter(|n| !n.is_empty()).map_or_else(|| format!("Segment {}", at + 1), str::to_string);
         if value == 0 {
             doubts.push(format!("Segment{i}_LabelValue is 0, the background; \"{name}\" is left out"));
             continue;
@@ -248,7 +248,7 @@ fn infos(header: &Header, layers: usize, doubts: &mut Vec<String>) -> Parsed<Vec
         infos.push(SegmentInfo {
             number: 0,
             name,
-            color: color.unwrap_or(default_color(i as u32 + 1)),
+            color: color.unwrap_or(default_color(at as u32 + 1)),
             tags,
             layer,
             value,
@@ -389,6 +389,9 @@ Segment12_LabelValue:=1";
         let path = folder.path().join("a.seg.nrrd");
         write_segmentation(&path, &s).unwrap();
         assert_eq!(read(&path).unwrap(), s);
+        // Without a name: its place among the segments, since a number may be the largest.
+        let (s, _) = layered(&format!("Segment{}_LabelValue:=1\nSegment0_LabelValue:=2", usize::MAX)).unwrap();
+        assert_eq!(s.segments().last().map(|s| s.name.as_str()), Some("Segment 2"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ struct Rules {
     #[arg(long, value_name = "MM", default_value_t = 2.0)]
     tolerance_mm: f64,
     /// Axis of the slices: 0 depth, 1 height, 2 width [default: the one with the largest spacing].
-    #[arg(long, value_parser = crate::common::case::parse_axis, allow_negative_numbers = true)]
+    #[arg(long, value_parser = crate::common::values::parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
 }
 

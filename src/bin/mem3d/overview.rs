@@ -4,7 +4,7 @@ pub mod canvas;
 mod picture;
 mod plane;
 
-use crate::common::output;
+use crate::common::{output, values};
 use mem3d::io::segmentation::Choice;
 use mem3d::volume::{SliceAxis, Volume};
 use mem3d::{Error, Result};
@@ -33,10 +33,10 @@ pub struct Args {
     #[arg(long, default_value_t = Choice::Number(1))]
     reference_segment: Choice,
     /// Axis the shown slices are cut along: 0 depth, 1 height, 2 width [default: that of the quality file, or 0].
-    #[arg(long, value_parser = crate::common::case::parse_axis, allow_negative_numbers = true)]
+    #[arg(long, value_parser = values::parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
     /// Intensities shown black and white, e.g. -160,240 [default: percentiles 1 and 99 of the volume].
-    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_window, allow_hyphen_values = true)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = values::parse_window, allow_hyphen_values = true)]
     window: Option<(f64, f64)>,
     /// Most slices to show.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
@@ -153,27 +153,10 @@ fn percentiles(volume: &Volume) -> (f64, f64) {
     if at(99) > at(1) { (at(1), at(99)) } else { (at(1), at(1) + 1.0) }
 }
 
-/// Two intensities, the lower first.
-pub fn parse_window(text: &str) -> std::result::Result<(f64, f64), String> {
-    let numbers: Vec<f64> = text.split(',').filter_map(|s| s.trim().parse().ok()).collect();
-    match numbers[..] {
-        [low, high] if low < high && low.is_finite() && high.is_finite() => Ok((low, high)),
-        _ => Err("give two numbers, the lower first, e.g. -160,240".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use mem3d::volume::{Geometry, VoxelData};
-
-    #[test]
-    fn windows_are_two_ascending_numbers() {
-        assert_eq!(parse_window("-160, 240"), Ok((-160.0, 240.0)));
-        for bad in ["", "1", "2,1", "1,2,3", "a,b", "nan,1"] {
-            assert!(parse_window(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn qualities_of_another_volume_are_refused() {

@@ -1,6 +1,6 @@
 //! One volume with its interactions: used by `segment` once and by `batch` many times.
 
-use super::{console, output};
+use super::{console, output, values};
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::interactions::{self, MarkupOptions, PointsAs, RecordedInteractions, Round, SegmentLabel, Step};
 use mem3d::io::seg_nrrd::{self, Segment, default_color};
@@ -18,10 +18,10 @@ use std::time::Instant;
 pub struct Args {
     /// Intensities that are black and white for the networks, e.g. -160,240 [default: that of the interactions, or
     /// percentiles 0.5 and 99.5 of the volume].
-    #[arg(long, value_name = "LOW,HIGH", value_parser = crate::overview::parse_window, allow_hyphen_values = true)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = values::parse_window, allow_hyphen_values = true)]
     pub window: Option<(f64, f64)>,
     /// Axis of the slices that markups are drawn on: 0 depth, 1 height, 2 width [default: where the points agree best].
-    #[arg(long, value_parser = parse_axis, allow_negative_numbers = true)]
+    #[arg(long, value_parser = values::parse_axis, allow_negative_numbers = true)]
     axis: Option<i64>,
     /// Meaning of a point list of 3D Slicer.
     #[arg(long, value_enum, default_value_t = PointsArg::ByName)]
@@ -54,16 +54,6 @@ enum PointsArg {
     Clicks,
     /// extreme points
     Extreme,
-}
-
-/// Number of an axis, or its name.
-pub fn parse_axis(text: &str) -> std::result::Result<i64, String> {
-    let names = ["depth", "height", "width"];
-    match (names.iter().position(|name| *name == text), text.parse()) {
-        (Some(at), _) => Ok(at as i64),
-        (None, Ok(number @ 0..=2)) => Ok(number),
-        _ => Err("give 0 (depth), 1 (height) or 2 (width)".into()),
-    }
 }
 
 fn parse_radius(text: &str) -> std::result::Result<f64, String> {
@@ -441,14 +431,6 @@ mod tests {
         assert_eq!(filled(SliceAxis::Depth), [0, 1]);
         assert_eq!(filled(SliceAxis::Height), [0]);
         assert_eq!(filled(SliceAxis::Width), [1, 3]);
-    }
-
-    #[test]
-    fn axes_have_numbers_and_names() {
-        assert_eq!(["0", "1", "2", "depth", "width"].map(|text| parse_axis(text).unwrap()), [0, 1, 2, 0, 2]);
-        assert!(
-            ["3", "-1", "", "axial", "Depth "].iter().all(|text| parse_axis(text).unwrap_err().contains("0 (depth)"))
-        );
     }
 
     #[test]

@@ -7,3 +7,4 @@ pub mod memory;
 pub mod model;
 pub mod output;
 pub mod system;
+pub mod values;

@@ -157,7 +157,9 @@ static UNSAID: Mutex<Option<std::io::Error>> = Mutex::new(None);
 /// goes on when it cannot be printed; [`unsaid`] has the reason.
 pub fn line(text: std::fmt::Arguments<'_>) {
     if CLAIMED.load(Ordering::SeqCst) {
-        return super::console::complain(text);
+        // Where this fails, nobody reads it.
+        let _ = writeln!(std::io::stderr(), "{text}");
+        return;
     }
     if let Err(e) = writeln!(std::io::stdout(), "{text}") {
         UNSAID.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(e);
