@@ -128,7 +128,11 @@ fn a_number_of_threads_gives_the_same_bytes_on_a_busy_machine() {
     std::thread::scope(|scope| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..processors.min(8) {
-            scope.spawn(|| while busy.load(std::sync::atomic::Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let made = made();
         busy.store(false, std::sync::atomic::Ordering::Relaxed);
