@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 from hatch_build import COMMAND, relocatable
 
+sys.path.pop(0)  # the package mem3d in that folder has no library
+
 LINUX, MACOS, WINDOWS = "linux", "macos", "windows"
 SYSTEM = {"darwin": MACOS, "win32": WINDOWS}.get(sys.platform, LINUX)
 SHELLS = {

@@ -31,7 +31,7 @@ struct Sweep {
 /// other programs.
 ///
 /// # Errors
-/// As the model and the session, and [`Error::Io`].
+/// As the model and the session, and [`mem3d::Error::Io`].
 pub fn run(folder: &Path, model: Option<&Path>, device: &str) -> Result<()> {
     output::folder(folder)?;
     let model = match model {

@@ -172,7 +172,7 @@ pub fn unsaid() -> Option<Error> {
     (e.kind() != ErrorKind::BrokenPipe).then(|| Error::io(Path::new("standard output"), e))
 }
 
-/// As `println!`, by [`line`].
+/// As `println!`, by [`line()`].
 macro_rules! say {
     ($($text:tt)*) => { $crate::common::output::line(format_args!($($text)*)) };
 }
