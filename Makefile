@@ -85,6 +85,12 @@ PAPER_MINUTES ?= 120
 PAPER_RIVALS ?= unet3d deepigeos
 PAPER_SIZES ?= small large
 PAPER_ROUNDS ?= 6
+PAPER_INTERACTIONS ?= scribble,box,extreme_points
+# Runs with slices at random.
+PAPER_RANDOM_RUNS ?= 3
+# What the large rivals answer, and the rounds after which tools other than mem3d are asked.
+PAPER_LARGE_INTERACTIONS ?= $(PAPER_INTERACTIONS)
+PAPER_ASKED ?= 1,3,6
 # Further options of mem3d evaluate.
 PAPER_OPTIONS ?=
 MEM3D ?= target/release/mem3d
@@ -97,20 +103,25 @@ paper-run:
 	@[ -n "$(PAPER_TRAIN)" ] && [ -n "$(PAPER_TEST)" ] || { echo "make paper: name two folders of cases, as in" \
 	  "make paper PAPER_TRAIN=cases/train PAPER_TEST=cases/test; see docs/evaluation.md"; exit 2; }
 	$(MEM3D) evaluate $(PAPER_TEST) --out $(PAPER_OUT)/evaluation --record $(PAPER_OUT)/rounds --resume --threads 1 \
-	  --interactions mask,scribble,box,extreme_points --select quality,random,oracle --rounds $(PAPER_ROUNDS) \
-	  $(PAPER_OPTIONS) >/dev/null
+	  --interactions $(PAPER_INTERACTIONS) --select quality --rounds $(PAPER_ROUNDS) $(PAPER_OPTIONS) >/dev/null
+	$(MEM3D) evaluate $(PAPER_TEST) --out $(PAPER_OUT)/selection --resume --threads 1 --interactions mask \
+	  --select quality,random,oracle --random-runs $(PAPER_RANDOM_RUNS) --rounds $(PAPER_ROUNDS) $(PAPER_OPTIONS) >/dev/null
 	for rival in $(PAPER_RIVALS); do for size in $(PAPER_SIZES); do \
 	  PYTHONPATH=tools/peers $(RIVALS_PYTHON) -m rivals.train $$rival --size $$size --data $(PAPER_TRAIN) \
 	    $(addprefix --exclude ,$(PAPER_EXCLUDE)) $(addprefix --synthetic ,$(PAPER_SYNTHETIC)) \
 	    --minutes $(PAPER_MINUTES) --out $(PAPER_OUT)/$${rival}_$$size || exit 1; \
 	done; done
-	PYTHONPATH=tools/peers $(RIVALS_PYTHON) -m rivals.predict $(PAPER_OUT)/rounds \
-	  $(foreach rival,$(PAPER_RIVALS),$(foreach size,$(PAPER_SIZES),$(PAPER_OUT)/$(rival)_$(size)))
-	-$(PEERS_PYTHON) tools/peers/run.py $(PAPER_OUT)/rounds # a tool that fails on one target has masks of the others
+	for size in $(PAPER_SIZES); do \
+	  [ $$size = large ] && drawings=$(PAPER_LARGE_INTERACTIONS) || drawings=$(PAPER_INTERACTIONS); \
+	  PYTHONPATH=tools/peers $(RIVALS_PYTHON) -m rivals.predict $(PAPER_OUT)/rounds --rounds $(PAPER_ASKED) \
+	    --drawings $$drawings $(foreach rival,$(PAPER_RIVALS),$(PAPER_OUT)/$(rival)_$$size) || exit 1; \
+	done
+	-$(PEERS_PYTHON) tools/peers/run.py $(PAPER_OUT)/rounds --rounds $(PAPER_ASKED) # masks of other targets are kept
 	[ -e $(PAPER_OUT)/scored ] && [ -z "$$(find $(PAPER_OUT)/rounds -name '*.json' -newer $(PAPER_OUT)/scored)" ] || { \
 	  $(MEM3D) evaluate --score $(PAPER_OUT)/rounds --out $(PAPER_OUT)/evaluation >/dev/null && \
 	  touch $(PAPER_OUT)/scored; }
-	$(RIVALS_PYTHON) tools/peers/paper.py $(PAPER_OUT)/evaluation $(PAPER_OUT)/rounds --out $(PAPER_OUT)
+	$(RIVALS_PYTHON) tools/peers/paper.py $(PAPER_OUT)/evaluation $(PAPER_OUT)/rounds \
+	  --selection $(PAPER_OUT)/selection --out $(PAPER_OUT)
 
 test-rust: ## cargo test
 	cargo test --locked

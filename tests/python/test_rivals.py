@@ -148,6 +148,20 @@ def test_recorded_rounds_are_answered(rival, cases, tmp_path):
     assert (folder / f"{name}.json").stat().st_mtime_ns == before, "a finished part is not run again"
 
 
+def test_rounds_between_keep_the_last_answer(cases, tmp_path):
+    trained("unet3d", cases, tmp_path / "run", "--sessions", "1")
+    folder = tmp_path / "rounds" / "ball_0__1" / "mask"
+    record(folder, cases / "ball_0" / "label.nii.gz", (12, 16, 16), (1, 2, 3), (11, 15, 14))
+    words = [str(tmp_path / "rounds"), str(tmp_path / "run"), "--rounds", "1", "--drawings", "mask"]
+    assert predict.main(words) == 0
+    first, second = (np.load(folder / f"unet3d_tiny.round_{n}.npy") for n in (1, 2))
+    assert json.loads((folder / "unet3d_tiny.json").read_text())[1] == 0
+    second[6] = first[6]  # annotated in round 2
+    assert np.array_equal(first, second)
+    with pytest.raises(SystemExit):
+        predict.main([*words[:2], "--drawings", "box"])
+
+
 def test_answers_are_scored_by_mem3d(cases, tmp_path):
     if builtCommand() is None:
         pytest.skip("mem3d is not built; run: cargo build --release")

@@ -75,6 +75,8 @@ def test_samples_are_repeated_by_their_seed(cases):
     assert a.image.shape != c.image.shape or not np.array_equal(a.image, c.image)
     assert a.image.dtype == np.float32 and 0 <= a.image.min() and a.image.max() <= 1
     assert (a.target.any((1, 2)).sum()) >= data.LEAST_SLICES
+    coarse = sampler.draw(np.random.default_rng(5), (4, 5, 6))
+    assert all(n <= most for n, most in zip(coarse.image.shape, (4, 6, 6), strict=True))
 
 
 def test_the_window_is_that_of_mem3d():
@@ -184,6 +186,7 @@ a_1,1,mask,random,0,3,6,0.4,0.5,1,1
 a_1,1,mask,random,1,1,4,0.5,0.6,1,2
 a_1,1,mask,random,1,3,7,0.6,0.5,1,1
 a_1,1,mask,unet3d_small,0,1,4,0.6,0.6,0,0.25
+a_1,1,mask,unet3d_small,0,2,5,0.01,0.0,0,0
 a_1,1,mask,unet3d_small,0,3,5,0.65,0.8,0,0.25
 b_1,1,mask,quality,0,1,4,0.7,0.8,3.0,2.0
 b_1,1,mask,quality,0,3,,0.8,0.9,0,0
@@ -197,12 +200,14 @@ def test_tables_count_every_target_once(tmp_path):
     (tmp_path / "rounds" / "a_1__1" / "mask").mkdir(parents=True)
     (tmp_path / "rounds" / "a_1__1" / "mask" / "unet3d_small.memory").write_text("512.0\n")
     results = paper.Results(tmp_path / "rounds.csv")
-    text = paper.markdown(results, tmp_path, tmp_path / "rounds")
+    text = paper.markdown(results, results, tmp_path, tmp_path / "rounds")
     assert "| mask | mem3d (quality) | 2 | 0.600 | 0.750 | 0.700 | 0.850 |" in text
     assert "| mask | mem3d (quality) | 1 | 0.500 | 0.700 | 0.600 | 0.800 |" in text
     assert "| a | mask | Interactive 3D U-Net 0.600 | mem3d (quality) 0.700 |" in text
     # Two runs of one target are a half each.
     assert "| mask | random | 0.5000 | 0.5000 |" in text
+    # A tool that was not asked in a round has no figures of it.
+    assert results.mean("mask", "unet3d_small", "dsc", 2) is None
     # Rounds without a slice are no rounds.
     assert "| mem3d (quality) | 4.00 | 1.00 | 400 |" in text
     assert "| Interactive 3D U-Net | 0.25 | 0.25 | 512 |" in text

@@ -1,9 +1,10 @@
 """The paper's tables and its plot, of an evaluation that other tools have been scored in.
 
-    python tools/peers/paper.py out/paper/evaluation out/paper/rounds --out out/paper
+    python tools/peers/paper.py out/paper/evaluation out/paper/rounds --selection out/paper/selection --out out/paper
 
-reads `rounds.csv` and `targets/` of the evaluation and the peak memory (`TOOL.memory`) beside the recorded rounds, and
-writes `tables.md` and `dsc_over_rounds.png`. Every target counts once; runs that differ by chance are averaged first.
+reads `rounds.csv` and `targets/` of the evaluation, `rounds.csv` of the one that compares selections (by default the
+same) and the peak memory (`TOOL.memory`) beside the recorded rounds, and writes `tables.md` and `dsc_over_rounds.png`.
+Every target counts once; runs that differ by chance are averaged first.
 """
 
 import argparse
@@ -38,6 +39,9 @@ class Results:
         self.lines = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
         with open(path, newline="") as file:
             for line in csv.DictReader(file):
+                # A tool was not asked in a round of 0 seconds: rivals.predict --rounds.
+                if line["method"] not in SELECTIONS and line["slice"] and float(line["propagate_s"]) == 0:
+                    continue
                 key = (line["interaction"], line["method"])
                 target = (line["case"], line["label"])
                 self.lines[key][target][line["run"]][int(line["round"])] = line
@@ -196,13 +200,13 @@ def draw(results, path):
     pyplot.close(figure)
 
 
-def markdown(results, evaluation, recorded):
-    """All tables."""
+def markdown(results, selection, evaluation, recorded):
+    """All tables; `selection`: the results that Table 2 is made of."""
     lines = ["# The paper's tables, on open data", "", "## Table 1: methods, all targets", "", *table_1(results)]
     lines += ["Highest mean DSC of each data set:", "", *leaders(results)]
     for only in results.data_sets():
         lines += [f"### {only}", "", *table_1(results, only)]
-    lines += ["## Table 2: selection of the slice", "", *table_2(results)]
+    lines += ["## Table 2: selection of the slice", "", *table_2(selection)]
     lines += ["## Time and memory", "", *costs(results, evaluation, recorded)]
     lines += [
         "Medians over all targets and interactions. mem3d's seconds include the interaction network, which the other",
@@ -219,12 +223,14 @@ def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("evaluation", type=Path, help="--out of mem3d evaluate, after --score")
     parser.add_argument("rounds", type=Path, help="what --record wrote")
+    parser.add_argument("--selection", type=Path, help="--out of an evaluation of selections; default: EVALUATION")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(words)
     results = Results(arguments.evaluation / "rounds.csv")
+    selection = Results(arguments.selection / "rounds.csv") if arguments.selection else results
     arguments.out.mkdir(parents=True, exist_ok=True)
     draw(results, arguments.out / "dsc_over_rounds.png")
-    text = markdown(results, arguments.evaluation, arguments.rounds)
+    text = markdown(results, selection, arguments.evaluation, arguments.rounds)
     (arguments.out / "tables.md").write_text(text)
     print(text)
     return 0

@@ -86,8 +86,8 @@ def interpolation(image, axis, slices, masks, **_):
 TOOLS = {f.__name__: f for f in (grow_from_seeds, random_walker, interpolation)}
 
 
-def answer(folder, name, max_voxels):
-    """Runs one tool on every round of one folder. Returns the error, if any."""
+def answer(folder, name, max_voxels, asked=None):
+    """Runs one tool on every round of one folder, or on those in `asked`. Returns the error, if any."""
     done = folder / f"{name}.json"
     if done.exists():
         return None
@@ -100,17 +100,19 @@ def answer(folder, name, max_voxels):
         for this in run["rounds"]:
             masks = np.load(folder / f"round_{this['round']}.npy") > 0
             start = time.perf_counter()
-            seeds = seeds_of(image.shape, axis, this["slices"], masks, open_faces)
-            found = TOOLS[name](
-                image, seeds=seeds, spacing=run["spacing_mm"], axis=axis, slices=this["slices"], masks=masks,
-                max_voxels=max_voxels,
-            )
+            answered = asked is None or this["round"] in asked
+            if answered:
+                seeds = seeds_of(image.shape, axis, this["slices"], masks, open_faces)
+                found = TOOLS[name](
+                    image, seeds=seeds, spacing=run["spacing_mm"], axis=axis, slices=this["slices"], masks=masks,
+                    max_voxels=max_voxels,
+                )
             # Annotated slices stay, as in mem3d.
             found = np.array(found, np.uint8)
             along = np.moveaxis(found, axis, 0)
             for k, mask in zip(this["slices"], masks, strict=True):
                 along[k] = mask
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.perf_counter() - start if answered else 0.0)
             np.save(folder / f"{name}.round_{this['round']}.npy", found)
         done.write_text(json.dumps(seconds))
         return None
@@ -123,6 +125,7 @@ def main():
     parser.add_argument("folder", type=Path, help="what mem3d evaluate --record wrote")
     parser.add_argument("--tools", default=",".join(TOOLS), help="default: %(default)s")
     parser.add_argument("--jobs", type=int, default=1, help="targets at the same time")
+    parser.add_argument("--rounds", help="only after these rounds, as 1,3,6; in the others the last answer stays")
     parser.add_argument("--max-voxels", type=int, default=1_000_000, help="largest system of the random walker")
     arguments = parser.parse_args()
     tools = arguments.tools.split(",")
@@ -132,14 +135,15 @@ def main():
     folders = sorted(path.parent for path in arguments.folder.glob("*/*/run.json"))
     if not folders:
         parser.error(f"{arguments.folder} holds no recorded rounds; run mem3d evaluate with --record first")
-    work = [(folder, tool, arguments.max_voxels) for folder in folders for tool in tools]
+    asked = arguments.rounds and {1, *(int(word) for word in arguments.rounds.split(","))}
+    work = [(folder, tool, arguments.max_voxels, asked) for folder in folders for tool in tools]
     # ITK and the linear algebra take all cores for each target otherwise.
     for name in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // arguments.jobs)))
     failed = []
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
         tasks = [pool.apply_async(answer, w) for w in work]
-        for n, (task, (folder, tool, _)) in enumerate(zip(tasks, work, strict=True), 1):
+        for n, (task, (folder, tool, *_)) in enumerate(zip(tasks, work, strict=True), 1):
             failed += filter(None, [task.get()])
             print(f"[{n}/{len(work)}] {folder.parent.name} {folder.name} {tool}", file=sys.stderr)
         pool.close()

@@ -15,7 +15,7 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
-from .grid import Grid
+from .grid import MOST, Grid
 
 LEAST_VOXELS = 100
 MOST_WEIGHT = 6.0
@@ -25,7 +25,7 @@ LEAST_SLICES = 3
 # for each side, so that a network does not learn the target's box.
 MARGIN = (0.15, 0.5)
 # Volumes kept in memory.
-KEPT = 64
+KEPT = 512
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ def read_exclude(path):
     return json.loads(Path(path).read_text()) if path else {}
 
 
-def sample_of(case, target, axis, margins):
-    """A target's region on the working grid; `margins[axis][side]`: voxels around its box."""
+def sample_of(case, target, axis, margins, most=MOST):
+    """A target's region on a grid of at most `most` voxels; `margins[axis][side]`: voxels around its box."""
     low = [max(0, a - m[0]) for a, m in zip(target.low, margins, strict=True)]
     high = [min(n, b + m[1]) for n, b, m in zip(case.shape, target.high, margins, strict=True)]
     part = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     image = volume(str(case.folder / "image.nii.gz"))[part]
     mask = np.rint(volume(str(case.folder / "label.nii.gz"))[part]) == target.label
-    grid = Grid(image.shape, case.spacing_mm, axis)
+    grid = Grid(image.shape, case.spacing_mm, axis, most)
     name = f"{case.folder.name}__{target.label}"
     return Sample(grid.image(image), grid.mask(mask), grid.spacing_mm, name)
 
@@ -181,7 +181,7 @@ class Sampler:
         self.synthetic = synthetic
         self.real_share = real_share if synthetic else 1.0
 
-    def draw(self, rng):
+    def draw(self, rng, most=MOST):
         """An augmented region of a target: half of them along the axis of the largest spacing, half along any."""
         while True:
             folder = self.real if rng.random() < self.real_share else self.synthetic
@@ -189,6 +189,6 @@ class Sampler:
             axis = int(np.argmax(case.spacing_mm)) if rng.random() < 0.5 else int(rng.integers(3))
             sides = np.array(target.high) - target.low
             margins = np.ceil(rng.uniform(*MARGIN, (3, 2)) * sides[:, None]).astype(int)
-            sample = sample_of(case, target, axis, margins)
+            sample = sample_of(case, target, axis, margins, most)
             if sample.target.any((1, 2)).sum() >= LEAST_SLICES:
                 return augmented(sample, rng)

@@ -2,9 +2,10 @@
 
     python -m rivals.predict ROUNDS RUN [RUN ...]
 
-Writes `TOOL.round_N.npy` and `TOOL.json` as tools/peers/run.py does, and `TOOL.memory`: the largest resident memory of
-this process during the target's rounds, MB (Linux). TOOL is the rival with its size, as `unet3d_small`. A rival
-receives the recorded region and the masks of the annotated slices, like the classical tools.
+--rounds 1,3,6 asks a rival after these rounds only: in the others its last answer stays, with the annotated slices in
+it, and its seconds are 0. Writes `TOOL.round_N.npy` and `TOOL.json` as tools/peers/run.py does, and `TOOL.memory`: the
+largest resident memory of this process during the target's rounds, MB (Linux). TOOL is the rival with its size, as
+`unet3d_small`. A rival receives the recorded region and the masks of the annotated slices, like the classical tools.
 """
 
 import argparse
@@ -52,8 +53,8 @@ def peak_mb():
     return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
-def answer_folder(folder, trained):
-    """Answers all rounds of one recorded drawing; a folder that is done is left as it is."""
+def answer_folder(folder, trained, asked=None):
+    """Answers the rounds of one recorded drawing, or those in `asked`; a folder that is done is left as it is."""
     done = folder / f"{trained.name}.json"
     if done.exists():
         return False
@@ -67,13 +68,15 @@ def answer_folder(folder, trained):
     seconds = []
     for this in run["rounds"]:
         masks = np.load(folder / f"round_{this['round']}.npy") > 0
-        session.annotated = grid.annotated(this["slices"], masks)
-        found = grid.back(models.answer(trained.rival, session)).astype(np.uint8)
+        answered = asked is None or this["round"] in asked
+        if answered:
+            session.annotated = grid.annotated(this["slices"], masks)
+            found = grid.back(models.answer(trained.rival, session)).astype(np.uint8)
         # Annotated slices stay, as in mem3d.
         along = np.moveaxis(found, grid.axis, 0)
         for k, mask in zip(this["slices"], masks, strict=True):
             along[k] = mask
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start if answered else 0.0)
         np.save(folder / f"{trained.name}.round_{this['round']}.npy", np.ascontiguousarray(found))
         start = time.perf_counter()
     (folder / f"{trained.name}.memory").write_text(f"{peak_mb():.1f}\n")
@@ -83,20 +86,37 @@ def answer_folder(folder, trained):
     return True
 
 
+def words_of(text):
+    """The words of a list with commas."""
+    return text.split(",")
+
+
+def numbers_of(text):
+    """The whole numbers of a list with commas, and 1."""
+    return {1, *(int(word) for word in words_of(text))}
+
+
 def main(words=None):
     parser = argparse.ArgumentParser(prog="rivals.predict", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="what mem3d evaluate --record wrote")
     parser.add_argument("runs", type=Path, nargs="+", help="runs of rivals.train")
+    parser.add_argument("--drawings", type=words_of, help="only these, as scribble,box; default: all recorded ones")
+    parser.add_argument("--rounds", type=numbers_of, help="only after these rounds and the first, as 1,3,6")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
     folders = sorted(path.parent for path in arguments.folder.glob("*/*/run.json"))
     if not folders:
         parser.error(f"{arguments.folder} holds no recorded rounds; run mem3d evaluate with --record first")
+    if arguments.drawings is not None:
+        unknown = sorted(set(arguments.drawings) - {folder.name for folder in folders})
+        if unknown:
+            parser.error(f"{arguments.folder} holds no drawing {unknown[0]!r}")
+        folders = [folder for folder in folders if folder.name in arguments.drawings]
     for run in arguments.runs:
         trained = Trained(run)
         for n, folder in enumerate(folders, 1):
-            if answer_folder(folder, trained):
+            if answer_folder(folder, trained, arguments.rounds):
                 print(f"[{n}/{len(folders)}] {folder.parent.name} {folder.name} {trained.name}", file=sys.stderr)
     return 0
 

@@ -26,6 +26,7 @@ from monai.losses import DiceCELoss
 
 from . import models
 from .data import Folder, Sampler, read_exclude, sample_as_recorded
+from .grid import MOST
 from .interactions import Session, damaged, first_slice, next_slice
 
 # Most annotated slices of a session: the rounds of the paper.
@@ -36,6 +37,8 @@ DAMAGED = 0.5
 WARM_UP, WEIGHT_DECAY, CLIP = 0.03, 0.01, 3.0
 # Decay of the moving average of the weights; a short average, since there are few updates. Chosen.
 AVERAGE = 0.99
+# Each network's first share of its time goes to samples of half the resolution, which cost an eighth. Chosen.
+COARSE_SHARE, COARSE = 0.75, tuple(n // 2 for n in MOST)
 # Targets of the held-out score, at most. Chosen.
 MOST_HELD_OUT = 12
 
@@ -87,11 +90,12 @@ class Trainer:
         """Trains on one simulated session. Its random numbers follow from the seed and its number alone."""
         start = time.process_time()
         rng = np.random.default_rng([self.options.seed, self.done["sessions"]])
-        sample = self.sampler.draw(rng)
-        session = Session(sample.image, sample.spacing_mm)
-        annotate(session, sample.target, first_slice(sample.target, rng), rng)
         # A rival's networks are trained one after the other, each for its share of the time.
         stage = min(len(self.rival.parts) - 1, int(self.progress() * len(self.rival.parts)))
+        coarse = self.progress() * len(self.rival.parts) - stage < COARSE_SHARE
+        sample = self.sampler.draw(rng, COARSE if coarse else MOST)
+        session = Session(sample.image, sample.spacing_mm)
+        annotate(session, sample.target, first_slice(sample.target, rng), rng)
         rounds = int(rng.integers(1, ROUNDS + 1)) if len(self.rival.parts) == 1 else 1
         if stage == 1:
             rounds = int(rng.integers(1, ROUNDS))
