@@ -162,7 +162,6 @@ impl Training {
         let mut running = self.begin(stage, length)?;
         let feed = self.feed(stage, length, running.seed);
         let mut feed = Feed::start(feed, self.run.workers, running.state.steps);
-        let held_out = self.held_out(stage);
         let ended = loop {
             let progress = running.progress();
             if progress >= 1.0 {
@@ -174,9 +173,9 @@ impl Training {
             let rate = self.step(&mut running, &mut feed, progress)?;
             self.stages.insert(stage, running.state);
             on_step(&running.status());
-            self.log_and_save(&mut running, rate, log, &held_out)?;
+            self.log_and_save(&mut running, rate, log)?;
         };
-        self.finish(running, ended, log, &held_out)?;
+        self.finish(running, ended, log)?;
         Ok(ended)
     }
 
@@ -216,11 +215,11 @@ impl Training {
     }
 
     /// Writes log, score and checkpoint that are due.
-    fn log_and_save(&self, running: &mut Running, rate: f64, log: &Log, held_out: &[Vec<Batch>; 2]) -> Result<()> {
+    fn log_and_save(&self, running: &mut Running, rate: f64, log: &Log) -> Result<()> {
         if running.log_is_due(self.run.log_every) {
             let mut line = running.line(rate);
             if running.score_is_due(self.run.score_every) {
-                running.dice = self.score(&mut line, held_out, &mut running.optimiser)?;
+                running.dice = self.score(&mut line, running)?;
                 running.mark_scored();
             }
             log.append(&line)?;
@@ -234,11 +233,11 @@ impl Training {
     }
 
     /// Writes the last line and the checkpoint of a stage.
-    fn finish(&mut self, mut running: Running, ended: Ended, log: &Log, held_out: &[Vec<Batch>; 2]) -> Result<()> {
+    fn finish(&mut self, mut running: Running, ended: Ended, log: &Log) -> Result<()> {
         if running.means.steps > 0.0 {
             let mut line = running.line(running.rate(running.progress()));
             if ended == Ended::Finished {
-                self.score(&mut line, held_out, &mut running.optimiser)?;
+                self.score(&mut line, &mut running)?;
             }
             log.append(&line)?;
         }
@@ -311,10 +310,11 @@ impl Training {
     }
 
     /// Scores the averaged weights on held-out clips.
-    fn score(&self, line: &mut Line, held_out: &[Vec<Batch>; 2], optimiser: &mut Optimiser) -> Result<Option<f64>> {
+    fn score(&self, line: &mut Line, running: &mut Running) -> Result<Option<f64>> {
         let trainee = &*self.trainee;
+        let held_out = running.held_out.get_or_init(|| self.held_out(running.stage));
         let scores: [Option<ClipScore>; 2] = crate::torch::run_with_gradients(|| {
-            optimiser.with_averages(|| {
+            running.optimiser.with_averages(|| {
                 tch::no_grad(|| {
                     [0, 1].map(|i| (!held_out[i].is_empty()).then(|| memory_net::score(trainee, &held_out[i])))
                 })

@@ -1,10 +1,12 @@
 //! A stage while it is trained: steps and time so far, means for the log, and when score and checkpoint are due.
 
 use super::checkpoint::StageState;
+use super::data::batch::Batch;
 use super::log::Line;
 use super::optimiser::{Optimiser, OptimiserOptions};
 use super::options::Length;
 use super::stage::Stage;
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 /// Weight of the newest loss in the running mean that [`Status`] has, after the first steps. Chosen: about 50 steps.
@@ -38,6 +40,8 @@ pub(super) struct Running {
     pub means: Means,
     /// Last score on held-out synthetic clips.
     pub dice: Option<f64>,
+    /// Batches for scores: synthetic, real. Made for the first score.
+    pub held_out: OnceCell<[Vec<Batch>; 2]>,
     length: Length,
     rates: OptimiserOptions,
     /// Seconds of earlier pieces.
@@ -65,6 +69,7 @@ impl Running {
             optimiser,
             means: Means::default(),
             dice: None,
+            held_out: OnceCell::new(),
             length,
             rates,
             seconds_before: state.seconds,
