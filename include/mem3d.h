@@ -33,7 +33,7 @@
  * - A model may be used by any number of threads at once. A session may move between threads, but serves one call at
  *   a time: a second call, from another thread or from inside a callback, returns #MEM3D_STATUS_BUSY. Beside another
  *   call may run mem3d_session_cancel() and the calls that read masks, qualities and lists: they give what was
- *   committed last, before the running call. Freeing an object during a call on it is undefined.
+ *   committed last, before the running call. Freeing a session cancels a call that runs on it.
  * - A process that is forked after calls with several threads or on CUDA cannot use the library: every call that
  *   returns a status returns #MEM3D_STATUS_INVALID_STATE there. Start child processes with exec (in Python,
  *   multiprocessing's "spawn").
@@ -407,10 +407,9 @@ MEM3D_API mem3d_status mem3d_model_random(int32_t preset, int64_t seed, const me
 MEM3D_API mem3d_status mem3d_model_get_info(const mem3d_model *model, mem3d_model_info *info);
 
 /**
- * Frees a model. Sessions made with it keep what they need, so it may be freed before them.
+ * Frees a model. Sessions made with it, and calls that are running, keep what they need.
  *
- * @param model  May be NULL.
- * @pre No other call is using the model.
+ * @param model  May be NULL. No call may begin on it any more.
  */
 MEM3D_API void mem3d_model_free(mem3d_model *model);
 
@@ -535,10 +534,10 @@ MEM3D_API mem3d_status mem3d_session_new(const mem3d_model *model, const mem3d_v
                                          const mem3d_session_options *options, mem3d_session **session);
 
 /**
- * Frees a session and everything it holds.
+ * Frees a session and everything it holds. A call that is running on it, from another thread or around the callback
+ * that frees it, is cancelled as by mem3d_session_cancel(); what the session holds is then freed when that call ends.
  *
- * @param session  May be NULL.
- * @pre No other call is using the session, and none of its callbacks is running.
+ * @param session  May be NULL. No call may begin on it any more.
  */
 MEM3D_API void mem3d_session_free(mem3d_session *session);
 
@@ -699,8 +698,8 @@ MEM3D_API mem3d_status mem3d_session_propagate(mem3d_session *session, const mem
                                                uint32_t *updated);
 
 /**
- * Stops the running propagation before its next slice, from another thread or from inside its callback. Without a
- * running propagation it has no effect.
+ * Stops the running propagation before its next slice, from another thread or from inside its callback, which is then
+ * not called again. Without a running propagation it has no effect.
  *
  * @param session  From mem3d_session_new().
  * @pre `session` is not freed during the call.

@@ -321,7 +321,9 @@ class Session(Results):
         return session
 
     def close(self) -> None:
-        """Frees the session's memory now; calls after this raise. `with` does it at the end of its block."""
+        """Frees the session's memory now. A propagation that runs in another thread ends as cancelled; calls after this
+        raise. `with` does it at the end of its block.
+        """
         self._native.free()
 
     def __enter__(self) -> Session:

@@ -1,19 +1,27 @@
 //! Handles and single outputs: NULL is an error with the parameter's name, never a crash.
 
 use crate::error::{Error, Result};
+use std::sync::Arc;
 
 /// What an unexpected NULL gets.
 pub(super) fn null(name: &str) -> Error {
     Error::argument(format!("{name} is NULL"))
 }
 
-/// The object behind a handle.
+/// The object behind a handle. It lives as long as the result, even when the handle is freed meanwhile.
 ///
 /// # Safety
-/// `handle` is NULL or came from the matching `_new` or `_load` and was not freed; it lives as long as `'a`.
-pub(super) unsafe fn borrow<'a, T>(handle: *const T, name: &str) -> Result<&'a T> {
-    // SAFETY: NULL or live, by this function's contract. Handles are only shared: what changes is behind a lock.
-    unsafe { handle.as_ref() }.ok_or_else(|| null(name))
+/// `handle` is NULL or came from [`give`] and was not freed.
+pub(super) unsafe fn borrow<T>(handle: *const T, name: &str) -> Result<Arc<T>> {
+    if handle.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: from Arc::into_raw, and live, by this function's contract. Handles are only shared: what changes is
+    // behind a lock.
+    unsafe {
+        Arc::increment_strong_count(handle);
+        Ok(Arc::from_raw(handle))
+    }
 }
 
 /// Checks an output that the caller must give, before anything is computed or changed.
@@ -38,17 +46,17 @@ pub(super) unsafe fn put<T>(out: *mut T, value: T) {
 /// `out` is writable.
 pub(super) unsafe fn give<T>(out: *mut *mut T, object: T) {
     // SAFETY: by this function's contract.
-    unsafe { put(out, Box::into_raw(Box::new(object))) };
+    unsafe { put(out, Arc::into_raw(Arc::new(object)).cast_mut()) };
 }
 
-/// Takes back what [`give`] gave, and drops it; NULL is left alone.
+/// Takes back what [`give`] gave, and drops it when the last call on it has ended; NULL is left alone.
 ///
 /// # Safety
 /// `handle` is NULL or came from [`give`] and was not freed.
 pub(super) unsafe fn free<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: by this function's contract.
-        drop(unsafe { Box::from_raw(handle) });
+        drop(unsafe { Arc::from_raw(handle) });
     }
 }
 
@@ -62,8 +70,10 @@ mod tests {
         // SAFETY: `handle` is writable, then live, then freed once.
         unsafe {
             give(&mut handle, "text".to_string());
-            assert_eq!(borrow(handle, "x").unwrap(), "text");
+            let text = borrow(handle, "x").unwrap();
             free(handle);
+            assert_eq!(*text, "text");
+            assert_eq!(Arc::strong_count(&text), 1);
             free(std::ptr::null_mut::<String>());
             put(std::ptr::null_mut(), 3);
             assert_eq!(borrow::<String>(std::ptr::null(), "x").unwrap_err().to_string(), "x is NULL");

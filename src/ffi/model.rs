@@ -178,10 +178,9 @@ pub unsafe extern "C" fn mem3d_model_get_info(model: *const mem3d_model, info: *
     })
 }
 
-/// Frees a model. Sessions made with it keep what they need, so it may be freed before them.
+/// Frees a model. Sessions made with it, and calls that are running, keep what they need.
 ///
-/// @param model  May be NULL.
-/// @pre No other call is using the model.
+/// @param model  May be NULL. No call may begin on it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_model_free(model: *mut mem3d_model) {
     // SAFETY: by this function's contract.

@@ -255,14 +255,20 @@ pub unsafe extern "C" fn mem3d_session_new(
     })
 }
 
-/// Frees a session and everything it holds.
+/// Frees a session and everything it holds. A call that is running on it, from another thread or around the callback
+/// that frees it, is cancelled as by mem3d_session_cancel(); what the session holds is then freed when that call ends.
 ///
-/// @param session  May be NULL.
-/// @pre No other call is using the session, and none of its callbacks is running.
+/// @param session  May be NULL. No call may begin on it any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_free(session: *mut mem3d_session) {
-    // SAFETY: by this function's contract.
-    guard_value((), || unsafe { handle::free(session) });
+    guard_value((), || {
+        // SAFETY: by this function's contract.
+        if let Ok(running) = unsafe { handle::borrow(session, "session") } {
+            running.cancel.cancel();
+        }
+        // SAFETY: by this function's contract.
+        unsafe { handle::free(session) };
+    });
 }
 
 #[cfg(test)]

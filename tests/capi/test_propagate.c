@@ -1,4 +1,4 @@
-/* Propagation: progress, stopping from the callback, calls from inside it, the range, and 3D refinement. */
+/* Propagation: progress, stopping from the callback, calls and freeing from inside it, the range, and 3D refinement. */
 #include "check.h"
 
 struct watch {
@@ -52,6 +52,23 @@ static bool cancel_inside(const mem3d_progress *progress, void *user_data)
     return true;
 }
 
+static bool free_inside(const mem3d_progress *progress, void *user_data)
+{
+    CHECK(progress->done == 1);
+    mem3d_session_free(user_data);
+    return true;
+}
+
+static void a_callback_may_free_its_session(const mem3d_model *model)
+{
+    mem3d_session *session = session_with(model, NULL);
+    draw_ball_slice(session, 1);
+    ZEROED(mem3d_propagate_options, options);
+    options.on_slice = free_inside;
+    options.user_data = session;
+    CHECK_FAILS(mem3d_session_propagate(session, &options, NULL), MEM3D_STATUS_CANCELLED, "cancelled");
+}
+
 /* The masks after a propagation between two annotated slices; free them. */
 static uint8_t *propagated(const mem3d_model *model, uint32_t no_refinement)
 {
@@ -96,6 +113,7 @@ int main(void)
 {
     mem3d_model *model = small_model();
     refinement_can_be_disabled(model);
+    a_callback_may_free_its_session(model);
     mem3d_session *session = small_session(model);
     uint32_t updated = 77;
     CHECK(mem3d_session_propagate(session, NULL, &updated) == MEM3D_STATUS_INVALID_STATE);

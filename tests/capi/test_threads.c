@@ -1,4 +1,5 @@
-/* Two threads on one session: the second gets BUSY, and can cancel the first. A model serves many threads. */
+/* Two threads on one session: the second gets BUSY, and can cancel the first or free the session. A model serves many
+   threads. */
 #include "check.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +25,22 @@ static void *propagate(void *session)
     CHECK(mem3d_session_propagate(session, &options, NULL) == MEM3D_STATUS_CANCELLED);
     CHECK(strstr(mem3d_last_error(), "cancelled") != NULL);
     return NULL;
+}
+
+/* A host closes its window while a propagation runs: the propagation ends as cancelled, then the session is gone. */
+static void a_session_is_freed_during_a_call(mem3d_model *model)
+{
+    mem3d_session *session = small_session(model);
+    draw_ball_slice(session, 1);
+    atomic_store(&inside, 0);
+    atomic_store(&release, 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, propagate, session) == 0);
+    while (!atomic_load(&inside)) {
+    }
+    mem3d_session_free(session);
+    atomic_store(&release, 1);
+    CHECK(pthread_join(thread, NULL) == 0);
 }
 
 static void *own_session(void *model)
@@ -101,6 +118,8 @@ int main(void)
     CHECK(count == 1);
     a_fork_with_one_thread_goes_on(session);
     mem3d_session_free(session);
+
+    a_session_is_freed_during_a_call(model);
 
     pthread_t threads[2];
     void *masks[2] = {NULL, NULL};

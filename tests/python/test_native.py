@@ -203,6 +203,15 @@ def test_cancel_and_busy_from_another_thread(drawn):
     assert isinstance(result[0], Native.CancelledError)
 
 
+def test_freeing_a_session_cancels_the_call_on_it(model):
+    session = model.openSession(ball())
+    session.setSliceMask(1, AXIS_DEPTH, 5, ball()[5] > 0)
+    with pytest.raises(Native.CancelledError):
+        session.propagate(onSlice=lambda progress: session.free() or True)
+    with pytest.raises(Native.InvalidArgumentError, match="session is NULL"):
+        session.segments()
+
+
 def test_the_interpreter_goes_on_during_a_call(model):
     volume = np.zeros((40, 256, 256), np.uint8)
     volume[:, 64:192, 64:192] = 200

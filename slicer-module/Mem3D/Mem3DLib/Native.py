@@ -173,7 +173,7 @@ class _Handle:
         self.free()
 
     def free(self):
-        """Frees it; not while another thread is using it. Calls after this raise."""
+        """Frees it. A propagation that runs on it ends as cancelled; calls after this raise."""
         handle, self._handle = self._handle, None
         if handle is not None:
             getattr(self._library._c, self._freeFunction)(handle)

@@ -67,6 +67,7 @@ impl Round<'_> {
                     if !on_slice(Progress { done, total, slice, segment }, preview) {
                         return Err(Error::Cancelled);
                     }
+                    self.check_cancelled()?;
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::mem3d_session;
 use crate::engine::session::options::Direction;
-use crate::engine::{Preview, Progress, PropagateOptions};
+use crate::engine::{CancelToken, Preview, Progress, PropagateOptions};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::handle;
@@ -124,11 +124,11 @@ impl mem3d_propagate_options {
         Ok(PropagateOptions { segment, axis, direction, range })
     }
 
-    /// The host's functions as the engine wants them.
+    /// The host's functions as the engine wants them. After a request to stop, neither is called again.
     ///
     /// # Safety
     /// `on_slice` and `on_mask` may be called with `user_data` as long as the result lives.
-    pub(super) unsafe fn on_slice(self) -> impl FnMut(Progress, Option<Preview<'_>>) -> bool {
+    pub(super) unsafe fn on_slice(self, cancel: CancelToken) -> impl FnMut(Progress, Option<Preview<'_>>) -> bool {
         move |progress, preview| {
             let progress = mem3d_progress {
                 done: progress.done as u32,
@@ -137,7 +137,8 @@ impl mem3d_propagate_options {
                 segment: progress.segment,
             };
             // SAFETY: by the contract of this function.
-            let goes_on = self.on_slice.is_none_or(|function| unsafe { function(&progress, self.user_data) });
+            let wanted = self.on_slice.is_none_or(|function| unsafe { function(&progress, self.user_data) });
+            let goes_on = wanted && !cancel.is_cancelled();
             let (Some(function), Some(preview), true) = (self.on_mask, preview, goes_on) else { return goes_on };
             let mask = preview.mask();
             // SAFETY: by the contract of this function; the mask lives during the call.
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn mem3d_session_propagate(
         let (session, options) =
             unsafe { (handle::borrow(session, "session")?, versioned::read_or_default(options, "options")?) };
         // SAFETY: by this function's contract.
-        let mut on_slice = unsafe { options.on_slice() };
+        let mut on_slice = unsafe { options.on_slice(session.cancel.clone()) };
         let mut session = session.lock()?;
         let what = options.to_engine(session.volume().shape())?;
         let count = session.propagate_showing(&what, &mut |progress, preview| on_slice(progress, Some(preview)))?;
@@ -178,8 +179,8 @@ pub unsafe extern "C" fn mem3d_session_propagate(
     })
 }
 
-/// Stops the running propagation before its next slice, from another thread or from inside its callback. Without a
-/// running propagation it has no effect.
+/// Stops the running propagation before its next slice, from another thread or from inside its callback, which is then
+/// not called again. Without a running propagation it has no effect.
 ///
 /// @param session  From mem3d_session_new().
 /// @pre `session` is not freed during the call.
@@ -239,12 +240,15 @@ mod tests {
             }
         }
         let mut seen: Vec<mem3d_progress> = Vec::new();
+        let cancel = CancelToken::default();
         let options =
             mem3d_propagate_options { on_slice: Some(stop_at_two), user_data: (&raw mut seen).cast(), ..DEFAULT };
         // SAFETY: `seen` outlives the function.
-        let mut on_slice = unsafe { options.on_slice() };
+        let mut on_slice = unsafe { options.on_slice(cancel.clone()) };
         assert!(on_slice(Progress { done: 1, total: 9, slice: 6, segment: 3 }, None));
         assert!(!on_slice(Progress { done: 2, total: 9, slice: 7, segment: 3 }, None));
         assert_eq!(seen[1], mem3d_progress { done: 2, total: 9, slice: 7, segment: 3 });
+        cancel.cancel();
+        assert!(!on_slice(Progress { done: 1, total: 9, slice: 6, segment: 3 }, None));
     }
 }
