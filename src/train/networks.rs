@@ -108,8 +108,9 @@ impl Design {
     }
 }
 
-/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features to a trunk.
-/// Chosen; `docs/experiments.md` has the losses with other factors.
+/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features to the trunk
+/// that is trained with it. The interaction network's maps start at zero beside a fixed backbone and learn at the full
+/// rate. Chosen; `docs/experiments.md` has the losses with other factors.
 const BACKBONE_RATE: f64 = 0.1;
 
 fn compact_stage(name: &str) -> Stage {
@@ -180,7 +181,8 @@ impl Trainee for CompactTrainee {
     }
 
     fn rate(&self, name: &str) -> f64 {
-        if network(name) == "backbone" || name.contains(".join.") { BACKBONE_RATE } else { 1.0 }
+        let slow = network(name) == "backbone" || name.contains(".join.");
+        if slow && compact_stage(name) == Stage::Memory { BACKBONE_RATE } else { 1.0 }
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {
