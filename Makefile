@@ -153,7 +153,8 @@ FUZZ_SECONDS ?= 600
 fuzz: setup ## every fuzzer for ten minutes (FUZZ_SECONDS=N for another time)
 	cp Cargo.lock fuzz/Cargo.lock
 	for target in $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))); do mkdir -p out/fuzz/$$target; \
-	  cargo +nightly fuzz run $$target out/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
+	  LD_LIBRARY_PATH="$(CURDIR)/.libtorch/lib" \
+	    cargo +nightly fuzz run $$target out/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
 	    -rss_limit_mb=4096 || exit 1; \
 	done
 

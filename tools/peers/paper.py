@@ -176,6 +176,8 @@ def draw(results, path):
     from matplotlib import pyplot
 
     interactions = results.interactions()
+    # A method has one colour, also where a panel lacks another method.
+    colours = {method: f"C{k}" for k, method in enumerate(results.methods())}
     figure, panels = pyplot.subplots(1, len(interactions), figsize=(3.6 * len(interactions), 3.6), sharey=True,
                                      squeeze=False)  # fmt: skip
     for panel, interaction in zip(panels[0], interactions, strict=True):
@@ -186,7 +188,7 @@ def draw(results, path):
                 style = "-" if method in SELECTIONS else "--" if method in NAMES else ":"
                 width = 2.5 if method in SELECTIONS else 1.5
                 panel.plot(*zip(*points, strict=True), style, marker="o", linewidth=width, markersize=4,
-                           label=name_of(method))  # fmt: skip
+                           color=colours[method], label=name_of(method))  # fmt: skip
         panel.set_title(interaction.replace("_", " "))
         panel.set_xlabel("round")
         panel.grid(alpha=0.3)
