@@ -79,6 +79,16 @@ def test_samples_are_repeated_by_their_seed(cases):
     assert all(n <= most for n, most in zip(coarse.image.shape, (4, 6, 6), strict=True))
 
 
+def test_volumes_used_last_stay_in_memory(cases, monkeypatch):
+    paths = [str(path) for path in sorted(cases.glob("*/image.nii.gz"))[:2]]
+    monkeypatch.setattr(data, "_kept", {})
+    first = data.volume(paths[0])
+    assert data.volume(paths[0]) is first and data.volume(paths[1]) is not first
+    monkeypatch.setattr(data, "MOST_KEPT", first.nbytes)
+    data.volume(paths[1])
+    assert list(data._kept) == [paths[1]] and data.volume(paths[0]) is not first
+
+
 def test_the_window_is_that_of_mem3d():
     # CT: air and bone are cut off.
     ct = np.linspace(-1000, 2000, 3001).reshape(1, 1, -1)

@@ -6,7 +6,6 @@ names differ only in their last number are one data set, drawn in proportion to 
 36 of them); every tenth case is held out.
 """
 
-import functools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +23,9 @@ LEAST_SLICES = 3
 # Margin of a region as a share of the target's box, on every side: about that of mem3d evaluate --record (0.25), drawn
 # for each side, so that a network does not learn the target's box.
 MARGIN = (0.15, 0.5)
-# Volumes kept in memory.
-KEPT = 512
+# Volumes kept in memory, bytes. Chosen.
+MOST_KEPT = 4 << 30
+_kept = {}
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,16 @@ class Sample:
     name: str = ""
 
 
-@functools.lru_cache(KEPT)
 def volume(path):
-    """The array `[depth, height, width]` of a NIfTI file."""
-    array = np.asanyarray(nibabel.load(path).dataobj).T
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    """The array `[depth, height, width]` of a NIfTI file. Those used last stay in memory."""
+    array = _kept.pop(path, None)
+    if array is None:
+        array = np.asanyarray(nibabel.load(path).dataobj).T
+        array = array.astype(np.float32) if array.dtype.kind == "f" else array
+    _kept[path] = array
+    while len(_kept) > 1 and sum(a.nbytes for a in _kept.values()) > MOST_KEPT:
+        _kept.pop(next(iter(_kept)))
+    return array
 
 
 def labels_of(array, path):
