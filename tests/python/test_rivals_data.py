@@ -12,6 +12,7 @@ pytest.importorskip("scipy", reason="SciPy is not installed; see tests/python/re
 sys.path.insert(0, str(ROOT / "tools" / "peers"))
 
 import paper
+import run as classical
 from rivals import data, interactions
 from rivals.grid import Grid, resized, windowed
 
@@ -186,6 +187,32 @@ def test_damaged_masks_stay_close():
     assert 0.8 < min(ious) and np.mean(ious) < 0.99
     empty = np.zeros((5, 5), bool)
     assert not interactions.damaged(empty, rng).any()
+
+
+def test_tools_leave_answers_seconds_and_peak_memory(tmp_path, monkeypatch):
+    shape, held = (4, 5, 6), []
+    run = {"axis": 0, "low": [1, 0, 0], "high": [5, 5, 6], "shape": [9, 5, 6], "spacing_mm": [3.0, 1.0, 1.0]}
+    run["rounds"] = [{"round": 1, "slices": [1]}, {"round": 2, "slices": [1, 2]}, {"round": 3, "slices": [1, 2, 3]}]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    np.save(tmp_path / "image.npy", np.zeros(shape, np.int16))
+    for this in run["rounds"]:
+        np.save(tmp_path / f"round_{this['round']}.npy", np.ones((this["round"], 5, 6), np.uint8))
+
+    def nothing(image, seeds, **_):
+        # The first and the last slice along the axis: the volume goes on below and above the region.
+        assert (seeds[0] == classical.BACKGROUND).all() and (seeds[1] == classical.FOREGROUND).all()
+        held.append(np.ones(80_000_000, np.uint8))
+        held.clear()
+        return np.zeros(image.shape, bool)
+
+    monkeypatch.setitem(classical.TOOLS, "nothing", nothing)
+    assert classical.answer(tmp_path, "nothing", 1000, asked={1, 3}) is None
+    seconds = json.loads((tmp_path / "nothing.json").read_text())
+    assert seconds[0] > 0 and seconds[1] == 0 and seconds[2] > 0
+    assert [np.load(tmp_path / f"nothing.round_{n}.npy").any((1, 2)).sum() for n in (1, 2, 3)] == [1, 2, 3]
+    # Python, NumPy and the 80 MB; 0 where the system is not Linux.
+    peak = float((tmp_path / "nothing.memory").read_text())
+    assert 80 < peak < 5000 if sys.platform == "linux" else peak == 0
 
 
 LINES = """case,label,interaction,method,run,round,slice,dsc,nsd,interact_s,propagate_s

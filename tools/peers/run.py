@@ -5,7 +5,9 @@
     mem3d evaluate --score out/rounds --out out/eval
 
 Every tool gets what mem3d had after each round: the image and the masks of the annotated slices, in the target's box
-and a margin of a quarter of it on every side (mem3d does not receive that box). Rules: docs/evaluation.md.
+and a margin of a quarter of it on every side (mem3d does not receive that box). Writes `TOOL.round_N.npy`, `TOOL.json`
+(seconds) and `TOOL.memory`: the largest resident memory of the process during the target's rounds, MB (Linux). Rules:
+docs/evaluation.md.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak_mb, reset_peak
 
 FOREGROUND, BACKGROUND = 1, 2
 
@@ -97,6 +100,7 @@ def answer(folder, name, max_voxels, asked=None):
         axis, low, high = run["axis"], run["low"], run["high"]
         open_faces = [(low[k] > 0, high[k] < run["shape"][k]) for k in range(3)]
         seconds = []
+        reset_peak()
         for this in run["rounds"]:
             masks = np.load(folder / f"round_{this['round']}.npy") > 0
             start = time.perf_counter()
@@ -114,6 +118,7 @@ def answer(folder, name, max_voxels, asked=None):
                 along[k] = mask
             seconds.append(time.perf_counter() - start if answered else 0.0)
             np.save(folder / f"{name}.round_{this['round']}.npy", found)
+        (folder / f"{name}.memory").write_text(f"{peak_mb():.1f}\n")
         done.write_text(json.dumps(seconds))
         return None
     except Exception as error:  # noqa: BLE001 - one target must not stop the others

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peak_memory import peak_mb, reset_peak
 
 from . import models
 from .grid import Grid
@@ -34,23 +35,6 @@ class Trained:
         self.name = "{rival}_{size}".format(**state["options"])
         self.rival = models.build(state["options"]["rival"], state["options"]["size"]).eval()
         self.rival.load_state_dict(state["average"])
-
-
-def reset_peak():
-    """Starts a new measurement of the peak memory; without the right to, it is that of the whole process."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-
-
-def peak_mb():
-    """Largest resident memory since reset_peak, MB; 0 on other systems than Linux."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def answer_folder(folder, trained, asked=None):
