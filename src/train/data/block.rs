@@ -221,13 +221,15 @@ struct Warp {
 impl Warp {
     fn new(random: &Random, m: usize, real: bool) -> Warp {
         let m = m as f32;
-        if !chance(random, if real { 0.5 } else { 0.2 }) {
+        // Real volumes are few: they are warped more.
+        let (share, most) = if real { (0.7, 0.06) } else { (0.2, 0.03) };
+        if !chance(random, share) {
             return Warp { fields: None, amplitude: 0.0 };
         }
         let size = m * uniform(random, 0.3, 0.8);
         let planes = log_uniform(random, 4.0, 30.0);
         let fields = std::array::from_fn(|_| Noise::new(random, [planes, size, size]));
-        Warp { fields: Some(fields), amplitude: m * uniform(random, 0.005, 0.03) }
+        Warp { fields: Some(fields), amplitude: m * uniform(random, 0.005, most) }
     }
 
     fn shift(&self, plane: f32, row: f32, col: f32) -> (f32, f32) {

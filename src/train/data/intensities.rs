@@ -3,7 +3,8 @@
 //! A synthetic block gets one of three appearances: a free mixture (any instance class, any grey), CT-like (Hounsfield
 //! units by tissue, through the engine's CT window), MR-like (any grey, air and cortical bone dark). In 30 % of the
 //! clips the target differs from a neighbour by 0.3 to 1.5 standard deviations only. Bias field, blur, noise, gamma and
-//! window follow; real images get the same, weaker.
+//! window follow; real images get the same, weaker, and in a third of the clips other greys ([`remap`]), so that
+//! tissues differ as in other sequences and modalities.
 //!
 //! All distributions are chosen.
 
@@ -14,6 +15,10 @@ use super::scene::{Scene, Tissue};
 
 /// Texture fields of a clip. Chosen.
 const FIELDS: usize = 3;
+/// Share of the real clips whose greys are remapped.
+const REMAPPED: f64 = 0.35;
+/// Points of the curve by which greys are remapped.
+const CURVE: usize = 6;
 
 /// Grey value of one class.
 #[derive(Debug, Clone, Copy, Default)]
@@ -166,6 +171,10 @@ impl Appearance {
 
 /// Varies a real block's intensities.
 pub(crate) fn vary(random: &Random, planes: &mut [Vec<f32>], side: usize) {
+    if chance(random, REMAPPED) {
+        let curve = std::array::from_fn(|_| uniform(random, 0.0, 1.0));
+        remap(planes, &curve, uniform(random, 0.3, 1.0));
+    }
     if chance(random, 0.25) {
         let sigma = uniform(random, 0.2, 0.9);
         planes.iter_mut().for_each(|p| blur(p, side, sigma));
@@ -230,6 +239,16 @@ fn ramp(random: &Random, planes: &mut [Vec<f32>]) {
     }
 }
 
+/// Moves every grey by `share` towards its value on a curve through evenly spaced points.
+fn remap(planes: &mut [Vec<f32>], curve: &[f32; CURVE], share: f32) {
+    for v in planes.iter_mut().flatten() {
+        let x = v.clamp(0.0, 1.0) * (CURVE - 1) as f32;
+        let i = (x as usize).min(CURVE - 2);
+        let on_curve = curve[i] + (curve[i + 1] - curve[i]) * (x - i as f32);
+        *v += share * (on_curve - *v);
+    }
+}
+
 fn gamma(planes: &mut [Vec<f32>], exponent: f32) {
     planes.iter_mut().flatten().for_each(|v| *v = v.clamp(0.0, 1.0).powf(exponent));
 }
@@ -244,6 +263,18 @@ fn window(planes: &mut [Vec<f32>], [low, high]: [f32; 2]) {
 mod tests {
     use super::*;
     use crate::train::data::random::{Purpose, random};
+
+    #[test]
+    fn greys_move_towards_a_curve() {
+        let mut planes = vec![vec![0.0, 0.2, 0.3], vec![0.9, 1.0, 1.2]];
+        remap(&mut planes, &[0.5, 0.1, 0.3, 0.0, 1.0, 0.6], 1.0);
+        // 0.3 lies half way from 0.2 to 0.4, 0.9 from 0.8 to 1; beyond 1 the curve goes on level.
+        let expected = [0.5, 0.1, 0.2, 0.8, 0.6, 0.6];
+        assert!(planes.iter().flatten().zip(expected).all(|(v, e)| (v - e).abs() < 1e-6), "{planes:?}");
+        let mut planes = vec![vec![0.2]];
+        remap(&mut planes, &[0.0, 1.0, 0.0, 0.0, 0.0, 0.0], 0.25);
+        assert!((planes[0][0] - 0.4).abs() < 1e-6);
+    }
 
     #[test]
     fn a_ramp_goes_evenly_from_the_first_plane_to_the_last() {
