@@ -199,8 +199,9 @@ def test_tools_leave_answers_seconds_and_peak_memory(tmp_path, monkeypatch):
         np.save(tmp_path / f"round_{this['round']}.npy", np.ones((this["round"], 5, 6), np.uint8))
 
     def nothing(image, seeds, **_):
-        # The first and the last slice along the axis: the volume goes on below and above the region.
-        assert (seeds[0] == classical.BACKGROUND).all() and (seeds[1] == classical.FOREGROUND).all()
+        if image.shape == shape:  # not the tiny volume that loads the tool
+            # The volume goes on below the region.
+            assert (seeds[0] == classical.BACKGROUND).all() and (seeds[1] == classical.FOREGROUND).all()
         held.append(np.ones(80_000_000, np.uint8))
         held.clear()
         return np.zeros(image.shape, bool)
