@@ -189,31 +189,44 @@ def test_damaged_masks_stay_close():
     assert not interactions.damaged(empty, rng).any()
 
 
-def test_tools_leave_answers_seconds_and_peak_memory(tmp_path, monkeypatch):
-    shape, held = (4, 5, 6), []
+@pytest.fixture
+def recorded(tmp_path):
+    """A recorded drawing of three rounds: in round n the first n slices are target everywhere."""
     run = {"axis": 0, "low": [1, 0, 0], "high": [5, 5, 6], "shape": [9, 5, 6], "spacing_mm": [3.0, 1.0, 1.0]}
-    run["rounds"] = [{"round": 1, "slices": [1]}, {"round": 2, "slices": [1, 2]}, {"round": 3, "slices": [1, 2, 3]}]
+    run["rounds"] = [{"round": n, "slices": list(range(1, n + 1))} for n in (1, 2, 3)]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    np.save(tmp_path / "image.npy", np.zeros(shape, np.int16))
+    np.save(tmp_path / "image.npy", np.zeros((4, 5, 6), np.int16))
     for this in run["rounds"]:
         np.save(tmp_path / f"round_{this['round']}.npy", np.ones((this["round"], 5, 6), np.uint8))
+    return tmp_path
 
+
+def test_tools_leave_answers_and_seconds(recorded, monkeypatch):
     def nothing(image, seeds, **_):
-        if image.shape == shape:  # not the tiny volume that loads the tool
+        if image.shape == (4, 5, 6):  # not the tiny volume that loads the tool
             # The volume goes on below the region.
             assert (seeds[0] == classical.BACKGROUND).all() and (seeds[1] == classical.FOREGROUND).all()
-        held.append(np.ones(80_000_000, np.uint8))
-        held.clear()
         return np.zeros(image.shape, bool)
 
     monkeypatch.setitem(classical.TOOLS, "nothing", nothing)
-    assert classical.answer(tmp_path, "nothing", 1000, asked={1, 3}) is None
-    seconds = json.loads((tmp_path / "nothing.json").read_text())
+    assert classical.answer(recorded, "nothing", 1000, asked={1, 3}) is None
+    seconds = json.loads((recorded / "nothing.json").read_text())
     assert seconds[0] > 0 and seconds[1] == 0 and seconds[2] > 0
-    assert [np.load(tmp_path / f"nothing.round_{n}.npy").any((1, 2)).sum() for n in (1, 2, 3)] == [1, 2, 3]
-    # Python, NumPy and the 80 MB; 0 where the system is not Linux.
-    peak = float((tmp_path / "nothing.memory").read_text())
-    assert 80 < peak < 5000 if sys.platform == "linux" else peak == 0
+    assert [np.load(recorded / f"nothing.round_{n}.npy").any((1, 2)).sum() for n in (1, 2, 3)] == [1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is measured on Linux only")
+def test_peak_memory_is_that_of_the_tool_alone(recorded, monkeypatch):
+    def holding(count):
+        return lambda image, **_: np.ones(count, np.uint8)[: image.size].reshape(image.shape) > 1
+
+    peaks = {}
+    # The large one first: its peak must not count to the small one.
+    for name, count in (("large", 200_000_000), ("small", 200)):
+        monkeypatch.setitem(classical.TOOLS, name, holding(count))
+        assert classical.answer(recorded, name, 1000) is None
+        peaks[name] = float((recorded / f"{name}.memory").read_text())
+    assert 150 < peaks["large"] - peaks["small"] < 250, peaks
 
 
 LINES = """case,label,interaction,method,run,round,slice,dsc,nsd,interact_s,propagate_s

@@ -90,7 +90,7 @@ TOOLS = {f.__name__: f for f in (grow_from_seeds, random_walker, interpolation)}
 
 
 def load(name):
-    """Lets a tool segment a tiny volume, so that no round counts the seconds and the memory of loading its code."""
+    """Lets a tool segment a tiny volume, so that no round counts the seconds of loading its code."""
     shape = (3, 8, 8)
     image = np.zeros(shape, np.float32)
     image[:, 2:6, 2:6] = 1
