@@ -41,6 +41,9 @@ const SIDE: usize = 128;
 const APPEARANCE_WEIGHT: f32 = 0.9;
 /// Probabilities are clamped to this and 1 minus this before the appearance model is applied. Chosen.
 const LEAST_PROBABILITY: f32 = 0.01;
+/// Decay of the interpolated shape's weight with the gap between the annotated slices in diameters of the target.
+/// Measured: docs/experiments.md, "Refinement".
+const SHAPE_DECAY: f64 = 2.5;
 /// Least diameter of a target against which a gap is measured, mm: prevents a division by zero.
 const LEAST_DIAMETER_MM: f64 = 1e-9;
 /// Most voxels that are refined together. Chosen: it bounds the memory of the random walk.
@@ -262,7 +265,7 @@ fn combine_appearance(probability: &mut [f32], logits: &[f32]) {
 struct ShapePrior {
     ends: [usize; 2],
     shapes: [Shape; 2],
-    /// Weight against the propagated probabilities: exp(-gap / diameter of the target).
+    /// Weight against the propagated probabilities: exp(-[`SHAPE_DECAY`] gap / diameter of the target).
     weight: f32,
 }
 
@@ -275,8 +278,7 @@ impl ShapePrior {
         let masks = [lower, upper].map(|mask| window.resample(mask));
         let area = masks.iter().flatten().filter(|&&p| p >= 0.5).count() as f64 / 2.0;
         let diameter = disc_diameter(area * row * col);
-        let gap = (b - a) as f64 * thickness;
-        let weight = (-gap / diameter.max(LEAST_DIAMETER_MM)).exp() as f32;
+        let weight = shape_weight((b - a) as f64 * thickness, diameter);
         Some(ShapePrior { ends: [*a, *b], shapes: masks.map(|mask| Shape::new(&mask, cols)), weight })
     }
 
@@ -290,9 +292,22 @@ impl ShapePrior {
     }
 }
 
+/// Weight of an interpolated shape between annotated slices `gap` apart; both in mm.
+fn shape_weight(gap: f64, diameter: f64) -> f32 {
+    (-SHAPE_DECAY * gap / diameter.max(LEAST_DIAMETER_MM)).exp() as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interpolated_shape_counts_little_across_a_wide_gap() {
+        // Two fifths of a diameter: 1/e. Two diameters: e^-5. A target of no area: nothing.
+        assert!((shape_weight(8.0, 20.0) - (-1f32).exp()).abs() < 1e-6);
+        assert!((shape_weight(40.0, 20.0) - (-5f32).exp()).abs() < 1e-6);
+        assert_eq!(shape_weight(1.0, 0.0), 0.0);
+    }
 
     #[test]
     fn appearance_counts_nine_tenths_and_nothing_is_certain() {
