@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use mem3d::engine::{Direction, Progress, PropagateOptions, Session, SessionOptions};
+use mem3d::engine::{Direction, Interaction, Progress, PropagateOptions, Session, SessionOptions};
 use mem3d::nn::{InteractionKind, QualityCalibration};
 use mem3d::volume::{Geometry, SliceAxis, SliceMask, Volume, VoxelData};
 use std::sync::atomic::Ordering;
@@ -71,20 +71,46 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     assert!(area > 10_000, "{area}: all but its border, which is resampled");
     let (area, _) = scribble(&[1.0, 0.3, 0.3, 0.3]);
     assert!(area < 300, "{area}: only the scribble itself");
-    // A box gives the size of the target: one more ROI, and a last prediction that receives the mean of both.
+    // A box, too.
     let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
-    let (area, predictions) = draw(false, InteractionKind::Box, &corners, &[1.0, 0.2, 0.9]);
-    assert!(
-        predictions.len() == 3 && (predictions[2][1] - 0.6).abs() < 0.01 && predictions[1][1] == 0.5,
-        "{predictions:?}"
-    );
-    assert!((13_000..=15_500).contains(&area), "{area}");
-    let (area, _) = draw(false, InteractionKind::Box, &corners, &[1.0, 1.0, 0.4]);
-    assert_eq!(area, 0, "the last prediction decides");
+    let boxed = |sure: &[f64]| draw(false, InteractionKind::Box, &corners, sure);
+    let (area, predictions) = boxed(&[1.0, 0.4, 0.4, 0.4]);
+    assert!(predictions.len() == 4 && predictions.iter().all(|l| l[1] == 0.5), "{predictions:?}");
+    assert!((10_000..=14_400).contains(&area), "{area}");
+    let (area, _) = boxed(&[1.0, 0.3, 0.3, 0.3]);
+    assert_eq!(area, 0, "nothing of a box is drawn inside");
     // A whole slice is looked at once, as in the paper.
     for (kind, points) in [(InteractionKind::Scribble, &line), (InteractionKind::Box, &corners)] {
         assert_eq!(draw(true, kind, points, &[]).1.len(), 1, "{kind:?}");
     }
+}
+
+#[test]
+fn a_correction_leaves_the_mask_far_from_it() {
+    // A bright square of 120 pixels on a slice of 600, first segmented as a whole.
+    let bright = |i: usize| (240..360).contains(&(i / 600)) && (240..360).contains(&(i % 600));
+    let data: Vec<u8> = (0..600 * 600).map(|i| if bright(i) { 200 } else { 20 }).collect();
+    let after = |correction: Interaction, sure: f64| {
+        let networks = StandIn::new();
+        let calls = networks.calls.clone();
+        let options = SessionOptions { window: Some((0.0, 255.0)), ..SessionOptions::default() };
+        let volume = Volume::new([1, 600, 600], VoxelData::U8(data.clone()), Geometry::default()).unwrap();
+        let mut s = Session::new(volume, Box::new(networks), options).unwrap();
+        let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
+        assert!(s.interact(at(1, InteractionKind::Box, true, &corners)).unwrap().area() > 10_000);
+        *calls.sure.lock().unwrap() = vec![sure; 16];
+        let mask = s.interact(correction).unwrap();
+        // Near the click, and at the opposite corner of the square.
+        [(246, 246), (350, 350)].map(|(r, c)| mask.data[r * 600 + c])
+    };
+    let click = |row: f64| at(1, InteractionKind::Click, false, &[[0.0, row, row]]);
+    // The network takes everything away: only what lies near the click goes.
+    assert_eq!(after(click(244.0), 0.0), [0, 1]);
+    // A click in the middle, 60 pixels from the border, reaches everything.
+    assert_eq!(after(click(300.0), 0.0), [0, 0]);
+    // A box is drawn anew.
+    let wide = at(1, InteractionKind::Box, true, &[[0.0, 239.0, 239.0], [0.0, 362.0, 362.0]]);
+    assert_eq!(after(wide, 0.0), [0, 0]);
 }
 
 #[test]

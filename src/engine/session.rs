@@ -139,7 +139,8 @@ impl Session {
 
     /// Adds an interaction to a slice and returns its new mask. Interactions on one slice add up until it is accepted.
     ///
-    /// The mask holds every pixel under a positive scribble or click and none under a negative one. On voxels of
+    /// The mask holds every pixel under a positive scribble or click and none under a negative one. Where the slice
+    /// already holds a mask, these change it around what is drawn; a box or extreme points replace it. On voxels of
     /// accepted slices of other axes the accepted mask stays.
     ///
     /// # Errors

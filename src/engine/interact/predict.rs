@@ -2,7 +2,9 @@
 //!
 //! The interaction network predicts in a first ROI, which is enlarged while the mask touches its border, and then in
 //! further ROIs of other sizes (docs/experiments.md: mean IoU of the first slice 0.79 instead of 0.75 for scribbles).
+//! The prediction of a correction replaces the mask before near what is drawn ([`super::correction`]).
 
+use super::correction::Correction;
 use super::guidance::guidance;
 use super::interaction::Interaction;
 use crate::engine::compute::{Context, not_a_number};
@@ -27,9 +29,7 @@ const LEAST_BOX_MARGIN: usize = 2;
 const ENLARGEMENTS: usize = 3;
 /// Sizes of the further ROIs, as multiples of the ROI fitted to the first prediction. Measured: docs/experiments.md,
 /// "Interaction".
-const STROKE_SCALES: [f64; 3] = [0.75, 1.45, 2.0];
-/// The same for boxes and extreme points, which give the size of the target. Chosen.
-const BOX_SCALES: [f64; 1] = [1.45];
+const SCALES: [f64; 3] = [0.75, 1.45, 2.0];
 /// Previous probability of a slice that holds no mask. Paper, §2.1.
 const NO_PREVIOUS: f64 = 0.5;
 
@@ -64,6 +64,10 @@ impl Drawing<'_> {
             self.predict_multiscale(context, previous, (roi, dense), found)?
         };
         self.limit_to_box(&mut dense);
+        let last = self.interactions.last().expect("interactions");
+        if known.is_some() && !is_box(last) {
+            Correction::new(last, self.before, grid).limit(&mut dense);
+        }
         for interaction in self.interactions {
             let value = if interaction.positive { 255 } else { 0 };
             interaction.fixed_pixels(grid).into_iter().for_each(|i| dense[i] = value);
@@ -113,7 +117,6 @@ impl Drawing<'_> {
     }
 
     /// Averages predictions in ROIs of several sizes around `found`, among them the `first`; each is 0 outside its ROI.
-    /// For boxes, the mean is fed back to the network once as previous mask.
     fn predict_multiscale(
         &self,
         context: &Context,
@@ -121,9 +124,8 @@ impl Drawing<'_> {
         (roi, first): (Roi, Vec<u8>),
         found: PixelBox,
     ) -> Result<Vec<u8>> {
-        let boxed = self.has_box();
         let mut rois = vec![roi];
-        for scale in if boxed { &BOX_SCALES[..] } else { &STROKE_SCALES } {
+        for scale in SCALES {
             let other = self.grid.around(found, context.options.roi_scale * scale);
             if !rois.contains(&other) {
                 rois.push(other);
@@ -135,8 +137,7 @@ impl Drawing<'_> {
             sum.iter_mut().zip(prediction).for_each(|(sum, v)| *sum += u16::from(v));
         }
         let n = rois.len() as u16;
-        let mean: Vec<u8> = sum.into_iter().map(|sum| ((sum + n / 2) / n) as u8).collect();
-        if boxed { self.predict(context, Some(&mean), roi) } else { Ok(mean) }
+        Ok(sum.into_iter().map(|sum| ((sum + n / 2) / n) as u8).collect())
     }
 
     /// Runs the interaction network in `roi`; `previous` are the probabilities given to it as previous mask.

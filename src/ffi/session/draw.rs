@@ -139,6 +139,7 @@ fn placed(points: &mut [[f64; 3]], axis: SliceAxis, geometry: &Geometry) -> Resu
 }
 
 /// Draws on a slice and returns its new mask. Interactions on one slice add up until it is accepted.
+/// A scribble or click on a slice with a mask changes it around what is drawn; a box or extreme points replace it.
 ///
 /// @param session      From mem3d_session_new().
 /// @param interaction  What is drawn.
