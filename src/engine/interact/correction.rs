@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(predicted[10 * 40 + 15], 200);
         assert_eq!(predicted[10 * 40 + 27], faded(200.0, 24.0));
         assert_eq!(faded(200.0, 24.0), 74);
-        // The bar's far end is 22 mm away and keeps what the prediction takes from it but for this part.
+        // The prediction takes the bar away: its far end, 22 mm from the click, loses this much.
         assert_eq!(predicted[10 * 40 + 4], 255 - faded(255.0, 22.0));
     }
 
