@@ -16,6 +16,8 @@ from ._native.NativeErrors import InvalidArgumentError
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 # Millimetres of the units of length of NIfTI.
 _UNITS = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
+# Their codes in the lowest three bits of xyzt_units; 0 is unknown.
+_UNIT_CODES = {1: "meter", 2: "mm", 3: "micron"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +102,11 @@ def _volume(voxels: npt.NDArray[Any], steps: npt.NDArray[Any], origin: Any, kind
     """A volume whose axes advance by the rows of `steps` (mm, LPS)."""
     if voxels.ndim != 3:
         raise InvalidArgumentError(f"image has {voxels.ndim} dimensions; give three: depth, height, width")
-    if not np.isfinite(steps).all() or abs(np.linalg.det(steps)) < 1e-12:
-        raise InvalidArgumentError("the geometry of image is singular: its axes must span space, in finite numbers")
     spacing = np.linalg.norm(steps, axis=1)
+    # The determinant of unit vectors says whether they span space, whatever the size of a voxel.
+    spans = np.isfinite(steps).all() and (spacing > 0).all() and abs(np.linalg.det(steps / spacing[:, None])) >= 1e-6
+    if not spans:
+        raise InvalidArgumentError("the geometry of image is singular: its axes must span space, in finite numbers")
     depth, height, width = voxels.shape
     geometry = Geometry(
         (depth, height, width),
@@ -170,10 +174,13 @@ def _of_nibabel(image: Any) -> Volume:
 
 
 def _length_unit(image: Any) -> str:
-    """The unit of length that a NIfTI names; mm for other images and without one."""
-    units = getattr(image.header, "get_xyzt_units", None)
-    name = units()[0] if units is not None else "mm"
-    return name if name in _UNITS else "mm"
+    """The unit of length that a NIfTI names; mm for other images, without one and for a code that means none."""
+    return _UNIT_CODES.get(_unit_code(image), "mm")
+
+
+def _unit_code(image: Any) -> int:
+    """Code of the unit of length of a NIfTI; 0 for other images."""
+    return int(image.header["xyzt_units"]) & 7 if hasattr(image.header, "get_xyzt_units") else 0
 
 
 def _millimetres(image: Any) -> float:
@@ -182,8 +189,11 @@ def _millimetres(image: Any) -> float:
 
 
 def _warn_of_forms(image: Any) -> None:
-    """Warns of a NIfTI without orientation, or whose two forms disagree: ITK may take the other one."""
+    """Warns of a NIfTI with an unknown unit, without orientation, or whose forms disagree: ITK may take the other."""
     header = image.header
+    if _unit_code(image) > 3:
+        code = int(header["xyzt_units"])
+        warnings.warn(f"image has an unknown unit of length (xyzt_units {code}); mm is taken", stacklevel=5)
     if not hasattr(header, "get_qform"):
         return
     (qform, q_code), (sform, s_code) = (form(coded=True) for form in (header.get_qform, header.get_sform))

@@ -193,14 +193,46 @@ def place(images: Sequence[Any], folder: Path) -> tuple[list[Any], npt.NDArray[n
     return stack, np.array([step, along_column * numbers[0], along_row * numbers[1]]), positions[0]
 
 
-def _rescaling(image: Any) -> tuple[float, float]:
-    """Slope and intercept of an image; those that are none are warned about."""
-    given = [image.get("RescaleSlope"), image.get("RescaleIntercept")]
-    slope, intercept = (default if value in (None, "") else float(value) for value, default in zip(given, (1.0, 0.0)))
-    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+def _number(image: Any, name: str) -> float | None:
+    """The number of an element; None where it is missing or empty."""
+    try:
+        value = image.get(name)
+        return None if value in (None, "") else float(value)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{image.filename}: its {name} must be a number ({error}); correct its header") from error
+
+
+def _rescaling(image: Any) -> tuple[float | None, float | None]:
+    """Slope and intercept of an image, None where missing; those that are none are warned about."""
+    slope, intercept = _number(image, "RescaleSlope"), _number(image, "RescaleIntercept")
+    if slope == 0 or not all(math.isfinite(number) for number in (slope, intercept) if number is not None):
         _warn(f"{image.filename}: its RescaleSlope and RescaleIntercept are no scaling; the stored values are taken")
-        return 1.0, 0.0
+        return None, None
     return slope, intercept
+
+
+def _scales(images: Sequence[Any]) -> list[tuple[float, float]]:
+    """Slope and intercept of each image; refused where only some images have them."""
+    found = [_rescaling(image) for image in images]
+    for name, numbers in zip(("RescaleSlope", "RescaleIntercept"), zip(*found)):
+        missing = [image for image, number in zip(images, numbers) if number is None]
+        if missing and len(missing) < len(images):
+            raise FileError(
+                f"{missing[0].filename}: its header has no {name} that can be used, those of other images of the "
+                "series do; correct its header, or convert the series with a DICOM converter"
+            )
+    return [(1.0 if slope is None else slope, intercept or 0.0) for slope, intercept in found]
+
+
+def _narrow(values: npt.NDArray[Any], path: Any) -> npt.NDArray[Any]:
+    """Integers in the smallest type that the command has for them."""
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    # The last range is that in which float64 has every integer.
+    for name in ("int16", "uint16", "int32", "float64"):
+        lowest, highest = (-(2**53), 2**53) if name == "float64" else (np.iinfo(name).min, np.iinfo(name).max)
+        if lowest <= low and high <= highest:
+            return values.astype(name, copy=False)
+    raise FileError(f"{path}: its values reach from {low} to {high}, which no type has exactly; correct its header")
 
 
 def pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
@@ -210,18 +242,21 @@ def pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
         _warn(f"{first.filename}: MONOCHROME1: low values are meant to be shown bright; they are kept as stored")
     if "ModalityLUTSequence" in first:
         _warn(f"{first.filename}: its values mean something by a table (ModalityLUTSequence), which is not applied")
+    scales = _scales(images)
+    whole = all(slope == 1 and intercept.is_integer() for slope, intercept in scales)
     slices = []
-    for image in images:
+    for image, (slope, intercept) in zip(images, scales):
         try:
             stored = image.pixel_array
         except Exception as error:
             raise FileError(f"{image.filename}: the pixels cannot be decoded: {error}") from error
         if stored.ndim != 2:
             raise UnsupportedError(f"{image.filename}: has colours; one number for each pixel is read")
-        slope, intercept = _rescaling(image)
-        whole = slope == 1 and intercept.is_integer()
-        slices.append(stored.astype(np.int32) + int(intercept) if whole else stored * slope + intercept)
+        if not whole:
+            slices.append((stored * slope + intercept).astype(np.float32))
+            continue
+        if abs(intercept) > 2**53:
+            raise FileError(f"{image.filename}: its RescaleIntercept is {intercept}; correct its header")
+        slices.append(_narrow(stored.astype(np.int64) + int(intercept), image.filename))
     voxels = np.stack(slices)
-    if voxels.dtype.kind == "i" and voxels.size and -32768 <= voxels.min() and voxels.max() <= 32767:
-        return voxels.astype(np.int16)
-    return voxels if voxels.dtype.kind == "i" else voxels.astype(np.float32)
+    return _narrow(voxels, first.filename) if whole else voxels

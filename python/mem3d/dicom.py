@@ -5,14 +5,16 @@
     ...
     mem3d.dicom.write_seg("liver.dcm", session)
 
-From the command line: `mem3d segment ct/ prompts.json --out liver.dcm`, `mem3d batch cases --format dicom-seg`, and,
-from a segmentation that exists: `python -m mem3d.dicom ct/ liver.seg.nrrd liver.dcm`.
+From the command line: `mem3d segment ct/ prompts.json --out liver.dcm`, `mem3d batch cases.csv --format dicom-seg`,
+where the list names folders of series as volumes, and, from a segmentation that exists: `python -m mem3d.dicom ct/
+liver.seg.nrrd liver.dcm`.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -101,15 +103,31 @@ def write_seg(path: str | os.PathLike[str], session: Session, description: str =
     volume = session._volume
     if volume.kind != "dicom":
         raise InvalidArgumentError("the session's image is no DICOM series: open it with mem3d.read_dicom(folder)")
-    masks = {name: session.mask(name) for name in session.segments}
+    masks = [(name, session.mask(name)) for name in session.segments]
     _write(Path(path), volume.source, masks, description)
 
 
-def _write(path: Path, images: Sequence[Any], masks: dict[str, npt.NDArray[np.bool_]], description: str) -> None:
+def _labels(names: Iterable[str]) -> list[str]:
+    """Labels that DICOM allows (LO: 64 characters, no backslash), no two of them equal."""
+    labels: list[str] = []
+    for number, name in enumerate(names, 1):
+        printable = "".join(c if c.isprintable() else " " for c in name.replace("\\", "/"))
+        plain = printable.strip()[:64].strip() or f"Segment {number}"
+        label, count = plain, 1
+        while label in labels:
+            count += 1
+            label = f"{plain[:56]} ({count})"
+        labels.append(label)
+    return labels
+
+
+def _write(
+    path: Path, images: Sequence[Any], masks: Iterable[tuple[str, npt.NDArray[np.bool_]]], description: str
+) -> None:
     highdicom = _import("highdicom")
     from pydicom.sr.codedict import codes
 
-    masks = {name: mask for name, mask in masks.items() if mask.any()}
+    masks = [(name, mask) for name, mask in masks if mask.any()]
     if not masks:
         raise InvalidArgumentError(f"{path}: nothing is segmented; DICOM SEG needs a segment with voxels")
     how = highdicom.AlgorithmIdentificationSequence(
@@ -119,29 +137,36 @@ def _write(path: Path, images: Sequence[Any], masks: dict[str, npt.NDArray[np.bo
     described = [
         highdicom.seg.SegmentDescription(
             segment_number=number,
-            segment_label=name[:64],
+            segment_label=label,
             segmented_property_category=codes.SCT.Tissue,
             segmented_property_type=codes.SCT.Tissue,
             algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
             algorithm_identification=how,
         )
-        for number, name in enumerate(masks, 1)
+        for number, label in enumerate(_labels(name for name, _ in masks), 1)
     ]
-    file = highdicom.seg.Segmentation(
-        source_images=list(images),
-        pixel_array=np.stack(list(masks.values()), axis=-1).astype(np.uint8),
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=described,
-        series_instance_uid=highdicom.UID(),
-        series_number=int(images[0].get("SeriesNumber") or 0) + 1000,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer="mem3d",
-        manufacturer_model_name="mem3d",
-        software_versions=__version__,
-        device_serial_number="none",
-        series_description=description,
-    )
+    # highdicom raises whatever an element that is missing leads to.
+    try:
+        file = highdicom.seg.Segmentation(
+            source_images=list(images),
+            pixel_array=np.stack([mask for _, mask in masks], axis=-1).astype(np.uint8),
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=described,
+            series_instance_uid=highdicom.UID(),
+            series_number=int(images[0].get("SeriesNumber") or 0) + 1000,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer="mem3d",
+            manufacturer_model_name="mem3d",
+            software_versions=__version__,
+            device_serial_number="none",
+            series_description=description,
+            specific_character_set="ISO_IR 192",
+        )
+    except Exception as error:
+        raise FileError(
+            f"{Path(images[0].filename).parent}: its headers do not suffice for DICOM SEG ({error}); complete them"
+        ) from error
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         file.save_as(new, enforce_file_format=True)
@@ -150,6 +175,27 @@ def _write(path: Path, images: Sequence[Any], masks: dict[str, npt.NDArray[np.bo
         raise FileError(f"{path}: cannot be written: {error}") from error
     finally:
         new.unlink(missing_ok=True)
+
+
+def _segment_names(path: Path) -> list[str | None]:
+    """Names of the segments in the header of a .seg.nrrd, by their numbers; None where one has no name."""
+    names: dict[int, str | None] = {}
+    with path.open("rb") as file:
+        for line in file:
+            if not line.strip():
+                break
+            found = re.match(rb"Segment(\d+)_([^:]+):=(.*)", line)
+            if not found:
+                continue
+            number = int(found[1])
+            names.setdefault(number, None)
+            if found[2] == b"Name":
+                try:
+                    text = found[3].decode("utf-8")
+                except UnicodeDecodeError:
+                    text = found[3].decode("latin-1")
+                names[number] = re.sub(r"\\([\\n])", lambda pair: "\n" if pair[1] == "n" else pair[1], text.strip())
+    return [names[number] for number in sorted(names)]
 
 
 def convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
@@ -168,11 +214,26 @@ def convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str]
     ------
     InvalidArgumentError
         The segmentation does not lie on the grid of the series.
+    FileError
+        A file cannot be read or written, or the headers of the series do not suffice.
     """
+    try:
+        _convert(series, segmentation, out)
+    except Error:
+        raise
+    except Exception as error:
+        raise FileError(
+            f"{series}: cannot be converted with {segmentation} ({type(error).__name__}: {error}); check both"
+        ) from error
+
+
+def _convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
     slicerio = _import("slicerio")
     volume = read_dicom(series)
     try:
         read = slicerio.read_segmentation(os.fspath(segmentation))
+        # slicerio leaves out characters that are not ASCII.
+        names = _segment_names(Path(segmentation))
     except Exception as error:
         raise FileError(f"{segmentation}: the segmentation cannot be read: {error}") from error
     place = volume.geometry
@@ -182,10 +243,12 @@ def convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str]
     layers = read["voxels"] if read["voxels"].ndim == 4 else read["voxels"][None]
     if layers.shape[1:] != place.shape[::-1] or not np.allclose(read["ijkToLPS"], wanted, atol=1e-2):
         raise InvalidArgumentError(f"{segmentation} does not lie on the grid of the series {series}")
-    masks = {}
-    for segment in read["segments"]:
+    if len(names) != len(read["segments"]):
+        raise FileError(f"{segmentation}: the fields of its segments are damaged; write it again")
+    masks = []
+    for number, (name, segment) in enumerate(zip(names, read["segments"]), 1):
         layer = layers[int(segment.get("layer", 0))]
-        masks[str(segment["name"])] = layer.transpose(2, 1, 0) == int(segment["labelValue"])
+        masks.append((name or f"Segment {number}", layer.transpose(2, 1, 0) == int(segment["labelValue"])))
     _write(Path(out), volume.source, masks, "mem3d")
 
 
@@ -203,11 +266,11 @@ def convert_batch(results: str | os.PathLike[str]) -> list[str]:
         if not output.name.endswith(".seg.nrrd") or not volume.is_dir():
             continue
         out = output.with_name(output.name[: -len(".seg.nrrd")] + ".dcm")
-        if out.exists() and out.stat().st_mtime >= output.stat().st_mtime:
-            continue
         try:
+            if out.exists() and out.stat().st_mtime >= output.stat().st_mtime:
+                continue
             convert(volume, output, out)
-        except Error as error:
+        except (Error, OSError) as error:
             failed.append(f"{out}: {error}")
     return failed
 

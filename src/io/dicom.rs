@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, check_shape};
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, Tag};
-use file::{DicomFile, Opened, text};
+use file::{DicomFile, Opened, numbers, text};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -201,10 +201,6 @@ fn uid(object: &InMemDicomObject) -> String {
     text(object, tags::SERIES_INSTANCE_UID).unwrap_or_default()
 }
 
-fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
-    object.get(tag)?.to_multi_float64().ok()?.try_into().ok()
-}
-
 /// Place of the image of a file; else the reason why it cannot be used.
 fn slice(path: &Path, file: &DicomFile) -> std::result::Result<Slice, String> {
     let object = &file.object;
@@ -319,7 +315,7 @@ fn assemble(path: &Path, mut slices: Vec<Slice>, doubts: &mut Vec<String>) -> Re
         n => (along(high) - along(low)) / (n - 1) as f64,
     };
     check_gaps(&slices, normal, spacing).map_err(bad)?;
-    check_upright(low, high, normal).map_err(bad)?;
+    check_upright(&slices, normal).map_err(bad)?;
     if let Some(mm) = first.distance.filter(|mm| (mm - spacing).abs() > UNEVEN * spacing) {
         doubts.push(format!(
             "SpacingBetweenSlices is {mm:.3} mm, but the positions of the images are {spacing:.3} mm apart; the latter \
@@ -397,17 +393,33 @@ fn check_gaps(slices: &[Slice], normal: [f64; 3], spacing: f64) -> std::result::
 }
 
 /// Refuses a stack whose slices are shifted against each other.
-fn check_upright(low: &Slice, high: &Slice, normal: [f64; 3]) -> std::result::Result<(), String> {
+fn check_upright(slices: &[Slice], normal: [f64; 3]) -> std::result::Result<(), String> {
+    let (low, high) = (&slices[0], &slices[slices.len() - 1]);
     let offset: [f64; 3] = std::array::from_fn(|i| high.position[i] - low.position[i]);
+    // Length of the part of a vector in the slices' plane.
+    let in_plane = |v: [f64; 3]| (dot(v, v) - dot(v, normal).powi(2)).max(0.0).sqrt();
     let height = dot(offset, normal);
-    let aside = (dot(offset, offset) - height * height).max(0.0).sqrt();
+    let aside = in_plane(offset);
     if aside > LEANING * height.max(1.0) {
         return Err(format!(
             "the slices are shifted against each other by {aside:.1} mm over the series: the gantry was tilted; \
              resample it with a converter (3D Slicer's DICOM module regularises it)"
         ));
     }
-    Ok(())
+    let step = offset.map(|mm| mm / slices.len().saturating_sub(1).max(1) as f64);
+    let shift = |(k, s): (usize, &Slice)| {
+        in_plane(std::array::from_fn(|i| s.position[i] - low.position[i] - k as f64 * step[i]))
+    };
+    let shifts = slices.iter().enumerate().map(shift);
+    let worst = shifts.zip(slices).max_by(|a, b| a.0.total_cmp(&b.0));
+    match worst.filter(|(mm, _)| *mm > LEANING * height.max(1.0)) {
+        Some((mm, slice)) => Err(format!(
+            "{} lies {mm:.1} mm aside of the line through the first and the last slice: the series is no one stack; \
+             give another series, or resample it with a converter",
+            slice.name()
+        )),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn load_volume(path: &Path) -> Result<(Volume, Vec<String>)> {
     if path.is_dir() {
         return dicom::load(path);
     }
-    match (begins_as_nrrd(path)?, Format::of_name(path)) {
+    match (nrrd::is_nrrd(path)?, Format::of_name(path)) {
         (true, _) => nrrd::load(path),
         (_, Some(Format::Nifti)) => nifti::load(path),
         (_, Some(Format::Nrrd | Format::SegNrrd)) => Err(Error::bad_file(
@@ -69,19 +69,12 @@ pub(crate) fn what_it_is(path: &Path) -> Result<Option<&'static str>> {
     Ok(kind::of(&start, &path.file_name().unwrap_or_default().to_string_lossy()))
 }
 
-fn begins_as_nrrd(path: &Path) -> Result<bool> {
-    let mut start = [0; 5];
-    let (mut file, _) = input_file::open(path)?;
-    let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
-    Ok(&start[..n] == b"NRRD0")
-}
-
 /// Reads a segmentation: a `.seg.nrrd` with its layers, names and colours, or a label volume of any format.
 ///
 /// # Errors
 /// As [`read_volume`]; [`Error::BadFile`] also for values that are no labels.
 pub fn read_segmentation(path: &Path) -> Result<Segmentation> {
-    if !path.is_dir() && begins_as_nrrd(path)? {
+    if !path.is_dir() && nrrd::is_nrrd(path)? {
         return seg_nrrd::read(path);
     }
     Segmentation::of_labels(&read_volume(path)?).map_err(|e| of_file(path, e))
@@ -101,7 +94,7 @@ pub fn read_segmentation_on(path: &Path, volume: &Volume) -> Result<Segmentation
 /// # Errors
 /// As [`read_segmentation`]; [`Error::BadFile`] also where segments overlap.
 pub fn read_labels(path: &Path) -> Result<Volume> {
-    if !path.is_dir() && begins_as_nrrd(path)? && Format::of_name(path) == Some(Format::SegNrrd) {
+    if !path.is_dir() && nrrd::is_nrrd(path)? && Format::of_name(path) == Some(Format::SegNrrd) {
         return seg_nrrd::read(path)?.labels().map_err(|e| of_file(path, e));
     }
     let read = read_volume(path)?;

@@ -9,9 +9,11 @@ pub(crate) use header::{Axes, Header, escaped};
 use super::bytes::{Scalar, to_bytes};
 use super::source::{self, Parsed, Source, Trouble, reserve};
 use crate::atomic_file;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::input_file;
 use crate::volume::{Geometry, Volume, VoxelData};
 use header::MOST_HEADER;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// Reads a volume.
@@ -49,6 +51,32 @@ pub(super) fn load(path: &Path) -> Result<(Volume, Vec<String>)> {
         Ok((Volume::new(axes.shape, raw.values(path)?, geometry)?, doubts))
     };
     parse().map_err(|trouble| trouble.of(path))
+}
+
+/// The files with the voxels, where the header at `path` names them; none for any other file, or one that is refused.
+pub fn data_files(path: &Path) -> Vec<PathBuf> {
+    header_of(path).and_then(|header| header.data_files(path).ok().flatten()).unwrap_or_default()
+}
+
+/// Whether the file has names, colours and the like of segments, as 3D Slicer writes them.
+pub fn names_segments(path: &Path) -> bool {
+    header_of(path).is_some_and(|header| header.is_segmentation())
+}
+
+/// Whether a file begins as NRRD, whatever it is called.
+pub(super) fn is_nrrd(path: &Path) -> Result<bool> {
+    let mut start = [0; 5];
+    let (mut file, _) = input_file::open(path)?;
+    let n = file.read(&mut start).map_err(|e| Error::io(path, e))?;
+    Ok(&start[..n] == b"NRRD0")
+}
+
+/// The header of an NRRD file; none of any other file.
+fn header_of(path: &Path) -> Option<Header> {
+    match is_nrrd(path) {
+        Ok(true) => open(path).ok().map(|raw| raw.header),
+        _ => None,
+    }
 }
 
 /// A file whose header is read.
@@ -498,5 +526,15 @@ mod tests {
         assert!(read("LIST").unwrap_err().contains("no files are listed"));
         assert_eq!(read("s%02d.raw 0 2 1 2").unwrap(), all);
         assert!(read("C:\\ct\\a.raw").unwrap_err().contains("is not there; put it into the folder"));
+        // The files that an output must not replace.
+        let files = |file: &str| {
+            let _ = read(file);
+            let names = data_files(&path).into_iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(files("dose 50%.raw"), ["dose 50%.raw"]);
+        assert_eq!(files("s%02d.raw 0 1 1"), ["s00.raw", "s01.raw"]);
+        assert!(files("../a.raw").is_empty());
+        assert!(data_files(&folder.path().join("dose 50%.raw")).is_empty() && data_files(folder.path()).is_empty());
     }
 }

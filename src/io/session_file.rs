@@ -9,8 +9,9 @@
 //! | 32 | SHA-256 of the body |
 //! | rest | body: the state in postcard's encoding, compressed by gzip |
 //!
-//! postcard encodes fields by position. Any change of a field of the state is a new version.
-//! `tests/stored_session.rs` reads a stored file of the present one.
+//! postcard encodes fields by position. A new last field of the state needs a reader that accepts the end of the file
+//! before it; any other change of a field is a new version. `tests/stored_session.rs` reads a stored file of the
+//! present one.
 
 use super::source;
 use crate::atomic_file;

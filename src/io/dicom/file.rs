@@ -416,6 +416,11 @@ pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
 }
 
+/// The numbers of an element; none where it is missing or holds another number of them.
+pub(super) fn numbers<const N: usize>(object: &InMemDicomObject, tag: Tag) -> Option<[f64; N]> {
+    object.get(tag)?.to_multi_float64().ok()?.try_into().ok()
+}
+
 /// An error with its causes.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -328,3 +328,115 @@ fn a_folder_without_images_says_where_they_are() {
     let named = Path::new("study").join("series 2");
     assert!(refusal().contains(&format!("folders inside it do: give one ({})", named.display())));
 }
+
+fn put_number(object: &mut InMemDicomObject, tag: Tag, number: u16) {
+    object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(number)));
+}
+
+/// What is read from one file of compressed pixels with `stored` of `allocated` bits.
+fn compressed(syntax: &str, fragments: Vec<Vec<u8>>, allocated: u16, stored: u16) -> Result<VoxelData> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut elements = object("a", &File { intercept: "0", bits: stored, ..file(0) });
+    put_number(&mut elements, tags::BITS_ALLOCATED, allocated);
+    put_number(&mut elements, tags::SAMPLES_PER_PIXEL, 1);
+    let pixels = dicom_core::value::PixelFragmentSequence::new_fragments(fragments);
+    write_object(folder.path(), "a", elements, DataElement::new(tags::PIXEL_DATA, VR::OB, pixels), syntax);
+    read(folder.path()).map(|volume| volume.data().clone())
+}
+
+/// RLE data of these segments.
+fn rle(segments: &[&[u8]]) -> Vec<u8> {
+    let mut header = vec![segments.len() as u32];
+    let mut at = 64;
+    for segment in segments {
+        header.push(at);
+        at += segment.len() as u32;
+    }
+    header.resize(16, 0);
+    let mut data: Vec<u8> = header.iter().flat_map(|number| number.to_le_bytes()).collect();
+    segments.iter().for_each(|segment| data.extend(*segment));
+    // Fragments have an even length.
+    data.resize(data.len().next_multiple_of(2), 0);
+    data
+}
+
+#[test]
+fn rle_is_read_with_8_16_and_32_bits() {
+    let read = |segments: &[&[u8]], bits| compressed(RLE, vec![rle(segments)], bits, bits);
+    // Three bytes as they are, then one three times.
+    let bytes = read(&[&[2, 1, 2, 3, 254, 9]], 8).unwrap();
+    assert_eq!(bytes, VoxelData::I16(vec![1, 2, 3, 9, 9, 9]));
+    // The most significant byte first: six times 1, then 0 to 5.
+    let words = read(&[&[251, 1], &[5, 0, 1, 2, 3, 4, 5]], 16).unwrap();
+    assert_eq!(words, VoxelData::I16((256..262).collect()));
+    // 128 means nothing.
+    let long = read(&[&[251, 0], &[251, 1], &[128, 251, 2], &[251, 3]], 32).unwrap();
+    assert_eq!(long, VoxelData::I32(vec![0x0001_0203; 6]));
+    // Too short by one pixel; too few segments; several fragments for one image.
+    let short = read(&[&[251, 1], &[4, 0, 1, 2, 3, 4]], 16).unwrap_err().to_string();
+    assert!(short.contains("RLE data are damaged"), "{short}");
+    let few = read(&[&[251, 1]], 16).unwrap_err().to_string();
+    assert!(few.contains("1 segments") && few.contains("2 bytes"), "{few}");
+    let many = compressed(RLE, vec![rle(&[&[251, 1]]); 20_000], 8, 8).unwrap_err().to_string();
+    assert!(many.contains("20000 fragments, must be one"), "{many}");
+}
+
+/// Lossless JPEG data: in the middle of the range, and there + 0, 1, 2; 0, 0, -1.
+fn jpeg(precision: u8, samples: u8) -> Vec<u8> {
+    let frame = [0xff, 0xc3, 0, 11, precision, 0, 2, 0, 3, samples, 1, 17, 0];
+    // Codes 0 for no difference and 10 for one of a bit.
+    let table: Vec<u8> = [&[0xff, 0xc4, 0, 21, 0, 1, 1][..], &[0; 14], &[0, 1]].concat();
+    let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 1, 0, 0, 0b0101_1010, 0b0100_1111];
+    [&[0xff, 0xd8][..], &frame, &table, &scan, &[0xff, 0xd9]].concat()
+}
+
+#[test]
+fn jpeg_samples_are_those_that_the_header_announces() {
+    let read = |precision, samples, allocated, stored| {
+        compressed(JPEG_LOSSLESS, vec![jpeg(precision, samples)], allocated, stored)
+    };
+    let around = |middle: i16| VoxelData::I16([0, 1, 2, 0, 0, -1].map(|difference| middle + difference).to_vec());
+    assert_eq!(read(8, 1, 8, 8).unwrap(), around(128));
+    assert_eq!(read(12, 1, 16, 12).unwrap(), around(2048));
+    // A byte for a word of 16 bits.
+    assert_eq!(read(8, 1, 16, 8).unwrap(), around(128));
+    for (precision, samples, allocated, stored, reason) in [
+        (8, 1, 16, 12, "have 8 bits a pixel, its header announces 12 of 16"),
+        (12, 1, 8, 8, "have 12 bits a pixel, its header announces 8 of 8"),
+        (8, 3, 8, 8, "have 3 values a pixel"),
+    ] {
+        let text = read(precision, samples, allocated, stored).unwrap_err().to_string();
+        assert!(text.contains(reason) && text.contains("gdcmconv --raw"), "{text}");
+    }
+}
+
+#[test]
+fn a_slice_that_lies_aside_is_named() {
+    let mut files: Vec<_> = ["a", "b", "c", "d", "e"].into_iter().zip((0..5).map(file)).collect();
+    files[2].1.position[0] += 30.0;
+    let text = refusal(&files);
+    assert!(text.contains("c lies 30.0 mm aside"), "{text}");
+}
+
+#[test]
+fn rescaling_is_the_same_kind_in_all_slices() {
+    let comma = refusal(&[("a", file(0)), ("b", File { slope: "1,5", ..file(1) })]);
+    assert!(comma.contains("b: its RescaleSlope is \"1,5\", must be a number"), "{comma}");
+    let folder = folder(&[("a", file(0)), ("c", file(2))]);
+    for (tag, name) in [(tags::RESCALE_SLOPE, "RescaleSlope"), (tags::RESCALE_INTERCEPT, "RescaleIntercept")] {
+        write_changed(folder.path(), "b", &file(1), |o| {
+            o.remove_element(tag);
+        });
+        let text = read(folder.path()).unwrap_err().to_string();
+        assert!(text.contains(&format!("b: its header has no {name}")), "{text}");
+    }
+    // In no slice at all: the stored values.
+    for (k, name) in ["a", "b", "c"].into_iter().enumerate() {
+        write_changed(folder.path(), name, &file(k), |o| {
+            o.remove_element(tags::RESCALE_SLOPE);
+            o.remove_element(tags::RESCALE_INTERCEPT);
+        });
+    }
+    let stored = (0..18).map(|i| 100 * (i / 6) + i % 6).collect();
+    assert_eq!(read(folder.path()).unwrap().data(), &VoxelData::I16(stored));
+}

@@ -1,5 +1,6 @@
 """DICOM: a series in, DICOM SEG out, read back by pydicom and highdicom; beside the .seg.nrrd, read by slicerio."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,12 @@ def test_the_command_writes_dicom_seg(series, tmp_path):
     assert mask[6].any() and (on_grid(masks_of(tmp_path / "a.dcm")["ball"]) == mask).all()
     done = command("segment", series, prompts, "--out", tmp_path / "a.dcm")
     assert done.returncode == 1 and "exists" in done.stderr
+    image = shutil.copytree(series, tmp_path / "copy") / "IM00"
+    image = image.rename(image.with_suffix(".dcm"))
+    before = image.read_bytes()
+    done = command("segment", tmp_path / "copy", prompts, "--out", image, "--force")
+    assert done.returncode == 1 and "is an image of the series" in done.stderr
+    assert image.read_bytes() == before
     done = command("segment", prompts, prompts, f"--out={tmp_path / 'b.dcm'}")
     assert done.returncode == 2 and "folder of a DICOM series" in done.stderr
     done = command("segment", series, prompts, "-o", tmp_path / "nowhere" / "c.dcm")
@@ -174,6 +181,62 @@ def test_shards_of_a_batch_write_dicom_seg(series, tmp_path):
     assert done.returncode == 0 and (on_grid(masks_of(a)["Segment 1"]) > 0).any(), done.stderr
     done = command(*batch, "--results", "-")
     assert done.returncode == 2 and "needs the results in a file" in done.stderr
+
+
+def write_segmentation(path, series, names):
+    """A .seg.nrrd on the grid of a series: a segment of one slice for each name."""
+    place = mem3d.read_dicom(series).geometry
+    labels = np.zeros(SHAPE, np.uint8)
+    fields = []
+    for k, name in enumerate(names):
+        labels[k, 5:9, 5:9] = k + 1
+        fields += [f"Segment{k}_LabelValue:={k + 1}", f"Segment{k}_Layer:=0", f"Segment{k}_Name:={name}"]
+    vectors = [f"({','.join(map(repr, map(float, v)))})" for v in (place.direction.T * place.spacing).T[::-1]]
+    header = [
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        f"sizes: {SHAPE[2]} {SHAPE[1]} {SHAPE[0]}",
+        f"space directions: {' '.join(vectors)}",
+        "kinds: domain domain domain",
+        "encoding: raw",
+        f"space origin: ({','.join(map(str, place.origin))})",
+        *fields,
+    ]
+    path.write_bytes("\n".join([*header, "", ""]).encode() + labels.tobytes())
+
+
+def test_every_segment_is_kept_with_its_name(series, tmp_path):
+    names = ["lesion", "lesion", "Läsion", "肝臓", r"a\\b", "", "x" * 70, "x" * 80]
+    write_segmentation(tmp_path / "a.seg.nrrd", series, names)
+    dicom.convert(series, tmp_path / "a.seg.nrrd", tmp_path / "a.dcm")
+    found = masks_of(tmp_path / "a.dcm")
+    labels = ["lesion", "lesion (2)", "Läsion", "肝臓", "a/b", "Segment 6", "x" * 64, "x" * 56 + " (2)"]
+    assert list(found) == labels
+    for k, label in enumerate(labels):
+        mask = on_grid(found[label])
+        assert mask[k, 5:9, 5:9].all() and mask.sum() == 16
+
+
+def test_a_batch_goes_on_after_a_series_that_does_not_suffice(series, tmp_path):
+    (tmp_path / "bare").mkdir()
+    for path in series.iterdir():
+        image = pydicom.dcmread(path)
+        del image.PatientID
+        image.save_as(tmp_path / "bare" / path.name)
+    for name in ("a", "b", "c"):
+        write_segmentation(tmp_path / f"{name}.seg.nrrd", series, ["ball"])
+    # A layer that is not there.
+    text = (tmp_path / "b.seg.nrrd").read_bytes().replace(b"Segment0_Layer:=0", b"Segment0_Layer:=7")
+    (tmp_path / "b.seg.nrrd").write_bytes(text)
+    rows = ["bare,a.seg.nrrd,done", f"{series},b.seg.nrrd,done", f"{series},c.seg.nrrd,done"]
+    (tmp_path / "results.csv").write_text("\n".join(["volume,output,status", *rows]) + "\n")
+    failed = dicom.convert_batch(tmp_path / "results.csv")
+    assert len(failed) == 2 and "bare: its headers do not suffice" in failed[0] and str(series) in failed[1], failed
+    assert list(masks_of(tmp_path / "c.dcm")) == ["ball"]
+    with pytest.raises(mem3d.FileError, match="PatientID"):
+        dicom.convert(tmp_path / "bare", tmp_path / "a.seg.nrrd", tmp_path / "a.dcm")
 
 
 def test_what_cannot_be_converted(series, tmp_path, capsys):

@@ -171,6 +171,7 @@ def test_a_nibabel_image_with_one_time_point_is_a_volume():
 def test_geometries_of_arrays():
     place = read(values(), SPACING).geometry
     assert place.to_physical(np.array([[1.0, 2.0, 3.0]])) == pytest.approx(np.array([[1.5, 3.0, 3.0]]))
+    assert read(values(), (5e-5,) * 3).geometry.spacing == pytest.approx((5e-5,) * 3)
     for arguments, message in (
         (dict(spacing=(1, 1)), "spacing"),
         (dict(spacing=(1, 0, 1)), "greater than 0"),

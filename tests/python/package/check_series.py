@@ -108,6 +108,56 @@ def test_values_that_mean_something_else_are_warned_about(folder, elements, word
         assert (mem3d.read_dicom(series).voxels == values()).all()
 
 
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+def test_a_slice_without_the_rescaling_of_the_others_is_refused(folder, name):
+    def change(image, k):
+        image.RescaleSlope, image.RescaleIntercept = 2.5, -1024
+        if k == 2:
+            delattr(image, name)
+
+    with pytest.raises(mem3d.FileError, match=f"IM2: its header has no {name}"):
+        mem3d.read_dicom(folder(change))
+
+
+def test_rescaling_that_is_no_number_is_refused_by_name(folder):
+    series = folder(lambda image, k: setattr(image, "RescaleSlope", "1.25"))
+    whole = (series / "IM1").read_bytes()
+    assert whole.count(b"1.25") == 1
+    (series / "IM1").write_bytes(whole.replace(b"1.25", b"1,25"))
+    with pytest.raises(mem3d.FileError, match="IM1: its RescaleSlope must be a number"):
+        mem3d.read_dicom(series)
+
+
+@pytest.mark.parametrize(
+    "high, intercept, dtype",
+    [
+        (2**15 - 1, 0, "int16"),
+        (2**16 - 1, 0, "uint16"),
+        (2**16 - 1, -1, "int32"),
+        (2**31 - 1, 0, "int32"),
+        (2**32 - 1, 0, "float64"),
+        (2**32 - 1, 2**40, "float64"),
+    ],
+)
+def test_integers_of_32_bits_keep_their_values(folder, high, intercept, dtype):
+    stored = values().astype(np.int64)
+    stored[-1, -1, -1] = high
+
+    def change(image, k):
+        image.BitsAllocated, image.BitsStored, image.HighBit = 32, 32, 31
+        image.RescaleSlope, image.RescaleIntercept = 1, intercept
+        image.PixelData = stored[k].astype(np.uint32).tobytes()
+
+    read = mem3d.read_dicom(folder(change)).voxels
+    assert read.dtype.name == dtype and (read == stored + intercept).all()
+
+
+def test_an_intercept_that_is_too_large_is_refused(folder):
+    series = folder(lambda image, k: [setattr(image, "RescaleSlope", 1), setattr(image, "RescaleIntercept", 1e20)])
+    with pytest.raises(mem3d.FileError, match="RescaleIntercept is 1e"):
+        mem3d.read_dicom(series)
+
+
 def test_empty_elements_are_none(folder):
     series = folder(lambda image, k: [setattr(image, name, None) for name in ("RescaleSlope", "SliceThickness")], 1)
     with pytest.warns(UserWarning, match="1 mm is taken"):
@@ -122,6 +172,18 @@ def test_units_of_nifti_become_millimetres_and_results_keep_them(unit, mm):
     assert place.spacing == pytest.approx((3, 2, 1))
     back = to_nibabel(np.zeros(SHAPE, np.uint8), place, image)
     assert read(back).geometry.spacing == pytest.approx((3, 2, 1)) and (back.affine == image.affine).all()
+
+
+def test_a_unit_of_nifti_that_means_nothing_is_warned_about():
+    image = nibabel.Nifti1Image(values().transpose(2, 1, 0), np.diag([-1.0, -2, 3, 1]))
+    image.header["xyzt_units"] = 5
+    with pytest.warns(UserWarning, match="xyzt_units 5"):
+        place = read(image).geometry
+    assert place.spacing == pytest.approx((3, 2, 1))
+    assert read(to_nibabel(np.zeros(SHAPE, np.uint8), place, image)).geometry.spacing == pytest.approx((3, 2, 1))
+    # Micrometres, with an unknown unit of time.
+    image.header["xyzt_units"] = 3 | 64
+    assert read(image).geometry.spacing == pytest.approx((0.003, 0.002, 0.001))
 
 
 def test_nifti_forms_that_disagree_are_warned_about():

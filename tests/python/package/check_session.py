@@ -160,11 +160,27 @@ def test_save_and_load(drawn, tmp_path):
     assert again.segments == ["Segment 1", "tumour \u00e9"] and (again.labels() == drawn.labels()).all()
     with pytest.raises(mem3d.InvalidArgumentError, match="another volume"):
         mem3d.Session.load(path, ball() + np.int16(1), device="cpu")
+    for option in (dict(undo_depth=3), dict(window=(0, 1)), dict(no_refinement=1), dict(colour=1)):
+        with pytest.raises(mem3d.InvalidArgumentError, match=f"{next(iter(option))} cannot be given"):
+            mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu", **option)
     (tmp_path / "work.m3s.names.json").write_text("[")
     with pytest.raises(mem3d.FileError, match="names"):
         mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu")
     with pytest.raises(mem3d.FileError, match="nowhere"):
         drawn.save(tmp_path / "nowhere" / "work.m3s")
+
+
+def test_a_loaded_session_has_the_options_that_it_was_saved_with(tmp_path):
+    volume, path = ball(np.float32), tmp_path / "work.m3s"
+    volume[0, 0, 0] = np.nan
+    given = dict(spacing=(3, 1, 1), origin=(1, 2, 3), direction=np.eye(3)[::-1], device="cpu")
+    with mem3d.Session(volume, window=(-50, 350), undo_depth=1, replace_non_finite=1, **given) as session:
+        session.click([24, 20], 6)
+        session.click([22, 20], 6)
+        session.save(path)
+    with mem3d.Session.load(path, volume, **given, keep_cuda_cache=1) as again:
+        assert again._native.window() == (-50, 350) and again.geometry.origin == (1, 2, 3)
+        assert again.undo() and not again.undo()
 
 
 def test_segment_in_one_call(tmp_path):
@@ -187,9 +203,30 @@ def test_segment_in_one_call(tmp_path):
     assert set(np.unique(labels)) == {0, 3} and (labels[4] == 3 * (ball()[4] > 0)).all()
 
 
+def test_a_segment_without_a_name_is_called_by_its_number():
+    click = {"kind": "click", "points": [[6, 24, 20]], "segment": "Segment 7"}
+    labels = mem3d.segment(ball(), {"segments": [{"number": 7}], "interactions": [click]}, (3, 1, 1), device="cpu")
+    assert set(np.unique(labels)) == {0, 7}
+    click["segment"] = 3
+    whole = {"segments": [{"number": 3, "name": None, "color": "#e69f00"}], "interactions": [click]}
+    assert set(np.unique(mem3d.segment(ball(), whole, (3, 1, 1), device="cpu"))) == {0, 3}
+
+
+@pytest.mark.parametrize("read", ["mask", "probability", "read_quality", "annotated_slices", "suggest", "accept"])
+def test_reading_a_segment_without_a_drawing(session, read):
+    arguments = dict(slice=6) if read == "accept" else {}
+    if read == "annotated_slices":
+        assert session.annotated_slices(segment=2) == []
+    else:
+        with pytest.raises(mem3d.InvalidArgumentError, match="segment 2"):
+            getattr(session, read)(segment=2, **arguments)
+
+
 @pytest.mark.parametrize(
     "prompts, message",
     [
+        ({"segments": [{}], "rounds": []}, "segment is None"),
+        ({"segments": [{"number": 1, "name": ""}], "rounds": []}, "the name of segment 1 is ''"),
         ([{"kind": "box"}], "needs points"),
         ([{"kind": "lasso", "points": [[6, 1, 1]]}], "'lasso'"),
         ([{"kind": "box", "points": [[6, 1, 1], [6, 9, 9]], "positive": False}], "only scribbles and clicks"),
