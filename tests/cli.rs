@@ -217,6 +217,36 @@ fn a_segmentation_from_interactions_to_files() {
     f.run(&["segment", "other.nrrd", "--resume", "s.m3s", "--out", "x.nrrd"]).failed("another volume");
     let seed = ["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "x.nrrd", "--model", "random:5"];
     f.run(&seed).failed("load that model");
+
+    // Markups are for the one segment of a session, and for none of several.
+    let position = volume.geometry().position_lps([2.0, 20.0, 18.0]);
+    let click = serde_json::json!({"markups": [{"type": "Fiducial", "controlPoints": [{"position": position}]}]});
+    f.write("spleen.mrk.json", click.to_string().as_bytes());
+    let resume = |session: &str, interactions: &str, out: &str| {
+        let more = ["--save-session", "two.m3s", "--stop-after-empty", "1"];
+        f.run(&[&["segment", "ct.nrrd", interactions, "--resume", session, "--out", out], &more[..]].concat())
+    };
+    let run = resume("s.m3s", "spleen.mrk.json", "r.nrrd").done();
+    assert!(run.out.starts_with("segment 3 \"spleen\": "), "{run:?}");
+    fs::remove_file(f.path("two.m3s")).unwrap();
+    f.write("more.json", br#"{"interactions": [{"segment": 5, "kind": "click", "points": [[2, 20, 18]]}]}"#);
+    resume("s.m3s", "more.json", "t.nrrd").done();
+    resume("two.m3s", "spleen.mrk.json", "u.nrrd").failed("two.m3s: its segments [3, 5] have no names");
+}
+
+#[test]
+fn a_segmentation_keeps_its_names_whatever_its_file_is_called() {
+    let f = Folder::new();
+    let kidney =
+        seg_nrrd::Segment { number: 2, name: "left kidney".into(), color: [1.0, 0.0, 0.0], mask: vec![1, 1, 0] };
+    seg_nrrd::write(&f.path("a.seg.nrrd"), [1, 1, 3], &Geometry::default(), &[kidney]).unwrap();
+    fs::rename(f.path("a.seg.nrrd"), f.path("seg.nrrd")).unwrap();
+    f.run(&["volume", "seg.nrrd", "out.seg.nrrd"]).done();
+    let read = seg_nrrd::read(&f.path("out.seg.nrrd")).unwrap();
+    let segment = &read.segments()[0];
+    assert_eq!((segment.number, segment.name.as_str(), segment.color), (2, "left kidney", [1.0, 0.0, 0.0]));
+    let run = f.run(&["volume", "seg.nrrd", "out.nii.gz"]).done();
+    assert!(run.err.contains("its labels are 2 \"left kidney\""), "{run:?}");
 }
 
 #[test]

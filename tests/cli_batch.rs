@@ -1,6 +1,8 @@
 //! The built command `mem3d batch`: resuming, several batches at a time, processes, shards and merging.
 
 use cli_folder::*;
+use mem3d::io;
+use mem3d::volume::Geometry;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -97,6 +99,46 @@ fn a_batch_does_again_what_was_made_of_other_inputs() {
     assert_eq!(rows.len(), 1);
     assert_eq!(&rows[0].as_ref().unwrap()[1], "out/a.seg.nrrd");
     assert_eq!(fs::read_dir(f.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_no_batch_made_is_left_as_it_is() {
+    let f = Folder::new();
+    list(&f, 3, "");
+    fs::create_dir(f.path("out")).unwrap();
+    // Drawn by hand after a batch was killed; of a kind that is not read; segments that overlap, under another name.
+    let by_hand = |name: &str| {
+        let segment = |number: u32, mask: &[u8]| io::seg_nrrd::Segment {
+            number,
+            name: "by hand".into(),
+            color: [1.0, 0.0, 0.0],
+            mask: mask.to_vec(),
+        };
+        let both = [segment(1, &[1, 1, 0]), segment(2, &[0, 1, 1])];
+        io::seg_nrrd::write(&f.path(name), [1, 1, 3], &Geometry::default(), &both).unwrap();
+    };
+    by_hand("out/0.seg.nrrd");
+    f.write("out/.mem3d-claim-0.seg.nrrd", b"process 1\n");
+    f.write("out/1.seg.nrrd", b"a kind of file that mem3d does not read");
+    let read = |name: &str| fs::read(f.path(name)).unwrap();
+    let before = [read("out/0.seg.nrrd"), read("out/1.seg.nrrd")];
+    for _ in 0..2 {
+        let run = f.run(&batch(&[])).done();
+        assert_eq!(last_words(&run)[..2], ["already"; 2], "{run:?}");
+        assert_eq!(run.err.matches("left as it is (--force makes it again)").count(), 2, "{run:?}");
+        assert_eq!([read("out/0.seg.nrrd"), read("out/1.seg.nrrd")], before);
+    }
+    // A result that was corrected, with segments that overlap, in the place of one with one label a voxel.
+    f.write("cases.csv", b"volume,prompts,output\nct.nrrd,p.json,out/a.nrrd\n");
+    f.run(&batch(&[])).done();
+    fs::rename(f.path("out/0.seg.nrrd"), f.path("out/a.nrrd")).unwrap();
+    assert_eq!(last_words(&f.run(&batch(&[])).done()), ["already"]);
+    assert_eq!(read("out/a.nrrd"), before[0]);
+    // What cannot be read is missing when the tables are joined.
+    list(&f, 2, "");
+    f.run(&batch(&["--shard", "1/2"])).done();
+    let run = f.run(&batch(&["--merge"]));
+    assert!(run.out.contains("out/1.seg.nrrd: its file cannot be read, and no batch made it; move it away"), "{run:?}");
 }
 
 #[test]

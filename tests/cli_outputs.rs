@@ -12,6 +12,8 @@ fn no_output_replaces_an_input_or_another_kind_of_file() {
     fs::copy(model, f.path("m.safetensors")).unwrap();
     f.run(&["volume", "ct.nrrd", "mask.nrrd"]).done();
     f.write("q.json", br#"{"slice_masks": [{"segment": 1, "slice": 2, "file": "mask.nrrd"}]}"#);
+    f.write("mark.json", &[&b"\xef\xbb\xbf"[..], &fs::read(f.path("q.json")).unwrap()[..]].concat());
+    detached(&f, "ct.nrrd", "head.nhdr");
     let files = || {
         let read = |name: String| (fs::read(f.path(&name)).unwrap(), name);
         f.names().into_iter().map(read).collect::<Vec<_>>()
@@ -30,6 +32,9 @@ fn no_output_replaces_an_input_or_another_kind_of_file() {
         ("segment ct.nrrd p.json -f -o o.nrrd --quality mask.nrrd", "is no JSON file"),
         ("segment ct.nrrd p.json -f -o o.nrrd --save-session m.safetensors", "is no saved session"),
         ("segment ct.nrrd q.json -f -o mask.nrrd", "mask.nrrd is an input"),
+        ("segment ct.nrrd mark.json -f -o mask.nrrd", "mask.nrrd is an input"),
+        ("volume head.nhdr ct.nrrd", "it has the voxels of head.nhdr"),
+        ("segment head.nhdr p.json -f -o ct.nrrd", "it has the voxels of head.nhdr"),
         ("segment ct.nrrd p.json -o o.nrrd -o ./o.nrrd", "o.nrrd and ./o.nrrd are one file"),
         ("segment ct.nrrd p.json -o o.nrrd --quality x --save-session ./x", "are one file"),
         ("overview ct.nrrd mask.nrrd --out p.json", "p.json exists and is no PNG"),
@@ -55,6 +60,10 @@ fn outputs_of_a_batch_are_no_inputs_and_its_table_no_other_file() {
         f.write("l.csv", list(last).as_bytes());
         f.run(&["batch", "l.csv", "--force"]).failed(expected);
     }
+    fs::copy(f.path("ct.nrrd"), f.path("voxels.nrrd")).unwrap();
+    detached(&f, "voxels.nrrd", "head.nhdr");
+    f.write("l.csv", b"volume,prompts,output\nhead.nhdr,p.json,voxels.nrrd\n");
+    f.run(&["batch", "l.csv", "--force"]).failed("has voxels of a volume of the list");
     f.write("l.csv", list("out/b.nrrd").as_bytes());
     f.run(&["batch", "l.csv", "--results", "p.json"]).failed("p.json is an input");
     f.run(&["batch", "l.csv", "--results", "out/b.nrrd"]).failed("is the table of results");
@@ -62,6 +71,28 @@ fn outputs_of_a_batch_are_no_inputs_and_its_table_no_other_file() {
     f.run(&["batch", "l.csv", "--results", "other.json"]).failed("no table of results");
     f.write("latin.csv", b"volume,prompts,output\n\xe9.nrrd,p.json,out/a.nrrd\n");
     f.run(&["batch", "latin.csv"]).failed("save the list as UTF-8");
+}
+
+/// Writes the header `head` for the voxels of the NRRD file `voxels`.
+fn detached(f: &Folder, voxels: &str, head: &str) {
+    let whole = fs::read(f.path(voxels)).unwrap();
+    let end = whole.windows(2).position(|two| two == b"\n\n").unwrap();
+    let more = format!("\nbyte skip: -1\ndata file: {voxels}\n");
+    f.write(head, &[&whole[..end], more.as_bytes()].concat());
+}
+
+/// Pipes and devices never end.
+#[cfg(target_os = "linux")]
+#[test]
+fn interactions_are_regular_files() {
+    let f = Folder::new();
+    assert!(std::process::Command::new("mkfifo").arg(f.path("pipe.json")).status().unwrap().success());
+    for interactions in ["pipe.json", "/dev/zero"] {
+        f.run(&["segment", "ct.nrrd", interactions, "-o", "o.nrrd"]).failed("give a regular file");
+        f.write("l.csv", format!("volume,prompts,output\nct.nrrd,{interactions},o.nrrd\n").as_bytes());
+        let run = f.run(&["batch", "l.csv"]);
+        assert!(run.status == Some(1) && run.err.contains("give a regular file"), "{run:?}");
+    }
 }
 
 /// A reader that has enough does not end a batch, and a full disk is an error.

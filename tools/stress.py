@@ -138,7 +138,7 @@ def trainings(folder, kills):
         time.sleep(random.uniform(0, 0.5))
         child.send_signal(signal.SIGKILL)
         child.communicate()
-    export = [str(builtCommand()), "-q", "train", "--out", "run", "--export", "m.safetensors"]
+    export = [str(builtCommand()), "-q", "train", "--out", "run", "--export", "m.safetensors", "--force"]
     done = subprocess.run([*export, "--licence", "none", "--provenance", "stress"], cwd=folder, capture_output=True)
     check(done.returncode == 0, "no model of the last checkpoint: %s" % done.stderr.decode())
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ._libtorch import find
-from ._native.NativeErrors import Error, FileError
+from ._native.NativeErrors import Error, FileError, InvalidArgumentError
 
 PROGRAM = Path(__file__).parent / "bin" / ("mem3d.exe" if sys.platform == "win32" else "mem3d")
 _SEARCH = {"win32": "PATH", "darwin": "DYLD_LIBRARY_PATH"}.get(sys.platform, "LD_LIBRARY_PATH")
@@ -63,9 +63,11 @@ def _segment_to_dicom(arguments: list[str], outputs: dict[int, str], variables: 
         print("error: DICOM SEG (.dcm) needs the folder of a DICOM series as the volume", file=sys.stderr)
         return 2
     # Everything that can fail is tried before the long work.
-    dicom.read_dicom(series)
+    images = dicom.read_dicom(series).source
     dicom.check()
     for path in outputs.values():
+        if os.path.exists(path) and any(os.path.samefile(path, image.filename) for image in images):
+            raise InvalidArgumentError(f"{path} is an image of the series; it is never overwritten, name another file")
         if os.path.exists(path) and not {"-f", "--force"} & set(arguments):
             raise FileError(f"{path} exists; name another file, or use --force to replace it")
         folder = os.path.dirname(path) or "."

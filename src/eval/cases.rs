@@ -41,15 +41,16 @@ pub struct Wanted {
 /// Finds the cases in `folder`, by name.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] when it holds no case, or an image or label alone.
+/// [`Error::Io`] when it cannot be read, [`Error::BadFile`] when it holds no case, an image or label alone, two cases
+/// or files of one name, or a name that is not UTF-8.
 pub fn find(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     let entries = list(folder)?;
     for path in entries.iter().filter(|p| p.is_dir()) {
         for (image, label) in [("image", "label"), ("imaging", "segmentation")] {
-            let files = volumes(path)?;
+            let files = volumes(path, |name| name == image || name == label)?;
             if let (Some(i), Some(l)) = (files.get(image), files.get(label)) {
-                let name = file_name(path);
+                let name = named(path)?;
                 cases.push(Case { name, image: i.clone(), label: l.clone() });
             } else if files.contains_key(image) || files.contains_key(label) {
                 return Err(Error::bad_file(
@@ -62,15 +63,22 @@ pub fn find(folder: &Path) -> Result<Vec<Case>> {
     for (images, labels) in [("imagesTr", "labelsTr"), ("images", "labels")] {
         let (images, labels) = (folder.join(images), folder.join(labels));
         if images.is_dir() && labels.is_dir() {
-            pair(&volumes(&images)?, &volumes(&labels)?, "_0000", "", &labels, &mut cases)?;
+            let all = |folder: &Path| volumes(folder, |_| true);
+            pair(&all(&images)?, &all(&labels)?, "_0000", "", &labels, &mut cases)?;
         }
     }
-    let files = volumes(folder)?;
+    let files = volumes(folder, |name| name.ends_with("_image") || name.ends_with("_label"))?;
     let ending = |end: &str| -> BTreeMap<String, PathBuf> {
         files.iter().filter(|(n, _)| n.ends_with(end)).map(|(n, p)| (n.clone(), p.clone())).collect()
     };
     pair(&ending("_image"), &ending("_label"), "_image", "_label", folder, &mut cases)?;
     cases.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some([one, other]) = cases.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(Error::bad_file(
+            &other.image,
+            format!("the case \"{}\" is also that of {}; give each a name of its own", one.name, one.image.display()),
+        ));
+    }
     if cases.is_empty() {
         return Err(Error::bad_file(
             folder,
@@ -124,18 +132,31 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Volume files in a folder by their names without ending.
-fn volumes(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let files = list(folder)?.into_iter().filter(|p| p.is_file() && Format::of_name(p).is_some());
-    Ok(files
-        .map(|p| {
-            let name = file_name(&p);
-            let lower = name.to_lowercase();
-            let ends = [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr"];
-            let end = ends.iter().find(|e| lower.ends_with(**e)).map_or(0, |e| e.len());
-            (name[..name.len() - end].to_owned(), p)
-        })
-        .collect())
+/// The name of a case's file or folder, which its results have in theirs.
+fn named(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let bad = || Error::bad_file(path, "the name is not UTF-8, the encoding of file names here; rename it");
+    name.map(str::to_owned).ok_or_else(bad)
+}
+
+/// Volume files in a folder by their names without ending, those that are `wanted`.
+fn volumes(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for path in list(folder)?.into_iter().filter(|p| p.is_file() && Format::of_name(p).is_some()) {
+        let name = file_name(&path);
+        let ends = [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr"];
+        let end = ends.iter().find(|e| name.to_ascii_lowercase().ends_with(**e)).map_or(0, |e| e.len());
+        let stem = &name[..name.len() - end];
+        if !wanted(stem) {
+            continue;
+        }
+        named(&path)?;
+        if let Some(other) = found.insert(stem.to_owned(), path.clone()) {
+            let reason = format!("{} has the same name but for its ending; move one of them away", other.display());
+            return Err(Error::bad_file(&path, reason));
+        }
+    }
+    Ok(found)
 }
 
 /// Reads image and labels.
@@ -235,6 +256,30 @@ mod tests {
         assert!(found(&["images/x.nii.gz", "labels/y.nii.gz"]).unwrap_err().contains("no label \"x\""));
         assert!(found(&["x_image.nrrd", "x_label.nrrd", "y_label.nrrd"]).unwrap_err().contains("no image"));
         assert!(matches!(find(Path::new("no/such/folder")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        for (files, expected) in [
+            (&["images/x.nrrd", "labels/x.nrrd", "imagesTr/x.nrrd", "labelsTr/x.nrrd"][..], "\"x\" is also that of"),
+            (&["x/image.nrrd", "x/label.nrrd", "x_image.nrrd", "x_label.nrrd"][..], "\"x\" is also that of"),
+            (&["images/x.nrrd", "images/x.nii.gz", "labels/x.nrrd"][..], "has the same name but for its ending"),
+            (&["x/image.nrrd", "x/label.nrrd", "x/label.seg.nrrd"][..], "has the same name but for its ending"),
+        ] {
+            let text = found(files).unwrap_err();
+            assert!(text.contains(expected), "{text}");
+        }
+        // Files that are no part of a case may have any name.
+        let beside = ["x/image.nrrd", "x/label.nrrd", "x/old.nrrd", "x/old.nii.gz", "notes/a.nrrd", "notes/a.nii"];
+        assert_eq!(found(&beside).unwrap(), ["x"]);
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let folder = tempfile::tempdir().unwrap();
+            let case = folder.path().join(std::ffi::OsStr::from_bytes(b"a\xe9"));
+            touch(&case, &["image.nrrd", "label.nrrd"]);
+            assert!(find(folder.path()).unwrap_err().to_string().contains("not UTF-8"));
+        }
     }
 
     #[test]

@@ -104,12 +104,18 @@ impl Named {
         let separator = |c: char| c.is_whitespace() || "_-.".contains(c);
         // What is left of a name that ends with a word of its own.
         let without = |name: &str, word: &str| {
-            let rest = name.to_ascii_lowercase().strip_suffix(word).map(|r| (r.len(), r.ends_with(separator)))?;
-            (rest.0 == 0 || rest.1).then_some(rest.0)
+            let rest = name.len().checked_sub(word.len())?;
+            let (before, end) = name.split_at_checked(rest)?;
+            let is_word = end.eq_ignore_ascii_case(word) && (before.is_empty() || before.ends_with(separator));
+            is_word.then_some(rest)
+        };
+        // Looked for last, since it may take the whole name.
+        let number = |name: &str| {
+            let (rest, digits) = name.rsplit_once('_')?;
+            (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some(rest.len())
         };
         let (mut name, mut positive, mut extreme) = (name.trim(), true, false);
         loop {
-            let number = name.rsplit_once('_').filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
             let rest = if let Some(rest) = name.strip_suffix('-') {
                 positive = false;
                 rest.len()
@@ -119,8 +125,8 @@ impl Named {
             } else if let Some(rest) = EXTREME.iter().find_map(|word| without(name, word)) {
                 extreme = true;
                 rest
-            } else if let Some((rest, _)) = number {
-                rest.len()
+            } else if let Some(rest) = number(name) {
+                rest
             } else {
                 break;
             };

@@ -72,6 +72,8 @@ pub struct RecordedInteractions {
     pub rounds: Vec<Round>,
     /// Intensities that become 0 and 1 for the networks.
     pub window: Option<(f64, f64)>,
+    /// Numbers of the segments that markups name and no file numbers.
+    pub(super) by_name: Vec<u32>,
 }
 
 /// Meaning of a list of points in a markups file.
@@ -107,7 +109,39 @@ impl RecordedInteractions {
         }
         let number = self.segments.iter().map(|s| s.number).max().unwrap_or(0) + 1;
         self.segments.push(SegmentLabel { number, name: name.into(), color: default_color(number) });
+        self.by_name.push(number);
         number
+    }
+
+    /// Makes these the further interactions of a session with the segments `known`, which have numbers only: a name in
+    /// markups means the one segment that there is.
+    ///
+    /// # Errors
+    /// The reason, when it is open which segment a name means.
+    pub fn go_on(&mut self, known: &[u32]) -> std::result::Result<(), String> {
+        match *known {
+            _ if self.by_name.is_empty() => {}
+            [] => {}
+            [number] if self.segments.len() == 1 => {
+                let label = &mut self.segments[0];
+                (label.number, label.color) = (number, default_color(number));
+                for step in self.rounds.iter_mut().flat_map(|round| &mut round.steps) {
+                    let (Step::Draw(Interaction { segment, .. }) | Step::Mask { segment, .. }) = step;
+                    *segment = number;
+                }
+                self.by_name.clear();
+            }
+            _ => {
+                let of_markups = self.segments.iter().filter(|s| self.by_name.contains(&s.number));
+                let names: Vec<String> = of_markups.map(|s| format!("\"{}\"", s.name)).collect();
+                return Err(format!(
+                    "its segments {known:?} have no names, so that it is open which of them the markups {} are for; \
+                     give an interactions file (.json) with the segments' numbers",
+                    names.join(", ")
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that segment `number` has a label.

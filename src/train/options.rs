@@ -157,6 +157,9 @@ impl TrainOptions {
                 return no(format!("the {name} is {share}; use 0 to 1"));
             }
         }
+        if let Some(rate) = self.learning_rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            return no(format!("the learning rate is {rate}; use a number above 0, such as 3e-4"));
+        }
         let on_disk = self.data.len() + self.unlabelled.len() + self.labels_only.len();
         if self.real_share >= 1.0 && on_disk == 0 {
             return no("only volumes on disk are to be trained on, but none are given; name a folder".into());

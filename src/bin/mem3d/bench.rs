@@ -20,7 +20,7 @@ use tch::Device;
 /// Times the networks and whole rounds on a synthetic volume.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Model file of the compact preset; by default random weights, which are as fast.
+    /// Model file of the compact preset; by default random weights without pretrained features, a little faster.
     #[arg(long)]
     model: Option<PathBuf>,
     /// Presets to time.

@@ -101,6 +101,9 @@ pub struct Args {
     /// Writes the run's averaged weights as a model file, then ends.
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["show", "export_synthetic"])]
     export: Option<PathBuf>,
+    /// Replace files that --export and --export-synthetic write, where they exist.
+    #[arg(long, short)]
+    force: bool,
     #[command(flatten)]
     model: ModelText,
 }
@@ -244,12 +247,13 @@ pub fn run(args: &Args) -> Result<()> {
         return train(args, training);
     }
     let options = options(args)?;
+    options.check()?;
     if let Some(count) = args.show {
         output::folder(&args.out)?;
         return sheet::write(&args.out.join("clips.png"), &options, count);
     }
     if let Some(count) = args.export_synthetic {
-        return cases::write(&args.out, &options, count);
+        return cases::write(&args.out, &options, count, args.force);
     }
     let checkpoint = args.out.join(CHECKPOINT);
     if checkpoint.exists() {
@@ -467,7 +471,7 @@ fn run_export(args: &Args, model: &Path) -> Result<()> {
         format,
     };
     let checkpoint = args.out.join(CHECKPOINT);
-    output::check_as(output::Kind::Model, model, true, &[&checkpoint])?;
+    output::check_as(output::Kind::Model, model, args.force, &[&checkpoint])?;
     let hash = output::deliver(model, ".safetensors", |model| export(&checkpoint, model, &options))?;
     say!("{} {hash}", model.display());
     Ok(())

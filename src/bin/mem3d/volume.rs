@@ -20,7 +20,7 @@ pub fn run(args: &Args) -> Result<()> {
     output::check(&args.output, true, &[&args.input])?;
     let what = format!("reading {}", args.input.display());
     let writing = format!("writing {}", args.output.display());
-    if Format::of_name(&args.input) == Some(Format::SegNrrd) {
+    if Format::of_name(&args.input) == Some(Format::SegNrrd) || io::nrrd::names_segments(&args.input) {
         let segmentation = console::busy(what, || io::read_segmentation(&args.input))?;
         console::busy(writing, || {
             output::deliver(&args.output, ".nrrd", |path| write_segmentation(args, path, &segmentation))

@@ -65,6 +65,41 @@ fn names_give_segment_sign_and_extreme_points() {
 }
 
 #[test]
+fn names_with_many_endings_are_read() {
+    for (ending, positive, extreme) in [("_1", true, false), ("-negative", false, false), (" EXTREME", true, true)] {
+        let expected = Named { segment: "liver".into(), positive, extreme };
+        assert_eq!(Named::parse(&format!("liver{}", ending.repeat(100_000))), expected);
+    }
+    assert_eq!(Named::parse("\u{df}negative").segment, "\u{df}negative");
+    assert_eq!(Named::parse("\u{1f9e0}\u{1f9e0}").segment, "\u{1f9e0}\u{1f9e0}");
+}
+
+#[test]
+fn markups_continue_the_one_segment_of_a_session() {
+    let text = markup("Fiducial", &[([2.0, 5.0, 7.0], "")], false);
+    let mut p = read("spleen.mrk.json", &text, &MarkupOptions::default()).unwrap();
+    let reason = p.clone().go_on(&[1, 2]).unwrap_err();
+    assert!(reason.contains("the markups \"spleen\" are for; give an interactions file"), "{reason}");
+    p.clone().go_on(&[]).unwrap();
+    p.go_on(&[7]).unwrap();
+    assert_eq!((p.segments[0].number, p.segments[0].name.as_str(), drawn(&p)[0].segment), (7, "spleen", 7));
+    // Two names, and a name whose number a file states.
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("liver.mrk.json"), &text).unwrap();
+    std::fs::write(at("spleen.mrk.json"), &text).unwrap();
+    std::fs::write(at("names.json"), r#"{"segments": [{"number": 2, "name": "spleen"}]}"#).unwrap();
+    let read = |names: &[&str]| {
+        let files: Vec<_> = names.iter().map(|name| at(name)).collect();
+        crate::interactions::read(&files, &volume(), &MarkupOptions::default()).unwrap()
+    };
+    assert!(read(&["liver.mrk.json", "spleen.mrk.json"]).go_on(&[1]).unwrap_err().contains("\"liver\", \"spleen\""));
+    let mut numbered = read(&["spleen.mrk.json", "names.json"]);
+    numbered.go_on(&[1, 2]).unwrap();
+    assert_eq!(drawn(&numbered)[0].segment, 2);
+}
+
+#[test]
 fn points_are_clicks_in_either_coordinate_system() {
     for ras in [false, true] {
         let points = [([2.0, 5.0, 7.0], ""), ([2.2, 15.0, 20.0], "Negative"), ([1.9, 8.0, 9.0], "")];

@@ -6,7 +6,7 @@ use same_file::Handle;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The right of this process to write one file, until dropped. A locked file beside it, `.mem3d-claim-NAME`; the lock
@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 pub struct Claim {
     path: PathBuf,
     _locked: File,
-    /// Whether a process ended with the claim: what it wrote may not be recorded.
-    pub left: bool,
 }
 
 impl Claim {
@@ -59,11 +57,9 @@ impl Claim {
         if !is_same(&locked, &path) {
             return Ok(None);
         }
-        let mut owner = String::new();
-        let left = locked.read_to_string(&mut owner).is_ok_and(|_| !owner.is_empty());
         writeln!(locked, "process {}", std::process::id()).map_err(io)?;
         output::remove_at_end(&path);
-        Ok(Some(Claim { path, _locked: locked, left }))
+        Ok(Some(Claim { path, _locked: locked }))
     }
 }
 
@@ -99,20 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_case_is_claimed_once_and_a_dead_claim_is_known() {
+    fn a_case_is_claimed_once_and_a_dead_claim_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.nrrd");
         let first = Claim::take(&file).unwrap().unwrap();
-        assert!(!first.left);
         assert!(Claim::take(&file).unwrap().is_none());
         drop(first);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         // A process that was killed leaves the file without its lock.
         std::fs::write(folder.path().join(".mem3d-claim-a.nrrd"), "process 1\n").unwrap();
         assert!(Claim::is_open(&file));
-        assert!(Claim::take(&file).unwrap().unwrap().left);
+        assert!(Claim::take(&file).unwrap().is_some());
         assert!(!Claim::is_open(&file));
-        assert!(!Claim::wait(&file).unwrap().left);
+        drop(Claim::wait(&file).unwrap());
         // The longest name that a file may have.
         assert!(Claim::take(&folder.path().join("x".repeat(255))).unwrap().is_some());
     }

@@ -2,6 +2,7 @@
 
 use crate::common::case::{case_name, named_files};
 use crate::common::output;
+use mem3d::io::nrrd;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,10 +199,16 @@ pub fn check_outputs(entries: &[Entry], list: &Path, others: &[(&Path, &str)]) -
     };
     let mut taken: BTreeMap<PathBuf, &str> = others.iter().map(|(path, what)| (output::real(path), *what)).collect();
     for entry in entries {
+        let voxels = nrrd::data_files(&entry.volume);
+        taken.extend(voxels.iter().map(|path| (output::real(path), "has voxels of a volume of the list")));
         taken.insert(output::real(&entry.volume), "is a volume of the list");
         for path in &entry.interactions {
             taken.insert(output::real(path), "is a file of interactions of the list");
-            taken.extend(named_files(path).iter().map(|p| (output::real(p), "is named by a file of interactions")));
+            for named in named_files(path) {
+                let voxels = nrrd::data_files(&named);
+                let all = std::iter::once(&named).chain(&voxels);
+                taken.extend(all.map(|path| (output::real(path), "is named by a file of interactions")));
+            }
         }
     }
     let mut folders: BTreeMap<PathBuf, Vec<(OsString, &Entry)>> = BTreeMap::new();

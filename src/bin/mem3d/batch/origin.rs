@@ -2,6 +2,8 @@
 
 use super::list::Entry;
 use crate::common::case::named_files;
+use crate::common::output;
+use mem3d::volume::Geometry;
 use mem3d::{Error, Result, io};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -26,7 +28,7 @@ impl Origin {
     /// # Errors
     /// As reading them.
     pub fn of(entry: &Entry, model: Option<&str>, options: &str) -> Result<Origin> {
-        let volume = Some(volume(&entry.volume)?);
+        let volume = Some(volume(entry)?);
         Ok(Origin { volume, ..Origin::without_volume(entry, model, options)? })
     }
 
@@ -38,7 +40,9 @@ impl Origin {
         let mut prompts = Sha256::new();
         for path in &entry.interactions {
             prompts.update(file(path)?);
-            named_files(path).iter().try_for_each(|path| file(path).map(|sum| prompts.update(sum)))?;
+            for named in named_files(path) {
+                add(&mut prompts, &named)?;
+            }
         }
         Ok(Origin {
             volume: None,
@@ -49,12 +53,21 @@ impl Origin {
     }
 }
 
+/// Adds a file, and those with its voxels.
+fn add(sum: &mut Sha256, path: &Path) -> Result<()> {
+    sum.update(file(path)?);
+    io::nrrd::data_files(path).iter().try_for_each(|path| file(path).map(|of_it| sum.update(of_it)))
+}
+
 /// SHA-256 of a file's bytes.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read.
+/// [`Error::Io`] when it cannot be read; [`Error::BadFile`] for a device or a pipe, which may never end.
 pub fn file(path: &Path) -> Result<String> {
     let io = |e| Error::io(path, e);
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(Error::bad_file(path, "this is a folder, a device or a pipe; give a regular file"));
+    }
     let mut from = std::fs::File::open(path).map_err(io)?;
     let (mut sum, mut block) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
@@ -69,39 +82,43 @@ fn hex(sum: Sha256) -> String {
     sum.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Of a file that is the whole volume, its bytes; of others, what is read.
-fn volume(path: &Path) -> Result<String> {
+/// Of files that are the whole volume, their bytes; of others, what is read.
+fn volume(entry: &Entry) -> Result<String> {
+    let path = &entry.volume;
+    let mut sum = Sha256::new();
     if path.is_dir() {
-        let mut sum = Sha256::new();
-        for path in files_below(path)? {
+        for path in series(path, &entry.output)? {
             sum.update(file(&path)?);
         }
         return Ok(hex(sum));
     }
-    if path.is_file() && io::Format::of_name(path).is_some() && !names_others(path) {
-        return file(path);
+    if path.is_file() && io::Format::of_name(path).is_some() {
+        if io::nrrd::data_files(path).is_empty() {
+            return file(path);
+        }
+        add(&mut sum, path)?;
+        return Ok(hex(sum));
     }
-    Ok(io::read_volume(path)?.checksum())
+    let volume = io::read_volume(path)?;
+    sum.update(volume.checksum());
+    let Geometry { spacing_mm, origin_mm, direction } = volume.geometry();
+    let numbers = spacing_mm.iter().chain(origin_mm).chain(direction.as_flattened());
+    numbers.for_each(|number| sum.update(number.to_le_bytes()));
+    Ok(hex(sum))
 }
 
-/// Whether the header of an NRRD file names files with the voxels.
-fn names_others(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
-    let head = String::from_utf8_lossy(&start).to_lowercase();
-    let head = head.split("\n\n").next().unwrap_or_default();
-    read.is_ok() && head.starts_with("nrrd") && (head.contains("data file:") || head.contains("datafile:"))
-}
-
-/// All files in a folder and those below, in order.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The DICOM files in a folder, in order, as the reader takes them: also by links, none of folders below. Without the
+/// DICOM SEG that the Python package writes beside the `output`.
+fn series(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
+    let io = |e| Error::io(folder, e);
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    let converted = output.with_file_name(format!("{}.dcm", name.strip_suffix(".seg.nrrd").unwrap_or(&name)));
+    let converted = output::real(&converted);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
-        let entry = entry.map_err(|e| Error::io(folder, e))?;
-        match entry.file_type().map_err(|e| Error::io(folder, e))? {
-            kind if kind.is_dir() => files.extend(files_below(&entry.path())?),
-            kind if kind.is_file() => files.push(entry.path()),
-            _ => (),
+    for item in std::fs::read_dir(folder).map_err(io)? {
+        let path = item.map_err(io)?.path();
+        if path.is_file() && io::dicom::is_dicom(&path) && output::real(&path) != converted {
+            files.push(path);
         }
     }
     files.sort();
@@ -141,8 +158,52 @@ mod tests {
         assert_eq!(row.changed(&of()), Some("volume"));
         assert_eq!(row.changed(&Origin::without_volume(&entry, None, "a=1").unwrap()), Some("prompts"));
         std::fs::write(at("m.nrrd"), "mask").unwrap();
-        assert!(!names_others(&at("v.nrrd")) && file(&at("m.nrrd")).unwrap().len() == 64);
-        std::fs::write(at("v.nhdr"), format!("{head}data file: v.raw\n")).unwrap();
-        assert!(names_others(&at("v.nhdr")));
+        assert_eq!(file(&at("m.nrrd")).unwrap().len(), 64);
+        assert!(file(folder.path()).unwrap_err().to_string().contains("give a regular file"));
+        // Interactions of an editor on Windows, and a mask whose voxels lie beside its header.
+        std::fs::write(at("p.json"), "\u{feff}{\"slice_masks\": [{\"file\": \"m.nhdr\"}]}").unwrap();
+        std::fs::write(at("m.nhdr"), format!("{head}data file: m.raw\n")).unwrap();
+        std::fs::write(at("m.raw"), "x").unwrap();
+        let prompts = of().prompts;
+        std::fs::write(at("m.raw"), "y").unwrap();
+        assert_ne!(of().prompts, prompts);
+    }
+
+    #[test]
+    fn all_that_the_reader_takes_of_a_volume_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let of = |name: &str| volume(&Entry { volume: at(name), output: at("ct/o.seg.nrrd"), ..Entry::default() });
+        // Voxels beside the header, and the geometry in it.
+        let head = |mm: &str| {
+            format!(
+                "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 1 1 1\nencoding: raw\nspacings: 1 1 {mm}\n\
+                 data file: v.raw\n"
+            )
+        };
+        std::fs::write(at("v.nhdr"), head("1")).unwrap();
+        std::fs::write(at("v.raw"), "x").unwrap();
+        let first = of("v.nhdr").unwrap();
+        std::fs::write(at("v.nhdr"), head("2")).unwrap();
+        let second = of("v.nhdr").unwrap();
+        std::fs::write(at("v.raw"), "y").unwrap();
+        assert!(first != second && second != of("v.nhdr").unwrap());
+        // A series, also of links; nothing else in its folder.
+        let image = |name: &str| [&[0u8; 128][..], b"DICM\x10\0\x10\0\x04\0\0\0", name.as_bytes()].concat();
+        std::fs::create_dir_all(at("ct/below")).unwrap();
+        std::fs::write(at("ct/1.dcm"), image("A^B ")).unwrap();
+        let one = of("ct").unwrap();
+        for name in ["ct/.mem3d-claim-o.seg.nrrd", "ct/o.seg.nrrd", "ct/r.csv", "ct/below/2.dcm", "ct/o.dcm"] {
+            std::fs::write(at(name), if name.ends_with(".dcm") { image("B^C ") } else { b"x".to_vec() }).unwrap();
+            assert_eq!(of("ct").unwrap(), one, "{name}");
+        }
+        #[cfg(unix)]
+        {
+            std::fs::write(at("annex"), image("C^D ")).unwrap();
+            std::os::unix::fs::symlink("../annex", at("ct/2.dcm")).unwrap();
+            let two = of("ct").unwrap();
+            std::fs::write(at("annex"), image("D^E ")).unwrap();
+            assert!(one != two && two != of("ct").unwrap());
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::origin::{self, Origin};
 use super::results::{Results, Row, Status};
 use crate::common::case::{self, Case};
 use crate::common::{console, memory};
-use mem3d::io::{self, Format};
+use mem3d::io;
 use mem3d::nn::model::Model;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl<'a> Work<'a> {
         let (claim, outcome) = match claim(entry, wait) {
             Ok(None) => return Ok(Outcome::Elsewhere),
             Ok(Some(claim)) => {
-                let outcome = self.claimed(entry, what, claim.left);
+                let outcome = self.claimed(entry, what);
                 (Some(claim), outcome)
             }
             Err(e) => (None, Err(e)),
@@ -63,8 +63,8 @@ impl<'a> Work<'a> {
         outcome
     }
 
-    /// A case that no other batch works on; its row is not yet recorded. `left`: a batch ended while it worked on it.
-    fn claimed(&mut self, entry: &Entry, what: &str, left: bool) -> Result<Outcome> {
+    /// A case that no other batch works on; its row is not yet recorded.
+    fn claimed(&mut self, entry: &Entry, what: &str) -> Result<Outcome> {
         let origin = Origin::of(entry, self.model_sha256.as_deref(), &self.args.case_options())?;
         let mut before = self.results.of(entry)?;
         if entry.output.exists() && matches!(recorded(entry, &origin, &before)?, Recorded::Unknown) {
@@ -72,7 +72,7 @@ impl<'a> Work<'a> {
             self.results.read_beside()?;
             before = self.results.of(entry)?;
         }
-        match self.kept(entry, &origin, &before, left)? {
+        match self.kept(entry, &origin, &before)? {
             Some(row) => {
                 // A table has a row of each of its cases, also of one that another shard did.
                 let own = self.results.own(entry)?;
@@ -104,8 +104,8 @@ impl<'a> Work<'a> {
     }
 
     /// The row of an output that stays as it is: it has everything that it is made of now, or a batch did not make it.
-    /// None when it is to be made. `left`: a batch ended while it worked on the case.
-    fn kept(&self, entry: &Entry, origin: &Origin, rows: &[Row], left: bool) -> Result<Option<Row>> {
+    /// None when it is to be made.
+    fn kept(&self, entry: &Entry, origin: &Origin, rows: &[Row]) -> Result<Option<Row>> {
         if self.args.force || !entry.output.exists() {
             return Ok(None);
         }
@@ -119,7 +119,8 @@ impl<'a> Work<'a> {
             }
             Recorded::Unknown => (),
         }
-        if left || !is_complete(&entry.output) {
+        if was_made(rows) && !is_complete(&entry.output) {
+            log::info!("{output}: made again, since the file that a batch made is no longer whole");
             return Ok(None);
         }
         log::warn!(
@@ -176,7 +177,7 @@ pub enum Recorded {
 /// # Errors
 /// [`Error::Io`] when the output cannot be read.
 pub fn recorded(entry: &Entry, origin: &Origin, rows: &[Row]) -> Result<Recorded> {
-    if rows.iter().all(|row| row.output_sha256.is_empty()) {
+    if !was_made(rows) {
         return Ok(Recorded::Unknown);
     }
     let sum = origin::file(&entry.output)?;
@@ -189,6 +190,12 @@ pub fn recorded(entry: &Entry, origin: &Origin, rows: &[Row]) -> Result<Recorded
         Some(row) if row.status == Status::Failed => Recorded::Failed(row.error.clone()),
         Some(row) => Recorded::Changed(row.changed(origin).unwrap_or("origin")),
     })
+}
+
+/// Whether a batch made an output of this case. Outputs appear whole, so that one which no row describes is none of a
+/// batch.
+pub fn was_made(rows: &[Row]) -> bool {
+    rows.iter().any(|row| !row.output_sha256.is_empty())
 }
 
 /// Segments one case and writes its output.
@@ -209,17 +216,15 @@ fn segment(entry: &Entry, model: &Model, args: &Args, what: &str) -> Result<Row>
     })
 }
 
-/// Whether an output exists and is complete. mem3d writes files whole or not at all; a copy of one may be cut off.
+/// Whether an output exists and can be read. mem3d writes files whole or not at all; a copy of one may be cut off.
 pub fn is_complete(path: &Path) -> bool {
     if !path.exists() {
         return false;
     }
-    let read = match Format::of_name(path) {
-        Some(Format::SegNrrd) => io::seg_nrrd::read(path).map(drop),
-        _ => io::read_volume(path).map(drop),
-    };
+    // 3D Slicer may have written segments that overlap, whatever the file is called.
+    let read = io::read_segmentation(path).map(drop).or_else(|e| io::read_volume(path).map(drop).map_err(|_| e));
     if let Err(e) = &read {
-        log::warn!("an earlier output is not complete: {}", console::chain(e));
+        log::warn!("an earlier output cannot be read: {}", console::chain(e));
     }
     read.is_ok()
 }

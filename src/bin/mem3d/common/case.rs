@@ -17,7 +17,7 @@ use std::time::Instant;
 #[group(skip)]
 pub struct Args {
     /// Intensities that are black and white for the networks, e.g. -160,240 [default: that of the interactions, or
-    /// percentiles 0.5 and 99.5 of the volume].
+    /// percentiles 0.5 and 99.5 of the volume, for CT limited to -250..450 HU, for lung from below its intensities].
     #[arg(long, value_name = "LOW,HIGH", value_parser = values::parse_window, allow_hyphen_values = true)]
     pub window: Option<(f64, f64)>,
     /// Axis of the slices that markups are drawn on: 0 depth, 1 height, 2 width [default: where the points agree best].
@@ -161,7 +161,7 @@ impl Case {
     ) -> Result<(Case, Vec<Round>)> {
         let what = format!("reading {}", volume.display());
         let read = console::busy(what, || io::read_volume(volume))?;
-        let recorded = match files {
+        let mut recorded = match files {
             [] => RecordedInteractions::default(),
             files => interactions::read(files, &read, &args.markups(volume))?,
         };
@@ -169,6 +169,7 @@ impl Case {
         let mut session = Session::new(read, model.networks(), args.session(&recorded))?;
         if let Some(path) = saved {
             session.restore(io::session_file::read(path)?)?;
+            recorded.go_on(&session.segments()).map_err(|reason| Error::bad_file(path, reason))?;
         }
         let (low, high) = session.window();
         log::debug!("{}: intensities {low} to {high}", volume.display());
@@ -389,7 +390,7 @@ pub fn named_files(path: &Path) -> Vec<PathBuf> {
         }
     }
     let mut found = Vec::new();
-    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let read = io::read_text(path).ok().and_then(|text| serde_json::from_str(&text).ok());
     texts(&read.unwrap_or_default(), &mut found);
     let folder = path.parent().unwrap_or(Path::new(""));
     let usable = found.into_iter().filter(|text| !text.is_empty() && text.len() < 4096 && !text.contains('\0'));
@@ -431,6 +432,19 @@ mod tests {
         assert_eq!(filled(SliceAxis::Depth), [0, 1]);
         assert_eq!(filled(SliceAxis::Height), [0]);
         assert_eq!(filled(SliceAxis::Width), [1, 3]);
+    }
+
+    #[test]
+    fn files_that_a_text_names_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.json");
+        std::fs::write(folder.path().join("m.nrrd"), "").unwrap();
+        let text = r#"{"slice_masks": [{"file": "m.nrrd"}, {"file": "none.nrrd"}]}"#;
+        for mark in ["", "\u{feff}"] {
+            std::fs::write(&path, format!("{mark}{text}")).unwrap();
+            assert_eq!(named_files(&path), [folder.path().join("m.nrrd")]);
+        }
+        assert!(named_files(folder.path()).is_empty() && named_files(Path::new("/dev/zero")).is_empty());
     }
 
     #[test]

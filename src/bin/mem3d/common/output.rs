@@ -1,5 +1,6 @@
 //! Files to be written, checked before the long work: a run of minutes must not end with "permission denied".
 
+use mem3d::io::nrrd;
 use mem3d::{Error, Result, atomic_file};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -97,8 +98,9 @@ pub fn folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Checks that `path` can be written: that it is none of `inputs`, no device or pipe, does not exist unless `replace`,
-/// and that its folder takes a new file. `-` is standard output, for one output of the command.
+/// Checks that `path` can be written: that it is none of `inputs` and none of the files with their voxels, that it is
+/// no device or pipe and does not exist unless `replace`, and that its folder takes a new file. `-` is standard output,
+/// for one output of the command.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for an input, an existing file or a second output to standard output, [`Error::Io`] when
@@ -118,6 +120,14 @@ pub fn check(path: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
         if let Some(input) = inputs.iter().find(|input| real(input).is_some() && real(input) == real(path)) {
             return Err(Error::argument(format!(
                 "{} is an input; it is never overwritten, name another file",
+                input.display()
+            )));
+        }
+        let holds_voxels = |input: &&&Path| nrrd::data_files(input).iter().any(|file| real(file) == real(path));
+        if let Some(input) = inputs.iter().find(holds_voxels) {
+            return Err(Error::argument(format!(
+                "{} is an input, it has the voxels of {}; it is never overwritten, name another file",
+                path.display(),
                 input.display()
             )));
         }
