@@ -71,14 +71,18 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     assert!(area > 10_000, "{area}: all but its border, which is resampled");
     let (area, _) = scribble(&[1.0, 0.3, 0.3, 0.3]);
     assert!(area < 300, "{area}: only the scribble itself");
-    // A box, too.
+    // A box, too; then their mean is the previous mask in the first ROI, and what the network makes of it counts.
     let corners = [[0.0, 239.0, 239.0], [0.0, 360.0, 360.0]];
     let boxed = |sure: &[f64]| draw(false, InteractionKind::Box, &corners, sure);
-    let (area, predictions) = boxed(&[1.0, 0.4, 0.4, 0.4]);
-    assert!(predictions.len() == 4 && predictions.iter().all(|l| l[1] == 0.5), "{predictions:?}");
+    let (area, predictions) = boxed(&[0.2, 0.2, 0.2, 0.2, 1.0]);
+    assert!(predictions.len() == 5 && predictions[..4].iter().all(|l| l[1] == 0.5), "{predictions:?}");
+    assert!(predictions[4][0] == predictions[0][0] && (0.1..0.3).contains(&predictions[4][1]), "{predictions:?}");
     assert!((10_000..=14_400).contains(&area), "{area}");
-    let (area, _) = boxed(&[1.0, 0.3, 0.3, 0.3]);
+    let (area, _) = boxed(&[1.0, 1.0, 1.0, 1.0, 0.3]);
     assert_eq!(area, 0, "nothing of a box is drawn inside");
+    // Of extreme points, the mean of four.
+    let tips = [[0.0, 240.0, 300.0], [0.0, 359.0, 300.0], [0.0, 300.0, 240.0], [0.0, 300.0, 359.0]];
+    assert_eq!(draw(false, InteractionKind::ExtremePoints, &tips, &[]).1.len(), 4);
     // A whole slice is looked at once, as in the paper.
     for (kind, points) in [(InteractionKind::Scribble, &line), (InteractionKind::Box, &corners)] {
         assert_eq!(draw(true, kind, points, &[]).1.len(), 1, "{kind:?}");
@@ -209,6 +213,71 @@ fn direction_and_range_bound_a_propagation() {
     s.interact(click(1, 10)).unwrap();
     assert_eq!(go(&mut s, PropagateOptions { range: Some((8, 11)), ..both() }), 3);
     assert_eq!([7, 8, 9, 11, 12].map(|k| area(&s, k)), [0, 384, 384, 384, 0]);
+    // What the range left out comes with the next propagation.
+    assert_eq!(go(&mut s, both()), 23);
+    assert_eq!(read(&s, 1).iter().filter(|&&v| v != 0).count(), TARGET_VOXELS);
+}
+
+#[test]
+fn a_range_on_one_side_leaves_the_rest_of_that_side_to_the_next_propagation() {
+    let mut s = session();
+    s.set_slice_mask(1, SliceAxis::Depth, 10, &slice_mask(12..28, 10..34)).unwrap();
+    go(&mut s, PropagateOptions { range: Some((11, 12)), ..both() });
+    assert_eq!(go(&mut s, both()), 23);
+    assert_eq!(read(&s, 1).iter().filter(|&&v| v != 0).count(), TARGET_VOXELS);
+}
+
+#[test]
+fn a_direction_leaves_slices_whose_only_neighbour_with_target_is_on_its_other_side() {
+    let mut s = session();
+    s.set_slice_mask(1, SliceAxis::Depth, 12, &slice_mask(12..28, 10..34)).unwrap();
+    go(&mut s, both());
+    let before = read(&s, 1);
+    s.set_slice_mask(1, SliceAxis::Depth, 1, &slice_mask(0..0, 0..0)).unwrap();
+    assert_eq!(go(&mut s, PropagateOptions { direction: Direction::Up, ..both() }), 0);
+    assert_eq!(read(&s, 1), before);
+    // Both directions still have the slices between the two to do, and the one before the empty slice.
+    assert_eq!(go(&mut s, both()), 10 + 1);
+    assert_eq!(read(&s, 1), before);
+}
+
+#[test]
+fn an_empty_slice_of_another_axis_ends_nothing() {
+    let mut s = session();
+    s.interact(click(1, 10)).unwrap();
+    go(&mut s, both());
+    let mut expected = read(&s, 1);
+    // A coronal slice without target cuts it out there and nowhere else.
+    let coronal = mem3d::volume::SliceMask::zeros(24, 44);
+    s.set_slice_mask(1, SliceAxis::Height, 14, &coronal).unwrap();
+    go(&mut s, both());
+    expected.chunks_exact_mut(44 * 44).for_each(|slice| slice[14 * 44..15 * 44].fill(0));
+    assert_eq!(read(&s, 1), expected);
+}
+
+#[test]
+fn lung_in_ct_is_separated_from_air_beside_a_segment_in_the_usual_window() {
+    // The volume of the other tests in HU: air, a box of lung, a smaller one of bone.
+    let hu = |v: &u8| match v {
+        200 => -450,
+        120 => 600,
+        _ => -1000,
+    };
+    let VoxelData::U8(grey) = volume().data().clone() else { panic!("8 bits") };
+    let ct = Volume::new([24, 44, 44], VoxelData::I16(grey.iter().map(hu).collect()), Geometry::default()).unwrap();
+    let session = |window| {
+        let options = SessionOptions { window, refine: false, ..SessionOptions::default() };
+        Session::new(ct.clone(), Box::new(StandIn::new()), options).unwrap()
+    };
+    let mut s = session(None);
+    assert_eq!(s.window(), (-250.0, 450.0));
+    assert_eq!(s.interact(click(1, 10)).unwrap().area(), 16 * 24);
+    assert_eq!(s.interact(at(2, InteractionKind::Click, true, &[[10.0, 35.0, 8.0]])).unwrap().area(), 6 * 8);
+    go(&mut s, both());
+    let voxels = |segment| read(&s, segment).iter().filter(|&&v| v != 0).count();
+    assert_eq!([1, 2].map(voxels), [TARGET_VOXELS, 14 * 6 * 8]);
+    // In a given window, lung and air are alike.
+    assert!(session(Some((-250.0, 450.0))).interact(click(1, 10)).unwrap().area() > 16 * 24);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What interaction and propagation compute with: the volume, its window, the networks, and features already computed.
 
+use super::crop::Crop;
 use super::feature_cache::FeatureCache;
 use crate::engine::session::options::SessionOptions;
 use crate::error::{Error, Result};
 use crate::nn::{ImageFeatures, Memory, Networks};
 use crate::slice::grid::{SliceGrid, slice_grid};
-use crate::slice::region::Roi;
 use crate::slice::window::WindowedSlices;
 use crate::torch;
 use crate::volume::{SliceAxis, Volume};
@@ -14,6 +14,7 @@ use tch::Tensor;
 /// Borrowed parts of a session. Its functions call networks: use them inside [`crate::torch::run`].
 pub(crate) struct Context<'a> {
     pub volume: &'a Volume,
+    /// The session's window; a segment may have another one ([`super::target_window`]).
     pub window: (f64, f64),
     pub networks: &'a mut dyn Networks,
     /// Further owners of the same weights, one a thread; made when they are needed.
@@ -45,18 +46,19 @@ impl<'a> Context<'a> {
         slice_grid(self.volume, axis)
     }
 
-    /// The slices along `axis`, with intensities mapped to 0..1.
-    pub fn slices(&self, axis: SliceAxis) -> WindowedSlices<'a> {
-        WindowedSlices { volume: self.volume, window: self.window, axis }
+    /// The slices along `axis`, with intensities mapped to 0..1 by `window`.
+    pub fn slices(&self, axis: SliceAxis, window: (f64, f64)) -> WindowedSlices<'a> {
+        WindowedSlices { volume: self.volume, window, axis }
     }
 
     /// One slice as the networks receive it, on their device.
     ///
     /// # Shapes
     /// result: `[1, CI, S, S]`, 0..1.
-    pub fn input(&self, axis: SliceAxis, slice: usize, roi: Roi) -> Tensor {
+    pub fn input(&self, axis: SliceAxis, crop: Crop) -> Tensor {
         let context_slices = self.networks.info().context_slices;
-        self.slices(axis).input(slice, roi, self.size(), context_slices).to_device(self.networks.device())
+        let source = self.slices(axis, crop.window());
+        source.input(crop.slice, crop.roi, self.size(), context_slices).to_device(self.networks.device())
     }
 
     /// Keys and values of slices with masks.

@@ -1,11 +1,11 @@
-//! Image features by slice and region: computed once, used in every round, by both directions and all segments.
+//! Image features by slice, region and window: computed once, used in every round, by both directions and all segments.
 
+use super::crop::Crop;
 use crate::nn::ImageFeatures;
-use crate::slice::region::Roi;
 use crate::volume::SliceAxis;
 use std::collections::HashMap;
 
-type Key = (SliceAxis, usize, Roi);
+type Key = (SliceAxis, Crop);
 
 /// Features within a memory budget; beyond it, the least recently used are dropped.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ impl FeatureCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slice::region::Roi;
     use tch::{Device, Kind, Tensor};
 
     fn features() -> ImageFeatures {
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_entry_makes_room() {
         let roi = Roi { top: 0, left: 0, rows: 5, cols: 5 };
-        let key = |s| (SliceAxis::Depth, s, roi);
+        let key = |s| (SliceAxis::Depth, Crop::new(s, roi, (0.0, 1.0)));
         let mut cache = FeatureCache::new(650);
         cache.put(key(1), features());
         cache.put(key(2), features());
@@ -100,7 +101,8 @@ mod tests {
         assert!(cache.get(&key(1)).is_some() && cache.get(&key(2)).is_none() && cache.get(&key(3)).is_some());
         cache.put(key(3), features());
         assert_eq!(cache.bytes(), 600);
-        assert!(cache.get(&(SliceAxis::Height, 1, roi)).is_none());
+        assert!(cache.get(&(SliceAxis::Height, key(1).1)).is_none());
+        assert!(cache.get(&(SliceAxis::Depth, Crop::new(1, roi, (0.0, 2.0)))).is_none());
         cache.set_budget(350);
         assert!(cache.bytes() == 300 && cache.get(&key(3)).is_some());
         let mut none = FeatureCache::new(10);

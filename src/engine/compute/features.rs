@@ -2,17 +2,17 @@
 
 use super::batching::{map_on_cpu, parts};
 use super::context::Context;
+use super::crop::Crop;
 use crate::error::Result;
 use crate::nn::ImageFeatures;
-use crate::slice::region::Roi;
+use crate::slice::window::WindowedSlices;
 use crate::torch;
 use crate::volume::SliceAxis;
 use tch::Tensor;
 
 /// A slice whose features are not in the cache.
 struct Missing {
-    slice: usize,
-    roi: Roi,
+    crop: Crop,
     features: Option<ImageFeatures>,
 }
 
@@ -22,13 +22,12 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`crate::torch::run`], when not even one slice fits into memory.
-    pub fn features(&mut self, axis: SliceAxis, wanted: &[(usize, Roi)]) -> Result<Vec<ImageFeatures>> {
-        let mut known: Vec<Option<ImageFeatures>> =
-            wanted.iter().map(|&(slice, roi)| self.cache.get(&(axis, slice, roi))).collect();
+    pub fn features(&mut self, axis: SliceAxis, wanted: &[Crop]) -> Result<Vec<ImageFeatures>> {
+        let mut known: Vec<Option<ImageFeatures>> = wanted.iter().map(|&crop| self.cache.get(&(axis, crop))).collect();
         let mut missing: Vec<Missing> = Vec::new();
-        for (&(slice, roi), _) in wanted.iter().zip(&known).filter(|(_, known)| known.is_none()) {
-            if !missing.iter().any(|m| (m.slice, m.roi) == (slice, roi)) {
-                missing.push(Missing { slice, roi, features: None });
+        for (&crop, _) in wanted.iter().zip(&known).filter(|(_, known)| known.is_none()) {
+            if !missing.iter().any(|m| m.crop == crop) {
+                missing.push(Missing { crop, features: None });
             }
         }
         let mut done = 0;
@@ -44,9 +43,9 @@ impl Context<'_> {
             })?;
             for new in batch {
                 let features = new.features.take().expect("computed just now");
-                let same = |(_, wanted): &(&mut Option<ImageFeatures>, &(usize, Roi))| **wanted == (new.slice, new.roi);
+                let same = |(_, wanted): &(&mut Option<ImageFeatures>, &Crop)| **wanted == new.crop;
                 known.iter_mut().zip(wanted).filter(same).for_each(|(known, _)| *known = Some(features.get(0)));
-                self.cache.put((axis, new.slice, new.roi), features);
+                self.cache.put((axis, new.crop), features);
             }
             done = end;
         }
@@ -55,10 +54,14 @@ impl Context<'_> {
 
     /// Computes the features of some slices, each packed.
     fn encode(&mut self, axis: SliceAxis, slices: &mut [Missing]) -> Result<()> {
-        let (source, size, context_slices) = (self.slices(axis), self.size(), self.networks.info().context_slices);
-        let wanted: Vec<(usize, Roi)> = slices.iter().map(|m| (m.slice, m.roi)).collect();
+        let (volume, size, context_slices) = (self.volume, self.size(), self.networks.info().context_slices);
+        let wanted: Vec<Crop> = slices.iter().map(|m| m.crop).collect();
         torch::run(|| {
-            let inputs = map_on_cpu(wanted, |(slice, roi)| source.input(slice, roi, size, context_slices));
+            let input = |crop: Crop| {
+                let source = WindowedSlices { volume, window: crop.window(), axis };
+                source.input(crop.slice, crop.roi, size, context_slices)
+            };
+            let inputs = map_on_cpu(wanted, input);
             let features = self.networks.encode_image(&Tensor::cat(&inputs, 0).to_device(self.networks.device()));
             let features = if self.options.plain { features } else { features.packed() };
             slices.iter_mut().enumerate().for_each(|(n, slice)| slice.features = Some(features.get(n as i64)));

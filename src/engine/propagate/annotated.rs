@@ -1,6 +1,6 @@
 //! Annotated slices, memorized: what chains start from (paper §2.2).
 
-use crate::engine::compute::{Context, join};
+use crate::engine::compute::{Context, Crop, join};
 use crate::error::Result;
 use crate::nn::Memory;
 use crate::slice::plane::Plane;
@@ -62,15 +62,20 @@ impl AnnotatedSlice {
     }
 }
 
-/// Memorizes annotated slices of one segment.
+/// Memorizes annotated slices of one segment, which has this window.
 ///
 /// # Errors
 /// As [`crate::torch::run`].
-pub(super) fn memorize(context: &mut Context, axis: SliceAxis, slices: &mut [AnnotatedSlice]) -> Result<()> {
+pub(super) fn memorize(
+    context: &mut Context,
+    axis: SliceAxis,
+    window: (f64, f64),
+    slices: &mut [AnnotatedSlice],
+) -> Result<()> {
     let batch_size = context.batch_size();
     slices.chunks_mut(batch_size).try_for_each(|batch| {
         context.in_halves(batch, &|context, batch| {
-            let wanted: Vec<(usize, Roi)> = batch.iter().map(|a| (a.slice(), a.roi)).collect();
+            let wanted: Vec<Crop> = batch.iter().map(|a| Crop::new(a.slice(), a.roi, window)).collect();
             let features = join(&context.features(axis, &wanted)?);
             let side = context.size() as usize;
             let masks: Vec<Tensor> = batch.iter().map(|a| resample(&a.mask.plane, a.roi, [side; 2])).collect();

@@ -6,9 +6,11 @@ use super::outcome::{Estimate, Outcome, Side};
 use super::round::Round;
 use crate::engine::compute::Context;
 use crate::engine::refine::refine;
+use crate::engine::session::options::Direction;
 use crate::error::Result;
-use crate::slice::plane::Plane;
+use crate::slice::plane::{INSIDE, Plane};
 use crate::slice::region::PixelBox;
+use crate::volume::SliceAxis;
 
 /// Quality by which a chain is weighted at least, so that of two chains that have ended the nearer one has more weight.
 /// Chosen.
@@ -37,8 +39,9 @@ impl Round<'_> {
         }
         for (interval, estimates) in self.intervals.iter().zip(estimates) {
             let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("one of the segments");
-            let whole = |start: &Side| self.request.range.is_none() || interval.begins_at(*start);
-            outcome.finished.extend(interval.starts(self.request.direction).filter(whole));
+            if interval.is_whole(context.volume.slice_count(self.axis)) && !self.awaits_other_side(interval) {
+                outcome.finished.extend(interval.starts(self.request.direction));
+            }
             outcome.slices.extend(estimates);
         }
         Ok(outcomes)
@@ -63,15 +66,32 @@ impl Round<'_> {
     fn blend_interval(&self, interval: &Interval, chains: &[&ChainEstimates]) -> Vec<Estimate> {
         let slices = interval.first..interval.end;
         let has_start_mask = self.segment(interval.segment).has_start_mask;
+        let unknown = || self.awaits_other_side(interval) || self.is_annotated_only_across(interval.segment);
         match chains {
-            [] if has_start_mask => Vec::new(),
-            // No annotated neighbour holds the target.
+            [] if has_start_mask || unknown() => Vec::new(),
+            // The target ends before the interval.
             [] => slices.map(|slice| Estimate { slice, plane: Plane::default(), quality: 1.0 }).collect(),
             _ if has_start_mask => {
                 slices.filter_map(|slice| self.fade_into_start_mask(interval, chains, slice)).collect()
             }
             _ => slices.map(|slice| blend_slice(interval, chains, slice, None)).collect(),
         }
+    }
+
+    /// Whether no chain leads into the interval because its direction leaves out the neighbour that holds the target.
+    fn awaits_other_side(&self, interval: &Interval) -> bool {
+        let holds_target = |start: Side| !self.plane(interval.segment, start.slice).is_empty();
+        !interval.starts(self.request.direction).any(holds_target) && interval.starts(Direction::Both).any(holds_target)
+    }
+
+    /// Whether slices of other axes alone show where the target is, so that empty ones along this axis end nothing.
+    fn is_annotated_only_across(&self, segment: u32) -> bool {
+        let state = self.segment(segment);
+        let holds_target = |axis: SliceAxis| {
+            let annotated = state.axis(axis).annotated();
+            annotated.into_iter().any(|k| state.field.slice(axis, k).iter().any(|&v| v >= INSIDE))
+        };
+        !holds_target(self.axis) && SliceAxis::ALL.into_iter().any(holds_target)
     }
 
     /// The estimate of a slice of a segment that began as a mask from the host: from the chains near their start, less
@@ -92,7 +112,8 @@ impl Round<'_> {
             return Ok(());
         }
         let end = |k| (k, self.plane(interval.segment, k));
-        refine(context, self.axis, [interval.lower.map(end), interval.upper.map(end)], slices, self.cancel)
+        let source = context.slices(self.axis, self.window(interval.segment));
+        refine(context, source, [interval.lower.map(end), interval.upper.map(end)], slices, self.cancel)
     }
 
     /// Restores the voxels that lie on annotated slices of other axes.

@@ -30,9 +30,9 @@ impl Interval {
         up.into_iter().chain(down)
     }
 
-    /// Whether the interval begins right beside the annotated slice, so that a range of slices leaves out none there.
-    pub fn begins_at(&self, start: Side) -> bool {
-        if start.upwards { self.first == start.slice + 1 } else { self.end == start.slice }
+    /// Whether no slice is left out, as by a range of slices. `count`: slices along the axis.
+    pub fn is_whole(&self, count: usize) -> bool {
+        self.first == self.lower.map_or(0, |k| k + 1) && self.end == self.upper.unwrap_or(count)
     }
 
     /// Number of slices from `start` to the far end of the interval.

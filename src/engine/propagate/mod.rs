@@ -28,10 +28,9 @@ mod step;
 pub(crate) mod target_end;
 
 use super::compute::batching::parts;
-use super::compute::{Context, join};
+use super::compute::{Context, Crop, join};
 use super::session::progress::{Preview, Progress};
 use crate::error::{Error, Result};
-use crate::slice::region::Roi;
 use chain::Chain;
 use outcome::Outcome;
 pub(crate) use round::Round;
@@ -76,7 +75,8 @@ impl Round<'_> {
 
     /// One step of some chains. When it fails, they are as they were.
     fn step(&self, context: &mut Context, chains: &mut [&mut Chain]) -> Result<()> {
-        let wanted: Vec<(usize, Roi)> = chains.iter().map(|c| (c.next, c.roi)).collect();
+        let crop = |c: &&mut Chain| Crop::new(c.next, c.roi, self.window(c.origin.segment));
+        let wanted: Vec<Crop> = chains.iter().map(crop).collect();
         let mut features = context.features(self.axis, &wanted)?;
         let jobs = parts(chains).zip(parts(&mut features)).collect();
         let results: Result<Vec<_>> = context

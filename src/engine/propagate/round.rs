@@ -3,12 +3,14 @@
 use super::interval::{Interval, intervals};
 use crate::engine::compute::Context;
 use crate::engine::compute::roi_choice::Rois;
+use crate::engine::compute::target_window::{annotated_values, target_window};
 use crate::engine::session::options::{PropagateOptions, SessionOptions};
 use crate::engine::session::progress::CancelToken;
 use crate::engine::session::state::{SegmentState, State};
 use crate::error::{Error, Result};
 use crate::slice::grid::SliceGrid;
 use crate::volume::SliceAxis;
+use std::collections::BTreeMap;
 
 /// The propagation of one round. Nothing changes while it runs but the regions of interest that it chooses.
 pub(crate) struct Round<'a> {
@@ -26,6 +28,8 @@ pub(crate) struct Round<'a> {
     /// The intervals that change, segment by segment.
     pub(super) intervals: Vec<Interval>,
     pub(super) rois: Rois,
+    /// Intensity windows of the segments.
+    windows: BTreeMap<u32, (f64, f64)>,
 }
 
 impl<'a> Round<'a> {
@@ -39,6 +43,10 @@ impl<'a> Round<'a> {
         cancel: &'a CancelToken,
     ) -> Round<'a> {
         let count = context.volume.slice_count(axis);
+        let window = |&id: &u32| {
+            let values = || annotated_values(context.volume, &state.segments[&id]);
+            (id, target_window(context.window, context.options, values))
+        };
         let of_segment = |&id: &u32| intervals(id, &state.segments[&id], axis, request, count);
         Round {
             state,
@@ -50,12 +58,18 @@ impl<'a> Round<'a> {
             cancel,
             intervals: segments.iter().flat_map(of_segment).collect(),
             rois: Rois::new(context, state, segments, axis),
+            windows: segments.iter().map(window).collect(),
         }
     }
 
     /// The state of a segment before the propagation.
     pub(super) fn segment(&self, segment: u32) -> &'a SegmentState {
         &self.state.segments[&segment]
+    }
+
+    /// The intensity window of a segment.
+    pub(super) fn window(&self, segment: u32) -> (f64, f64) {
+        self.windows[&segment]
     }
 
     /// # Errors

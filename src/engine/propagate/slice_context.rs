@@ -3,8 +3,8 @@
 
 use super::chain::Chain;
 use super::round::Round;
-use crate::engine::compute::Context;
 use crate::engine::compute::batching::map_on_cpu;
+use crate::engine::compute::{Context, Crop};
 use crate::nn::{ImageFeatures, SliceContext};
 use crate::slice::region::Roi;
 use tch::Tensor;
@@ -43,7 +43,7 @@ impl Round<'_> {
             steps: number(2),
             distance: number(3),
             distance_from_largest: number(4),
-            same_image: image_groups(chains),
+            same_image: self.image_groups(chains),
         }
     }
 
@@ -56,7 +56,10 @@ impl Round<'_> {
         let last = slices.size()[1] - 1;
         match chain.next.abs_diff(chain.previous.slice) {
             1 if last > 0 => slices.narrow(1, if chain.origin.start.upwards { 0 } else { last }, 1),
-            _ => context.input(self.axis, chain.previous.slice, chain.roi).narrow(1, last / 2, 1),
+            _ => {
+                let crop = Crop::new(chain.previous.slice, chain.roi, self.window(chain.origin.segment));
+                context.input(self.axis, crop).narrow(1, last / 2, 1)
+            }
         }
     }
 
@@ -73,14 +76,18 @@ impl Round<'_> {
         let [distance, distance_from_largest] = [steps, from_largest].map(|slices| slices * thickness / side_mm);
         [largest_area, annotated_area, steps, distance, distance_from_largest].map(|number| number as f32)
     }
-}
 
-/// For each chain the first one whose next slice has the same image, region of interest, previous slice and keys in
-/// memory, of which as many are annotated: chains of other segments through the same slices.
-fn image_groups(chains: &[&mut Chain]) -> Vec<usize> {
-    let memorized =
-        |c: &Chain| -> Vec<(usize, Roi)> { c.bank.order().map(|slice| (slice, c.memorized[&slice])).collect() };
-    let inputs: Vec<_> =
-        chains.iter().map(|c| (c.next, c.roi, c.previous.slice, c.bank.annotated(), memorized(c))).collect();
-    inputs.iter().map(|one| inputs.iter().position(|other| other == one).expect("itself at the latest")).collect()
+    /// For each chain the first one whose next slice has the same image, region of interest, window, previous slice and
+    /// keys in memory, of which as many are annotated: chains of other segments through the same slices.
+    fn image_groups(&self, chains: &[&mut Chain]) -> Vec<usize> {
+        let inputs: Vec<_> = chains
+            .iter()
+            .map(|c| {
+                let crop = Crop::new(c.next, c.roi, self.window(c.origin.segment));
+                let memorized: Vec<(usize, Roi)> = c.bank.order().map(|slice| (slice, c.memorized[&slice])).collect();
+                (crop, c.previous.slice, c.bank.annotated(), memorized)
+            })
+            .collect();
+        inputs.iter().map(|one| inputs.iter().position(|other| other == one).expect("itself at the latest")).collect()
+    }
 }

@@ -19,7 +19,7 @@ impl Round<'_> {
         segments.dedup();
         for segment in segments {
             let mut annotated = self.annotated(segment);
-            memorize(context, self.axis, &mut annotated)?;
+            memorize(context, self.axis, self.window(segment), &mut annotated)?;
             for (number, interval) in self.intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
                 for start in interval.starts(self.request.direction) {
                     if !annotated.iter().any(|a| a.slice() == start.slice) {

@@ -26,7 +26,6 @@ use crate::slice::resample::{resample, resize};
 use crate::slice::shape::{Position, Shape, between, disc_diameter};
 use crate::slice::window::WindowedSlices;
 use crate::torch::threads;
-use crate::volume::SliceAxis;
 use appearance_model::AppearanceModel;
 use random_walk::Block;
 use std::ops::Range;
@@ -52,14 +51,14 @@ const BLOCK_VOXELS: usize = 2_000_000;
 /// The annotated slices below and above an interval, number and mask, if any.
 type Ends = [Option<(usize, Plane)>; 2];
 
-/// Refines the consecutive `slices` of an interval; `ends` are the annotated slices below and above, where there are
-/// any.
+/// Refines the consecutive `slices` of an interval, whose images are from `source`; `ends` are the annotated slices
+/// below and above, where there are any.
 ///
 /// # Errors
 /// [`Error::Cancelled`] when a stop is requested.
-pub(super) fn refine(
-    context: &Context,
-    axis: SliceAxis,
+pub(super) fn refine<'a>(
+    context: &Context<'a>,
+    source: WindowedSlices<'a>,
     ends: Ends,
     slices: &mut [Estimate],
     cancel: &CancelToken,
@@ -67,7 +66,7 @@ pub(super) fn refine(
     let closed = ends.iter().all(|end| end.as_ref().is_some_and(|(_, mask)| !mask.is_empty()));
     let Some(range) = target_end::slices_to_refine(slices, closed) else { return Ok(()) };
     let slices = &mut slices[range];
-    let Some(interval) = RefinedInterval::new(context, axis, ends, closed, slices) else { return Ok(()) };
+    let Some(interval) = RefinedInterval::new(context, source, ends, closed, slices) else { return Ok(()) };
     interval.refine(slices, cancel)
 }
 
@@ -86,14 +85,14 @@ impl<'a> RefinedInterval<'a> {
     /// None when no slice has a mask.
     fn new(
         context: &Context<'a>,
-        axis: SliceAxis,
+        source: WindowedSlices<'a>,
         ends: Ends,
         closed: bool,
         slices: &[Estimate],
     ) -> Option<RefinedInterval<'a>> {
         let planes = slices.iter().map(|s| &s.plane).chain(ends.iter().flatten().map(|(_, mask)| mask));
         let masks = planes.filter_map(Plane::extent).reduce(PixelBox::union)?;
-        let window = Window::around(context, axis, masks);
+        let window = Window::around(context, source, masks);
         let examples: Vec<_> = ends.iter().flatten().map(|end| window.example(end)).collect();
         Some(RefinedInterval {
             options: context.options,
@@ -182,8 +181,8 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn around(context: &Context<'a>, axis: SliceAxis, masks: PixelBox) -> Window<'a> {
-        let grid = context.grid(axis);
+    fn around(context: &Context, source: WindowedSlices<'a>, masks: PixelBox) -> Window<'a> {
+        let grid = context.grid(source.axis);
         let place = PixelBox {
             top: masks.top.saturating_sub(MARGIN),
             left: masks.left.saturating_sub(MARGIN),
@@ -192,10 +191,10 @@ impl<'a> Window<'a> {
         };
         let pixels = [place.bottom - place.top, place.right - place.left];
         let side = pixels.map(|n| n.min(SIDE));
-        let thickness = context.volume.geometry().spacing_mm[axis.index()];
+        let thickness = context.volume.geometry().spacing_mm[source.axis.index()];
         let mm = |i: usize, mm: f64| mm * pixels[i] as f64 / side[i] as f64;
         Window {
-            source: context.slices(axis),
+            source,
             roi: Roi { top: place.top as i32, left: place.left as i32, rows: pixels[0] as i32, cols: pixels[1] as i32 },
             place,
             side,
