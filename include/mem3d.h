@@ -13,9 +13,10 @@
  * - A call that can fail returns a #mem3d_status. A call that fails changes nothing: neither the object nor what its
  *   output pointers point to. mem3d_last_error() returns the text: what is wrong, and what to do.
  * - Every such call may return #MEM3D_STATUS_OK, #MEM3D_STATUS_INVALID_ARGUMENT or #MEM3D_STATUS_INTERNAL. Every call
- *   that changes a session, saves it or reads its memory may return #MEM3D_STATUS_BUSY. After #MEM3D_STATUS_INTERNAL, calls
- *   that change the session return #MEM3D_STATUS_INVALID_STATE, while reading and saving still work. `@return` lists
- *   the statuses that a function may return besides, and special causes of these.
+ *   that changes a session, saves it or reads its memory may return #MEM3D_STATUS_BUSY. After #MEM3D_STATUS_INTERNAL a
+ *   session is as it was before the call, and can be read and saved. Calls that change it work too, or from then on
+ *   return #MEM3D_STATUS_INVALID_STATE. `@return` lists the statuses that a function may return besides, and special
+ *   causes of these.
  * - NULL is #MEM3D_STATUS_INVALID_ARGUMENT wherever the text does not allow it. Any other pointer is valid during the
  *   call: a handle was not freed, a string is UTF-8 and ends with NUL, a buffer has the size given with it, a struct is
  *   as long as its `struct_size`, an output is writable. `@pre` lists what a function requires besides.
@@ -450,11 +451,14 @@ typedef struct mem3d_volume_view {
     int32_t scalar_type;
     /** Voxel [0, 0, 0]; need not be aligned. */
     const void *data;
-    /** Number of voxels along each axis, `[depth, height, width]`. */
+    /** Number of voxels along each axis, `[depth, height, width]`; 1..32767. */
     int64_t shape[3];
     /** Bytes from a voxel to the next along each axis; may be negative. All 0 for C order without gaps. */
     int64_t byte_strides[3];
-    /** Distance of neighbouring voxel centres along each axis, mm. All 0 for 1 mm. */
+    /**
+     * Distance of neighbouring voxel centres along each axis, mm: 1e-6..1e6, the largest at most 1000 times the
+     * smallest. All 0 for 1 mm.
+     */
     double spacing_mm[3];
     /** Position of voxel [0, 0, 0] in LPS, mm. */
     double origin_mm[3];
@@ -470,19 +474,26 @@ typedef struct mem3d_volume_view {
 /** One user's work on one volume: its copy, segments, masks and rounds. Serves one call at a time. */
 typedef struct mem3d_session mem3d_session;
 
-/** Options of a session, fixed for its life. Grows; zero it, then set `struct_size`. */
+/**
+ * Options of a session, fixed for its life, but for what mem3d_session_restore() replaces. Grows; zero it, then set
+ * `struct_size`.
+ */
 typedef struct mem3d_session_options {
     /** `sizeof(mem3d_session_options)`, set by the caller. */
     uint32_t struct_size;
     /** NaN or infinite voxels: 0 rejects the volume, 1 replaces them by the lower end of the window. */
     uint32_t replace_non_finite;
-    /** Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume. */
+    /**
+     * Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume, for CT (least value -5000 to
+     * -500) limited to -250..450 HU; a segment of CT most of whose voxels are darker, as lung, has a lower end below
+     * them.
+     */
     double window_low;
     /** Intensity mapped to 1. */
     double window_high;
     /** Largest memory for cached features of slices, bytes. 0 for 400 MB. */
     uint64_t feature_cache_bytes;
-    /** Number of steps that can be undone. 0 for 50, -1 for none. */
+    /** Number of steps that can be undone; 1..10000. 0 for 50, -1 for none. */
     int32_t undo_depth;
     /**
      * 1 keeps CUDA memory in libtorch's cache when the session is freed, for the next session of this process. By
@@ -498,24 +509,27 @@ typedef struct mem3d_session_options {
      *  @{ */
     /** 1 segments whole slices, as in the paper, instead of a region of interest around the target. */
     uint32_t whole_slice;
-    /** Every how many slices one is memorized during a propagation. 0 for 5, -1 for none. */
+    /** Every how many slices one is memorized during a propagation; 1 or more. 0 for 5, -1 for none. */
     int32_t memorize_every;
-    /** Most memorized slices besides the annotated ones and the previous one. 0 for 4, -1 for none. */
+    /** Most memorized slices besides the annotated ones and the previous one; 1..1000. 0 for 4, -1 for none. */
     int32_t max_memory_slices;
-    /** Number of consecutive empty slices that ends a propagation. 0 for 3, -1 never ends it early. */
+    /** Number of consecutive empty slices that ends a propagation; 1 or more. 0 for 3, -1 never ends it early. */
     int32_t stop_after_empty;
-    /** Masks with fewer pixels are empty. 0 for 4, -1 keeps all. */
+    /** Masks with fewer pixels are empty; 1 or more. 0 for 4, -1 keeps all. */
     int32_t min_area;
-    /** Slices whose largest probability is lower are empty. 0 for 0.5, -1 disables this test. */
+    /** Slices whose largest probability is lower are empty; 0..1. 0 for 0.5, -1 disables this test. */
     double min_probability;
-    /** Slices whose mask is a smaller fraction of the previous slice's are empty. 0 for 0.02, -1 disables this test. */
+    /**
+     * Slices whose mask is a smaller fraction of the previous slice's are empty; 0..1. 0 for 0.02, -1 disables this
+     * test.
+     */
     double min_area_fraction;
     /**
      * Slices that hold the target with a lower probability, by the quality head, are empty, unless an annotated slice
-     * with the target lies ahead. 0 for 0.8, -1 disables this test.
+     * with the target lies ahead; 0..1. 0 for 0.8, -1 disables this test.
      */
     double min_presence;
-    /** Side of the region of interest as a multiple of the side of the target. 0 for 1.6. */
+    /** Side of the region of interest as a multiple of the side of the target; 1..10. 0 for 1.6. */
     double roi_scale;
     /** @} */
 } mem3d_session_options;
@@ -618,7 +632,7 @@ MEM3D_API mem3d_status mem3d_session_set_mask(mem3d_session *session, uint32_t s
  * Accepts a slice's mask as it is. The slice becomes annotated.
  *
  * @param session  From mem3d_session_new().
- * @param segment  1 to 65535.
+ * @param segment  1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
  * @param axis     A #mem3d_axis: the one the slice is cut along.
  * @param slice    Slice number along `axis`.
  */
@@ -685,6 +699,9 @@ typedef struct mem3d_propagate_options {
 /**
  * Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on.
  *
+ * Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. With
+ * several segments, name the one that was corrected.
+ *
  * Blocks until done; call it from a thread of the host's own to keep a user interface responsive.
  *
  * @param session       From mem3d_session_new().
@@ -725,7 +742,7 @@ typedef struct mem3d_suggestion {
  * Reads the estimated quality of a segment's mask on every slice along an axis.
  *
  * @param session       From mem3d_session_new().
- * @param segment       1 to 65535.
+ * @param segment       1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
  * @param axis          A #mem3d_axis: the one the slices are cut along.
  * @param[out] quality  Expected IoU per slice, 0..1: 1 where annotated, 0 where nothing was propagated.
  * @param n_slices      Values of `quality`: the number of slices along `axis`.
@@ -737,7 +754,7 @@ MEM3D_API mem3d_status mem3d_session_read_quality(const mem3d_session *session, 
  * Suggests the slice whose correction has the largest expected gain. Annotated slices are never suggested.
  *
  * @param session          From mem3d_session_new().
- * @param segment          1 to 65535, or 0 for the best of all segments.
+ * @param segment          As in mem3d_session_read_quality(), or 0 for the best of all segments.
  * @param[out] suggestion  Filled up to its `struct_size`; `found` is 0 when there is none.
  */
 MEM3D_API mem3d_status mem3d_session_suggest_slice(const mem3d_session *session, uint32_t segment,
@@ -749,7 +766,7 @@ MEM3D_API mem3d_status mem3d_session_suggest_slice(const mem3d_session *session,
  * Reads a segment's mask.
  *
  * @param session    From mem3d_session_new().
- * @param segment    1 to 65535.
+ * @param segment    1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
  * @param[out] mask  `[depth, height, width]`, one byte per voxel: 1 inside, 0 outside.
  * @param mask_size  Bytes of `mask`: depth times height times width.
  */
@@ -760,7 +777,7 @@ MEM3D_API mem3d_status mem3d_session_read_mask(const mem3d_session *session, uin
  * Reads a segment's mask on one slice.
  *
  * @param session    From mem3d_session_new().
- * @param segment    1 to 65535.
+ * @param segment    1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
  * @param axis       A #mem3d_axis: the one the slice is cut along.
  * @param slice      Slice number along `axis`.
  * @param[out] mask  Row-major, one byte per pixel: 1 inside, 0 outside.
@@ -773,8 +790,8 @@ MEM3D_API mem3d_status mem3d_session_read_slice_mask(const mem3d_session *sessio
  * Reads the probability of each voxel to belong to a segment.
  *
  * @param session           From mem3d_session_new().
- * @param segment           1 to 65535.
- * @param[out] probability  `[depth, height, width]`, 0..1.
+ * @param segment           1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
+ * @param[out] probability  `[depth, height, width]`, 0..1 in steps of 1/255; values under 3 % read as 0.
  * @param n_voxels          Values of `probability`: depth times height times width.
  */
 MEM3D_API mem3d_status mem3d_session_read_probability(const mem3d_session *session, uint32_t segment,
@@ -786,6 +803,7 @@ MEM3D_API mem3d_status mem3d_session_read_probability(const mem3d_session *sessi
  * @param session      From mem3d_session_new().
  * @param[out] labels  `[depth, height, width]`: segment numbers, 0 outside of all.
  * @param n_voxels     Values of `labels`: depth times height times width.
+ * @return #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_read_labels(const mem3d_session *session, uint16_t *labels, size_t n_voxels);
 
@@ -801,7 +819,8 @@ MEM3D_API mem3d_status mem3d_session_get_segments(const mem3d_session *session, 
                                                   size_t *count);
 
 /**
- * Returns the annotated slices of a segment, ascending. Propagation does not change them.
+ * Returns the annotated slices of a segment, ascending; none for one without mask or interaction. Propagation does not
+ * change them.
  *
  * @param session      From mem3d_session_new().
  * @param segment      1 to 65535.
@@ -870,7 +889,7 @@ MEM3D_API mem3d_status mem3d_session_redo(mem3d_session *session, bool *changed)
  * Deletes a segment's masks and interactions. Can be undone.
  *
  * @param session  From mem3d_session_new().
- * @param segment  1 to 65535, or 0 for all segments.
+ * @param segment  As in mem3d_session_read_mask(), or 0 for all segments.
  */
 MEM3D_API mem3d_status mem3d_session_reset(mem3d_session *session, uint32_t segment);
 
@@ -889,10 +908,13 @@ MEM3D_API mem3d_status mem3d_session_save(const mem3d_session *session, const ch
 /**
  * Replaces the contents of a session by a saved one, on the same volume and with the same model.
  *
+ * The options of the saved session (window, undo depth, cache, tuning) replace those of mem3d_session_new(); model,
+ * device and `keep_cuda_cache` stay.
+ *
  * @param session  From mem3d_session_new().
  * @param path     A file of mem3d_session_save(), named as there.
- * @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model), #MEM3D_STATUS_IO
- *         (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
+ * @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume, with another spacing or another model),
+ *         #MEM3D_STATUS_IO (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_restore(mem3d_session *session, const char *path);
 

@@ -301,7 +301,7 @@ struct Propagation {
 /// before that call.
 class Session {
 public:
-    /// Copies the volume.
+    /// Copies the volume. Ranges of its shape and spacing and of the options: mem3d.h.
     Session(const Model &model, const mem3d_volume_view &volume,
             const mem3d_session_options &options = make<mem3d_session_options>())
     {
@@ -362,6 +362,7 @@ public:
         check(mem3d_session_set_mask(handle_.get(), segment, mask.data(), mask.size()));
     }
 
+    /// Throws as read_mask().
     void accept(uint32_t segment, mem3d_axis axis, uint32_t slice)
     {
         check(mem3d_session_accept(handle_.get(), segment, axis, slice));
@@ -369,7 +370,8 @@ public:
 
     // ---- session: propagate ----
 
-    /// Returns the number of slice masks replaced.
+    /// Returns the number of slice masks replaced. Only slices between a newly annotated slice and its annotated
+    /// neighbours change; if none is new, all others do. With several segments, name the one that was corrected.
     uint32_t propagate(const Propagation &what = {})
     {
         struct Call {
@@ -419,7 +421,7 @@ public:
 
     // ---- session: quality ----
 
-    /// One value per slice along `axis`, 0..1.
+    /// One value per slice along `axis`, 0..1. Throws as read_mask().
     std::vector<float> read_quality(uint32_t segment, mem3d_axis axis) const
     {
         std::vector<float> quality(slice_count(axis));
@@ -427,7 +429,8 @@ public:
         return quality;
     }
 
-    /// The slice to correct next, of one segment or (0) of all; none when all slices are annotated.
+    /// The slice to correct next, of one segment or (0) of all; none when all slices are annotated. Throws as
+    /// read_mask(), for one segment.
     std::optional<mem3d_suggestion> suggest_slice(uint32_t segment = 0) const
     {
         auto suggestion = make<mem3d_suggestion>();
@@ -438,6 +441,8 @@ public:
 
     // ---- session: read ----
 
+    /// One byte a voxel, 0 or 1. Throws an Error of #MEM3D_STATUS_INVALID_ARGUMENT for a segment without mask or
+    /// interaction.
     std::vector<uint8_t> read_mask(uint32_t segment) const
     {
         std::vector<uint8_t> mask(voxels());
@@ -445,6 +450,7 @@ public:
         return mask;
     }
 
+    /// One byte a pixel, 0 or 1. Throws as read_mask().
     std::vector<uint8_t> read_slice_mask(uint32_t segment, mem3d_axis axis, uint32_t slice) const
     {
         std::vector<uint8_t> mask(slice_size(axis));
@@ -452,6 +458,7 @@ public:
         return mask;
     }
 
+    /// One value a voxel, 0..1 in steps of 1/255; values under 3 % read as 0. Throws as read_mask().
     std::vector<float> read_probability(uint32_t segment) const
     {
         std::vector<float> probability(voxels());
@@ -473,7 +480,7 @@ public:
         });
     }
 
-    /// Slices that no propagation changes.
+    /// Slices that no propagation changes; none for a segment without mask or interaction.
     std::vector<uint32_t> annotated_slices(uint32_t segment, mem3d_axis axis) const
     {
         return list([this, segment, axis](uint32_t *values, std::size_t capacity, std::size_t *count) {
@@ -522,12 +529,14 @@ public:
         return changed;
     }
 
-    /// Deletes a segment; 0 for all.
+    /// Deletes a segment; 0 for all. Throws as read_mask(), for one segment.
     void reset(uint32_t segment = 0) { check(mem3d_session_reset(handle_.get(), segment)); }
 
     // ---- session: save ----
 
     void save(const std::string &path) const { check(mem3d_session_save(handle_.get(), path.c_str())); }
+    /// The options of the saved session (window, undo depth, cache, tuning) replace those given; model, device and
+    /// `keep_cuda_cache` stay.
     void restore(const std::string &path) { check(mem3d_session_restore(handle_.get(), path.c_str())); }
 
     /// For calls of mem3d.h; stays owned by this object.

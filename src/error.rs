@@ -121,7 +121,8 @@ pub(crate) fn torch_error(text: &str) -> Error {
     let quoted = text.split_once("Torch(\"").and_then(|(_, rest)| rest.rsplit_once("\")"));
     let quoted = quoted.map(|(quoted, _)| quoted.replace("\\n", "\n").replace("\\\"", "\""));
     let text = quoted.as_deref().unwrap_or(text);
-    let first = text.split("\nException raised from").next().unwrap_or(text).trim();
+    let backtrace = ["\nException raised from", "\nframe #"].into_iter().filter_map(|start| text.find(start)).min();
+    let first = text[..backtrace.unwrap_or(text.len())].trim();
     let lower = first.to_lowercase();
     // oneDNN does not state why it cannot create something; it checks shapes before, so that memory is the reason left.
     let out_of_memory = ["out of memory", "can't allocate memory", "bad_alloc", "could not create a"];
@@ -170,6 +171,12 @@ mod tests {
         assert!(matches!(torch_error("CUDA out of memory. Tried to allocate"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("could not create a primitive"), Error::OutOfMemory(_)));
         assert!(matches!(torch_error("[enforce] DefaultCPUAllocator: can't allocate memory"), Error::OutOfMemory(_)));
+        // The processor's memory: the backtrace follows at once.
+        let tried = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you \
+                     tried to allocate 4096 bytes. Error code 12 (Cannot allocate memory)";
+        let cut = torch_error(&format!("{tried}\nframe #0: c10::alloc_cpu(unsigned long) + 0x7 (0x7f in libc10.so)\n"));
+        assert_eq!(cut.to_string(), torch_error(tried).to_string());
+        assert!(matches!(&cut, Error::OutOfMemory(text) if text.contains("memory). Close")), "{cut}");
         // A device that is lost.
         let lost = torch_error("CUDA error: unspecified launch failure\nException raised from x");
         assert!(matches!(&lost, Error::Torch(text) if text.contains("launch failure. Nothing was changed")), "{lost}");

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use mem3d::Error;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
-use mem3d::volume::SliceAxis;
+use mem3d::volume::{Geometry, SliceAxis, Volume, VoxelData};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -106,4 +106,46 @@ fn when_nothing_fits_the_error_says_so_and_the_session_is_as_it_was() {
         assert_eq!(go(&mut session).unwrap(), go(&mut untroubled).unwrap());
         assert!(masks(&session) == masks(&untroubled));
     }
+}
+
+/// Address space of the process that reads labels, kB; libtorch alone takes about two thirds.
+const MOST_KILOBYTES: usize = 4_500_000;
+
+/// Runs in a process of its own, whose memory is limited.
+#[test]
+#[ignore = "run by the other test, with limited memory"]
+fn read_labels_without_memory() {
+    let n = 1 << 24;
+    let data = VoxelData::U8((0..n).map(|i| (i % 7) as u8).collect());
+    let volume = Volume::new([1, 4096, 4096], data, Geometry::default()).unwrap();
+    let session = Session::new(volume, Box::new(StandIn::new()), SessionOptions::default()).unwrap();
+    let mut labels = vec![7u16; n];
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(1 << 16);
+    // For the text of the error.
+    let small: Vec<Vec<u8>> = (0..64).map(|_| vec![0; 4096]).collect();
+    for bytes in [n, 1 << 20] {
+        let mut block: Vec<u8> = Vec::new();
+        while block.try_reserve_exact(bytes).is_ok() {
+            taken.push(std::mem::take(&mut block));
+        }
+    }
+    drop(small);
+    let result = session.read_labels(&mut labels);
+    drop(std::hint::black_box(taken));
+    assert!(matches!(result, Err(Error::OutOfMemory(_))), "{result:?}");
+    assert!(labels.iter().all(|&label| label == 7));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn labels_that_cannot_be_read_leave_the_buffer_as_it_was() {
+    let name = "read_labels_without_memory";
+    let run = std::process::Command::new("sh")
+        .args(["-c", &format!("ulimit -v {MOST_KILOBYTES}; exec \"$0\" --exact {name} --ignored --nocapture")])
+        .arg(std::env::current_exe().unwrap())
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && text.contains("1 passed"), "{:?}\n{text}", run.status);
 }

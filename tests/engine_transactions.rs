@@ -55,6 +55,17 @@ fn a_token_cancels_and_is_forgotten_by_the_next_call() {
 }
 
 #[test]
+fn a_closed_token_cancels_every_later_call() {
+    let mut s = two_rounds();
+    let before = visible(&s);
+    s.cancel_token().close();
+    for _ in 0..2 {
+        assert!(matches!(s.propagate(&PropagateOptions::default(), &mut |_| true), Err(Error::Cancelled)));
+        assert_eq!(visible(&s), before);
+    }
+}
+
+#[test]
 fn a_token_cancels_after_the_last_slice_while_masks_are_refined() {
     for threads in [1, 2] {
         tch::set_num_threads(threads);
@@ -210,6 +221,49 @@ fn a_saved_session_goes_on_where_it_was() {
     let mut elsewhere = Session::new(elsewhere.unwrap(), Box::new(StandIn::new()), SessionOptions::default()).unwrap();
     assert!(elsewhere.restore(saved).unwrap_err().to_string().contains("another volume"));
     assert!(elsewhere.segments().is_empty());
+}
+
+#[test]
+fn a_saved_session_is_refused_with_another_spacing() {
+    let saved = two_rounds().save();
+    let open = |depth_mm: f64| {
+        let geometry = Geometry { spacing_mm: [depth_mm, 1.0, 1.0], ..Geometry::default() };
+        let volume = Volume::new([24, 44, 44], volume().data().clone(), geometry).unwrap();
+        Session::new(volume, Box::new(StandIn::new()), SessionOptions::default()).unwrap()
+    };
+    let mut other = open(5.0);
+    let text = other.restore(saved.clone()).unwrap_err().to_string();
+    assert!(text.contains("[1.0, 1.0, 1.0] mm") && text.contains("[5.0, 1.0, 1.0] mm"), "{text}");
+    assert!(other.segments().is_empty());
+    // A difference below a thousandth comes from rounding.
+    let mut rounded = open(1.0009);
+    rounded.restore(saved).unwrap();
+    assert_eq!(rounded.segments(), [1, 2]);
+}
+
+#[test]
+fn slices_that_are_too_elongated_are_refused_along_their_axis_alone() {
+    // Slices along height are 1500 m by 2 mm: a square around one has 1500 rows and 1500000 columns.
+    let data = VoxelData::I16((0..6000).map(|i| i % 50).collect());
+    let geometry = Geometry { spacing_mm: [1000.0, 1.0, 1.0], ..Geometry::default() };
+    let volume = Volume::new([1500, 2, 2], data, geometry).unwrap();
+    let options = SessionOptions { whole_slice: true, ..SessionOptions::default() };
+    let mut s = Session::new(volume, Box::new(StandIn::new()), options).unwrap();
+    let mask = SliceMask { rows: 1500, cols: 2, data: vec![1; 3000] };
+    s.set_slice_mask(1, SliceAxis::Height, 1, &mask).unwrap();
+    let before = visible(&s);
+    let click = at(1, InteractionKind::Click, true, &[[0.0; 3]]);
+    let refusals = [
+        s.interact(Interaction { axis: SliceAxis::Height, ..click.clone() }).map(drop),
+        s.propagate(&PropagateOptions::default(), &mut |_| true).map(drop),
+    ];
+    for refusal in refusals {
+        assert!(matches!(&refusal, Err(Error::InvalidArgument(_))), "{refusal:?}");
+        let text = refusal.unwrap_err().to_string();
+        assert!(text.contains("1500000.0 by 2.0 mm has 2250000000 pixels"), "{text}");
+    }
+    assert_eq!(visible(&s), before);
+    assert!(s.interact(click).unwrap().area() >= 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use common::*;
 use mem3d::engine::{PropagateOptions, Session, SessionOptions};
 use mem3d::io::session_file;
 use mem3d::nn::InteractionKind;
-use mem3d::volume::SliceAxis;
+use mem3d::volume::{Geometry, SliceAxis, Volume};
 use std::path::{Path, PathBuf};
 
 /// Pixels of the second box on a slice: rows 32..38, columns 4..12, on slices 4..=17.
@@ -79,6 +79,26 @@ fn a_stored_session_is_read() {
     assert_eq!(read(&session, 1).iter().filter(|&&v| v != 0).count(), 16 * 24);
     assert!(session.undo() && session.undo() && !session.undo());
     assert!(session.segments().is_empty());
+}
+
+/// The stored file ends before the spacing, which is the last field.
+#[test]
+fn another_spacing_is_refused_where_the_file_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = folder.path().join("new.m3s");
+    session_file::write(&new, &draw().save()).unwrap();
+    let restore = |path: &Path| {
+        let geometry = Geometry { spacing_mm: [2.0, 1.0, 1.0], ..Geometry::default() };
+        let volume = Volume::new([24, 44, 44], volume().data().clone(), geometry).unwrap();
+        let mut session = Session::new(volume, Box::new(StandIn::new()), SessionOptions::default()).unwrap();
+        session.restore(session_file::read(path).unwrap())
+    };
+    restore(&path()).unwrap();
+    let text = restore(&new).unwrap_err().to_string();
+    assert!(text.contains("[1.0, 1.0, 1.0] mm") && text.contains("[2.0, 1.0, 1.0] mm"), "{text}");
+    let mut same = session();
+    same.restore(session_file::read(&new).unwrap()).unwrap();
+    assert_eq!(same.segments(), [1, 2]);
 }
 
 #[test]

@@ -9,12 +9,13 @@ pub mod view;
 use super::compute::Context;
 use super::compute::batching::largest_batch;
 use super::compute::feature_cache::FeatureCache;
+use super::compute::target_window::{annotated_values, pixel_values, target_window};
 use super::interact::interaction::{Interaction, check_mask, check_segment, check_slice};
 use super::interact::predict::Drawing;
 use super::propagate::Round;
 use crate::error::{Error, Result, ensure_memory};
 use crate::nn::Networks;
-use crate::slice::grid::slice_grid;
+use crate::slice::grid::{SliceGrid, slice_grid};
 use crate::slice::plane::mask_of;
 use crate::slice::window::find_window;
 use crate::torch;
@@ -22,7 +23,7 @@ use crate::volume::{SliceAxis, SliceMask, Volume};
 use history::{History, SavedHistory};
 use options::{PropagateOptions, SessionOptions};
 use progress::{CancelToken, Preview, Progress};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use state::{SegmentState, State};
 use std::sync::Arc;
 use view::{Snapshot, Suggestion, View};
@@ -39,6 +40,7 @@ pub struct MemoryUsage {
 }
 
 /// A session in the form that is written to a file. It has checksums of the volume and the model, not these themselves.
+/// The order of the fields is that of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedSession {
     volume_checksum: String,
@@ -46,6 +48,14 @@ pub struct SavedSession {
     model_checksum: String,
     options: SessionOptions,
     history: SavedHistory,
+    /// Spacing of the volume, mm; none in a file that ends before it.
+    #[serde(deserialize_with = "last_field")]
+    spacing_mm: Option<[f64; 3]>,
+}
+
+/// The last field of a saved session, none where the file ends.
+fn last_field<'de, D: Deserializer<'de>>(file: D) -> std::result::Result<Option<[f64; 3]>, D::Error> {
+    Ok(Option::deserialize(file).unwrap_or_default())
 }
 
 /// One user's work on one volume.
@@ -144,9 +154,9 @@ impl Session {
     /// accepted slices of other axes the accepted mask stays.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when the interaction breaks a rule, [`Error::Unsupported`] when the model does not
-    /// answer this kind, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails, [`Error::BadModel`] when the
-    /// networks' output contains NaN.
+    /// [`Error::InvalidArgument`] when the interaction breaks a rule or the smallest square (in mm) around a slice has
+    /// more than 2^28 pixels, [`Error::Unsupported`] when the model does not answer this kind, [`Error::OutOfMemory`]
+    /// or [`Error::Torch`] when libtorch fails, [`Error::BadModel`] when the networks' output contains NaN.
     pub fn interact(&mut self, interaction: Interaction) -> Result<SliceMask> {
         let (axis, slice, segment) = (interaction.axis, interaction.slice, interaction.segment);
         let grid = slice_grid(&self.volume, axis);
@@ -160,7 +170,7 @@ impl Session {
                 info.interactions.iter().map(|k| k.word()).collect::<Vec<_>>().join(", ")
             )));
         }
-        ensure_memory(LEAST_MEMORY + grid.rows * grid.cols * BYTES_PER_PIXEL, "an interaction")?;
+        ensure_region(&grid, axis, "an interaction")?;
         let mut next = self.state().clone();
         next.last_axis = Some(axis);
         let state = next.segment_mut(segment, self.volume.shape());
@@ -169,7 +179,14 @@ impl Session {
         slice_state.annotated = false;
         slice_state.interactions.push(interaction);
         let interactions = slice_state.interactions.clone();
-        let drawing = Drawing { grid, interactions: &interactions, before: &before };
+        let mut drawing = Drawing { grid, interactions: &interactions, before: &before, window: self.window };
+        drawing.window = target_window(self.window, &self.options, || {
+            let annotated = annotated_values(&self.volume, state);
+            if !annotated.is_empty() {
+                return annotated;
+            }
+            pixel_values(&self.volume, axis, slice, &drawing.target_pixels())
+        });
         let context = self.context();
         let mut dense = torch::run(|| drawing.segment(&context))??;
         let state = next.segment_mut(segment, self.volume.shape());
@@ -247,8 +264,9 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::InvalidState`] when no slice is annotated along the axis, [`Error::InvalidArgument`] for a range or
-    /// segment that does not exist, [`Error::Cancelled`] when stopped, [`Error::OutOfMemory`] or [`Error::Torch`] when
-    /// libtorch fails, [`Error::BadModel`] when the networks' output contains NaN.
+    /// segment that does not exist and for slices that [`Session::interact`] refuses for their size,
+    /// [`Error::Cancelled`] when stopped, [`Error::OutOfMemory`] or [`Error::Torch`] when libtorch fails,
+    /// [`Error::BadModel`] when the networks' output contains NaN.
     pub fn propagate(
         &mut self,
         options: &PropagateOptions,
@@ -270,8 +288,7 @@ impl Session {
         self.cancel.clear();
         let axis = options.axis.or(self.state().last_axis).ok_or_else(nothing_annotated)?;
         self.check_range(options.range, axis)?;
-        let (rows, cols) = axis.slice_shape(self.volume.shape());
-        ensure_memory(LEAST_MEMORY + rows * cols * BYTES_PER_PIXEL, "a propagation")?;
+        ensure_region(&slice_grid(&self.volume, axis), axis, "a propagation")?;
         let mut next = self.state().clone();
         let segments = self.accept_and_select(&mut next, options.segment, axis)?;
         let cancel = self.cancel.clone();
@@ -348,7 +365,7 @@ impl Session {
     /// lowest number; 0 elsewhere.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a size that does not fit.
+    /// [`Error::InvalidArgument`] for a size that does not fit, [`Error::OutOfMemory`]; `out` is then as it was.
     pub fn read_labels(&self, out: &mut [u16]) -> Result<()> {
         self.view().read_labels(out)
     }
@@ -391,18 +408,28 @@ impl Session {
             model_checksum: self.networks.info().checksum.clone(),
             options: self.options.clone(),
             history: self.history.save(),
+            spacing_mm: Some(self.volume.geometry().spacing_mm),
         }
     }
 
     /// Replaces everything but the volume and the model by a saved session.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when it belongs to another volume or model, or is damaged.
+    /// [`Error::InvalidArgument`] when it belongs to another volume, spacing (by more than a thousandth) or model, or
+    /// is damaged.
     pub fn restore(&mut self, saved: SavedSession) -> Result<()> {
         if saved.volume_checksum != self.volume.checksum() {
             return Err(Error::argument(
                 "the session was saved from another volume; open that volume and restore again",
             ));
+        }
+        let spacing = self.volume.geometry().spacing_mm;
+        let is_same = |other: &[f64; 3]| other.iter().zip(spacing).all(|(a, b)| (a - b).abs() <= SAME_SPACING * b);
+        if let Some(other) = saved.spacing_mm.filter(|other| !is_same(other)) {
+            return Err(Error::argument(format!(
+                "the session was saved from the same voxels with a spacing of {other:?} mm (depth, height, width), but \
+                 that of this volume is {spacing:?} mm; correct it, or open the volume that the session was saved from"
+            )));
         }
         let info = self.networks.info();
         if saved.model_checksum != info.checksum {
@@ -457,15 +484,37 @@ impl Session {
 /// Memory that must be free for any work, bytes. Chosen: the smallest features of one slice and some.
 const LEAST_MEMORY: usize = 64 << 20;
 
-/// Memory that must be free besides for each pixel of a slice, bytes. Chosen: several planes of 32 bits.
+/// Memory that must be free besides for each pixel of the largest region of interest, bytes. Chosen: several planes of
+/// 32 bits.
 const BYTES_PER_PIXEL: usize = 64;
+
+/// Most pixels of the largest region of interest. Chosen: a square slice of 16384 x 16384.
+const MOST_PIXELS: usize = 1 << 28;
+
+/// Checks the largest region of interest of slices along `axis`: its size, and that there is memory for it.
+fn ensure_region(grid: &SliceGrid, axis: SliceAxis, what: &str) -> Result<()> {
+    let pixels = grid.whole().area();
+    if pixels > MOST_PIXELS {
+        return Err(Error::argument(format!(
+            "slices along axis {} are too elongated or too large: the square around one of {:.1} by {:.1} mm has \
+             {pixels} pixels, more than {MOST_PIXELS}; resample the volume, or use another axis",
+            axis.index(),
+            grid.rows as f64 * grid.row_mm,
+            grid.cols as f64 * grid.col_mm
+        )));
+    }
+    ensure_memory(LEAST_MEMORY + pixels * BYTES_PER_PIXEL, what)
+}
+
+/// Largest relative difference of the spacing of a volume from that of a saved session. Chosen: rounding in files.
+const SAME_SPACING: f64 = 1e-3;
 
 /// Spacings that can be used, mm, and the most that they may differ by. Chosen: beyond what any scanner has, and below
 /// what makes the side of a region of interest a number without meaning.
 const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 const MOST_RATIO: f64 = 1000.0;
 
-/// Refuses a volume whose spacings are out of all proportion: its regions of interest would have millions of pixels.
+/// Refuses a volume whose spacings are out of all proportion.
 fn check_spacing(volume: &Volume) -> Result<()> {
     let spacing = volume.geometry().spacing_mm;
     let most = spacing.iter().copied().fold(0.0, f64::max);

@@ -2,6 +2,7 @@
 
 use super::text::keep_error;
 use crate::error::{Error, Result};
+use crate::torch::threads;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -40,13 +41,13 @@ pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
 }
 
 /// The default panic message belongs on the terminal of a Rust program, not on a host's: a panic that becomes a
-/// status is reported by that status. Panics of other threads keep the hook that was there.
+/// status is reported by that status. Panics of the host's threads keep the hook that was there.
 fn quiet_caught_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false) {
+            if is_caught() {
                 let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
                 let _ = PLACE.try_with(|last| *last.borrow_mut() = place);
             } else {
@@ -54,4 +55,24 @@ fn quiet_caught_panics() {
             }
         }));
     });
+}
+
+/// Whether a panic on this thread becomes a status: inside a guard, and on the threads that compute for one.
+fn is_caught() -> bool {
+    DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false) || threads::at_once() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn panics_inside_a_guard_and_on_its_computing_threads_are_caught_and_those_of_the_host_are_not() {
+        assert!(caught(is_caught).unwrap());
+        assert!(!is_caught());
+        let there = threads::with_threads(2, || threads::side_by_side(2, Device::Cpu, is_caught));
+        assert!(there);
+        assert!(!std::thread::spawn(is_caught).join().unwrap());
+    }
 }

@@ -108,7 +108,8 @@ fn busy() -> Error {
     Error::Busy("the session is serving another call; wait for it, or stop it with mem3d_session_cancel()".into())
 }
 
-/// Options of a session, fixed for its life. Grows; zero it, then set `struct_size`.
+/// Options of a session, fixed for its life, but for what mem3d_session_restore() replaces. Grows; zero it, then set
+/// `struct_size`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct mem3d_session_options {
@@ -116,13 +117,15 @@ pub struct mem3d_session_options {
     pub struct_size: u32,
     /// NaN or infinite voxels: 0 rejects the volume, 1 replaces them by the lower end of the window.
     pub replace_non_finite: u32,
-    /// Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume.
+    /// Intensity mapped to 0. Both ends 0: the 0.5th and 99.5th percentile of the volume, for CT (least value -5000 to
+    /// -500) limited to -250..450 HU; a segment of CT most of whose voxels are darker, as lung, has a lower end below
+    /// them.
     pub window_low: f64,
     /// Intensity mapped to 1.
     pub window_high: f64,
     /// Largest memory for cached features of slices, bytes. 0 for 400 MB.
     pub feature_cache_bytes: u64,
-    /// Number of steps that can be undone. 0 for 50, -1 for none.
+    /// Number of steps that can be undone; 1..10000. 0 for 50, -1 for none.
     pub undo_depth: i32,
     /// 1 keeps CUDA memory in libtorch's cache when the session is freed, for the next session of this process. By
     /// default it is returned to the device.
@@ -133,22 +136,23 @@ pub struct mem3d_session_options {
     /// @name Tuning, rarely needed
     /// 1 segments whole slices, as in the paper, instead of a region of interest around the target.
     pub whole_slice: u32,
-    /// Every how many slices one is memorized during a propagation. 0 for 5, -1 for none.
+    /// Every how many slices one is memorized during a propagation; 1 or more. 0 for 5, -1 for none.
     pub memorize_every: i32,
-    /// Most memorized slices besides the annotated ones and the previous one. 0 for 4, -1 for none.
+    /// Most memorized slices besides the annotated ones and the previous one; 1..1000. 0 for 4, -1 for none.
     pub max_memory_slices: i32,
-    /// Number of consecutive empty slices that ends a propagation. 0 for 3, -1 never ends it early.
+    /// Number of consecutive empty slices that ends a propagation; 1 or more. 0 for 3, -1 never ends it early.
     pub stop_after_empty: i32,
-    /// Masks with fewer pixels are empty. 0 for 4, -1 keeps all.
+    /// Masks with fewer pixels are empty; 1 or more. 0 for 4, -1 keeps all.
     pub min_area: i32,
-    /// Slices whose largest probability is lower are empty. 0 for 0.5, -1 disables this test.
+    /// Slices whose largest probability is lower are empty; 0..1. 0 for 0.5, -1 disables this test.
     pub min_probability: f64,
-    /// Slices whose mask is a smaller fraction of the previous slice's are empty. 0 for 0.02, -1 disables this test.
+    /// Slices whose mask is a smaller fraction of the previous slice's are empty; 0..1. 0 for 0.02, -1 disables this
+    /// test.
     pub min_area_fraction: f64,
     /// Slices that hold the target with a lower probability, by the quality head, are empty, unless an annotated slice
-    /// with the target lies ahead. 0 for 0.8, -1 disables this test.
+    /// with the target lies ahead; 0..1. 0 for 0.8, -1 disables this test.
     pub min_presence: f64,
-    /// Side of the region of interest as a multiple of the side of the target. 0 for 1.6.
+    /// Side of the region of interest as a multiple of the side of the target; 1..10. 0 for 1.6.
     pub roi_scale: f64,
 }
 
@@ -264,7 +268,7 @@ pub unsafe extern "C" fn mem3d_session_free(session: *mut mem3d_session) {
     guard_value((), || {
         // SAFETY: by this function's contract.
         if let Ok(running) = unsafe { handle::borrow(session, "session") } {
-            running.cancel.cancel();
+            running.cancel.close();
         }
         // SAFETY: by this function's contract.
         unsafe { handle::free(session) };

@@ -74,11 +74,12 @@ pub struct mem3d_volume_view {
     pub scalar_type: i32,
     /// Voxel [0, 0, 0]; need not be aligned.
     pub data: *const c_void,
-    /// Number of voxels along each axis, `[depth, height, width]`.
+    /// Number of voxels along each axis, `[depth, height, width]`; 1..32767.
     pub shape: [i64; 3],
     /// Bytes from a voxel to the next along each axis; may be negative. All 0 for C order without gaps.
     pub byte_strides: [i64; 3],
-    /// Distance of neighbouring voxel centres along each axis, mm. All 0 for 1 mm.
+    /// Distance of neighbouring voxel centres along each axis, mm: 1e-6..1e6, the largest at most 1000 times the
+    /// smallest. All 0 for 1 mm.
     pub spacing_mm: [f64; 3],
     /// Position of voxel [0, 0, 0] in LPS, mm.
     pub origin_mm: [f64; 3],

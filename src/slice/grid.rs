@@ -42,7 +42,8 @@ const LEAST_MARGIN: f64 = 16.0;
 const POSITIONS: f64 = 12.0;
 
 impl SliceGrid {
-    /// The whole slice, centred in a square.
+    /// The whole slice, centred in a square: the largest region. Its rows and columns differ in number as their
+    /// distances do, so that it has many more pixels than an elongated slice.
     pub fn whole(&self) -> Roi {
         self.square(self.rows as f64 / 2.0, self.cols as f64 / 2.0, self.whole_side_mm())
     }
@@ -124,6 +125,10 @@ mod tests {
     #[test]
     fn the_whole_slice_is_centred_in_a_square() {
         assert_eq!(GRID.whole(), Roi { top: -50, left: 0, rows: 200, cols: 200 });
+        // 1500 m by 2 mm.
+        let elongated = SliceGrid { rows: 1500, cols: 2, row_mm: 1000.0, col_mm: 1.0 }.whole();
+        assert_eq!(elongated, Roi { top: 0, left: -749_999, rows: 1500, cols: 1_500_000 });
+        assert_eq!(elongated.area(), 2_250_000_000);
     }
 
     #[test]

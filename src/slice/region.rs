@@ -48,13 +48,18 @@ pub struct Roi {
 }
 
 impl Roi {
+    /// Number of pixels.
+    pub fn area(&self) -> usize {
+        self.rows.max(0) as usize * self.cols.max(0) as usize
+    }
+
     /// Values of the region's pixels, 0 beyond a slice of `rows` x `cols` pixels. `read` receives a row of the slice, a
     /// column of it, and the values to fill from that column on.
     ///
     /// # Shapes
     /// result: `[self.rows, self.cols]`.
     pub(crate) fn read(&self, rows: usize, cols: usize, read: impl Fn(usize, usize, &mut [f32])) -> Vec<f32> {
-        let mut out = vec![0f32; (self.rows * self.cols) as usize];
+        let mut out = vec![0f32; self.area()];
         let from = self.left.max(0);
         let to = (self.left + self.cols).min(cols as i32);
         if from >= to {
@@ -132,5 +137,11 @@ mod tests {
         // Twice as fine: pixel 10 covers network pixels 0 and 1, its centre lies between them.
         assert_eq!(roi.to_network(10.0, 20.0, 16), (0.5, 0.5));
         assert_eq!(roi.to_network(17.0, 27.0, 16), (14.5, 14.5));
+    }
+
+    #[test]
+    fn the_area_of_an_elongated_region_is_counted_beyond_32_bits() {
+        assert_eq!(Roi { top: 0, left: -749_999, rows: 1500, cols: 1_500_000 }.area(), 2_250_000_000);
+        assert_eq!(Roi { top: 0, left: 0, rows: -1, cols: 4 }.area(), 0);
     }
 }

@@ -12,13 +12,13 @@ use tch::Tensor;
 /// Voxels from which the percentiles of the default window are computed, at most. Chosen.
 const SAMPLES: usize = 1_000_000;
 /// Limits of the default window of CT, HU: fat, soft tissue and contrast agent without air and cortical bone. Chosen.
-const CT_WINDOW: (f64, f64) = (-250.0, 450.0);
+pub(crate) const CT_WINDOW: (f64, f64) = (-250.0, 450.0);
 
 /// Least value of a volume that is taken for CT: that of air or of the scanner's padding, HU. Chosen.
 const CT_LEAST: std::ops::RangeInclusive<f64> = -5000.0..=-500.0;
 
 /// The intensities that become 0 and 1: `explicit` if given, else the 0.5th and 99.5th percentile, limited to
-/// -250..450 HU if the volume's range is that of CT (least value -5000 to -500, 99.5th percentile above 450).
+/// -250..450 HU if the volume's range is that of CT (least value -5000 to -500, 99.5th percentile above -250).
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for NaN or infinite voxels (unless `replace_non_finite`), an empty or non-finite explicit
@@ -37,8 +37,7 @@ pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_fi
         }
         return Ok((low, high));
     }
-    let n = volume.data().len();
-    let step = n.div_ceil(SAMPLES).max(1);
+    let step = sample_step(volume.shape());
     let mut values: Vec<f32> = with_voxels!(volume.data(), v => {
         v.iter().step_by(step).map(|x| x.to_f32()).filter(|x| x.is_finite()).collect()
     });
@@ -67,6 +66,19 @@ pub fn find_window(volume: &Volume, explicit: Option<(f64, f64)>, replace_non_fi
     Err(Error::argument(format!(
         "every voxel of the volume is {least}; there is nothing to segment. Check that the right volume was given"
     )))
+}
+
+/// Distance of the voxels from which the percentiles are computed, in C order: the least that gives at most [`SAMPLES`]
+/// and has no factor in common with a side, so that samples come from all rows and columns alike.
+fn sample_step(shape: [usize; 3]) -> usize {
+    let voxels: usize = shape.iter().product();
+    let least = voxels.div_ceil(SAMPLES).max(1);
+    (least..).find(|&step| shape.iter().all(|&side| common_factor(step, side) == 1)).expect("a prime above every side")
+}
+
+/// The greatest common factor.
+fn common_factor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { common_factor(b, a % b) }
 }
 
 fn extremes<T: Voxel>(voxels: &[T]) -> (f64, f64) {
@@ -113,14 +125,17 @@ impl WindowedSlices<'_> {
         let (along, per_row, per_col) = self.axis.strides(shape);
         let (low, high) = self.window;
         let (scale, shift) = ((1.0 / (high - low)) as f32, low as f32);
-        let windowed = |value: f32| {
+        let windowed = |value: f32, finite: bool| {
             let v = (value - shift) * scale;
-            // NaN becomes 0: the session's option replace_non_finite allows it.
-            if v > 0.0 { v.min(1.0) } else { 0.0 }
+            // NaN and infinity become 0: the session's option replace_non_finite allows them.
+            if finite && v > 0.0 { v.min(1.0) } else { 0.0 }
         };
         roi.tensor(&with_voxels!(self.volume.data(), voxels => roi.read(rows, cols, |row, col, line| {
             let first = slice * along + row * per_row + col * per_col;
-            line.iter_mut().enumerate().for_each(|(i, out)| *out = windowed(voxels[first + i * per_col].to_f32()));
+            for (i, out) in line.iter_mut().enumerate() {
+                let voxel = voxels[first + i * per_col];
+                *out = windowed(voxel.to_f32(), voxel.to_f64().is_finite());
+            }
         })))
     }
 }
@@ -163,6 +178,31 @@ mod tests {
         let roi = Roi { top: 0, left: 0, rows: 1, cols: 4 };
         let t = depth(&v, (0.0, 2.0)).input(0, roi, 4, 1);
         assert!(t.isfinite().all().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn voxels_that_are_not_finite_become_the_lower_end_of_the_window() {
+        let replaced = |data: VoxelData| {
+            let v = volume([1, 1, 4], data);
+            let t = depth(&v, (0.0, 2.0)).crop(0, Roi { top: 0, left: 0, rows: 1, cols: 4 });
+            Vec::<f32>::try_from(t.view([-1])).unwrap()
+        };
+        let none = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        assert_eq!(replaced(VoxelData::F32(vec![none[0], none[1], none[2], 1.0])), [0.0, 0.0, 0.0, 0.5]);
+        // Finite, though beyond 32 bits.
+        let far = none.map(f64::from);
+        assert_eq!(replaced(VoxelData::F64(vec![far[0], far[1], far[2], 1e300])), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn samples_of_the_default_window_come_from_every_column() {
+        // 2 million voxels: every second one, which are column 0 alone, would be enough.
+        assert_eq!(sample_step([1000, 1000, 2]), 3);
+        assert_eq!(sample_step([1000, 1000, 6]), 7);
+        assert_eq!(sample_step([100, 100, 100]), 1);
+        // Column 0 has 10 and 20 in turn, column 1 has 0 and 100.
+        let columns = volume([1000, 1000, 2], VoxelData::U8([10, 0, 20, 100].repeat(500_000)));
+        assert_eq!(find_window(&columns, None, false).unwrap(), (0.0, 100.0));
     }
 
     #[test]

@@ -16,7 +16,7 @@ thread_local! {
     static AT_ONCE: Cell<usize> = const { Cell::new(1) };
 }
 
-/// Number of jobs that [`each`] runs at a time on this thread: 1 outside of [`side_by_side`].
+/// Number of jobs that [`each`] runs at a time on this thread: 1 outside of [`side_by_side`], more on its threads.
 pub(crate) fn at_once() -> usize {
     AT_ONCE.get()
 }
@@ -131,23 +131,24 @@ fn pool(shares: Shares) -> Option<Arc<ThreadPool>> {
     Some(new)
 }
 
+/// Runs `body` of a test with this number of libtorch's threads. It belongs to the process, so that such tests run one
+/// after the other.
+#[cfg(test)]
+pub(crate) fn with_threads<T>(threads: i32, body: impl FnOnce() -> T) -> T {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let before = tch::get_num_threads();
+    tch::set_num_threads(threads);
+    let result = body();
+    tch::set_num_threads(before);
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use std::sync::Barrier;
-
-    /// The number of threads belongs to the process: tests that set it run one after the other.
-    static ALONE: Mutex<()> = Mutex::new(());
-
-    fn with_threads<T>(threads: i32, body: impl FnOnce() -> T) -> T {
-        let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
-        let before = tch::get_num_threads();
-        tch::set_num_threads(threads);
-        let result = body();
-        tch::set_num_threads(before);
-        result
-    }
 
     #[test]
     fn jobs_run_at_the_same_time_with_one_thread_each() {

@@ -240,13 +240,19 @@ pub(crate) struct StrokeGrid {
 }
 
 impl StrokeGrid {
-    /// Visits once every pixel whose centre lies within `radius` mm of the line, and those nearest to its points, so
-    /// that a stroke thinner than a pixel marks some. Time grows with the points times the rows that a part of the line
-    /// crosses, not with the area that it covers again and again.
+    /// Visits once every pixel whose centre lies within `radius` mm of the line, or within half a diagonal of a pixel
+    /// where both axes are measured in pixels, and those nearest to its points: a stroke thinner than a pixel has no
+    /// gaps. Time grows with the points times the rows that a part of the line crosses, not with the area that it
+    /// covers again and again.
     pub fn visit(&self, line: &[(f64, f64)], radius: f64, mut visit: impl FnMut(usize)) {
         let mut unseen = Unseen::new(self.rows, self.cols);
-        // At least half of a pixel's diagonal, so that the line has no gaps.
-        let reach = radius.max(0.5 * self.pitch.0.hypot(self.pitch.1));
+        // The same pixels as squares, with columns as far apart as rows.
+        let stretch = self.pitch.0 / self.pitch.1;
+        let stretched = |p: (f64, f64)| (p.0, p.1 * stretch);
+        let squares = StrokeGrid { first: stretched(self.first), pitch: stretched(self.pitch), ..*self };
+        let half_diagonal = 0.5 * self.pitch.0.hypot(self.pitch.0);
+        // Half diagonals along the two axes, mm: with a radius below or above both, one measure includes the other.
+        let (low, high) = (half_diagonal.min(half_diagonal / stretch), half_diagonal.max(half_diagonal / stretch));
         let single = [line[0], line[0]];
         let parts: &[(f64, f64)] = if line.len() == 1 { &single } else { line };
         for pair in parts.windows(2) {
@@ -263,7 +269,12 @@ impl StrokeGrid {
                     visit(r * self.cols + c);
                 }
             }
-            self.near(a, b, reach, &mut unseen, &mut visit);
+            if radius <= high {
+                squares.near(stretched(a), stretched(b), half_diagonal, &mut unseen, &mut visit);
+            }
+            if radius > low {
+                self.near(a, b, radius, &mut unseen, &mut visit);
+            }
         }
     }
 
@@ -409,6 +420,26 @@ mod tests {
     }
 
     #[test]
+    fn a_thin_line_is_one_pixel_wide_where_rows_and_columns_differ() {
+        // A coronal slice with thick axial ones.
+        let grid = SliceGrid { rows: 5, cols: 30, row_mm: 5.0, col_mm: 0.5 };
+        let fixed = |line: &[[f64; 3]], radius_mm: f64| {
+            let stroke = Stroke::Points { points: line.to_vec(), radius_mm };
+            let i = Interaction { axis: SliceAxis::Height, stroke, ..points(InteractionKind::Scribble, &[]) };
+            i.check(&grid, 5).unwrap();
+            i.fixed_pixels(&grid)
+        };
+        // Column 12 of every row.
+        assert_eq!(fixed(&[[0.0, 3.0, 12.0], [4.0, 3.0, 12.0]], 0.25), [12, 42, 72, 102, 132]);
+        // 1 mm is two columns, and no other row.
+        assert_eq!(fixed(&[[2.0, 3.0, 12.0], [2.0, 3.0, 13.0]], 1.0), [70, 71, 72, 73, 74, 75]);
+        // A diagonal without gaps: a pixel or two of every column.
+        let diagonal = fixed(&[[0.0, 3.0, 0.0], [4.0, 3.0, 28.0]], 0.25);
+        let in_column = |c: usize| diagonal.iter().filter(|&&i| i % 30 == c).count();
+        assert!((0..=28).all(|c| (1..=2).contains(&in_column(c))), "{diagonal:?}");
+    }
+
+    #[test]
     fn each_pixel_within_the_radius_is_visited_once() {
         let grid = StrokeGrid { rows: 40, cols: 50, first: (-3.0, 2.0), pitch: (0.7, 1.1) };
         // A line that crosses itself, leaves the grid, stands still, and runs along rows and columns.
@@ -429,10 +460,10 @@ mod tests {
             let t = if length2 > 0.0 { ((v.0 * d.0 + v.1 * d.1) / length2).clamp(0.0, 1.0) } else { 0.0 };
             (v.0 - t * d.0).hypot(v.1 - t * d.1)
         };
-        for radius in [0.0, 1.5, 9.0] {
+        for radius in [0.0, 0.65, 1.5, 9.0] {
             let mut visited = vec![0; 2000];
             grid.visit(&line, radius, |i| visited[i] += 1);
-            let reach = radius.max(0.5 * 0.7f64.hypot(1.1));
+            let in_pixels = |p: (f64, f64)| (p.0 / 0.7, p.1 / 1.1);
             let mut nearest = [0; 2000];
             for p in line {
                 let (r, c) = (((p.0 + 3.0) / 0.7).round(), ((p.1 - 2.0) / 1.1).round());
@@ -442,7 +473,10 @@ mod tests {
             }
             for (i, times) in visited.into_iter().enumerate() {
                 let centre = ((i / 50) as f64 * 0.7 - 3.0, (i % 50) as f64 * 1.1 + 2.0);
-                let is_near = line.windows(2).any(|p| off(centre, p[0], p[1]) <= reach);
+                let is_near = line.windows(2).any(|p| {
+                    let pixels_off = off(in_pixels(centre), in_pixels(p[0]), in_pixels(p[1]));
+                    off(centre, p[0], p[1]) <= radius || pixels_off <= 0.5f64.sqrt()
+                });
                 assert_eq!(times, i32::from(is_near).max(nearest[i]), "radius {radius}, pixel {i}");
             }
         }

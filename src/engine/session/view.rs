@@ -159,11 +159,11 @@ impl<'a> View<'a> {
     /// lowest number; 0 elsewhere.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a size that does not fit.
+    /// [`Error::InvalidArgument`] for a size that does not fit, [`Error::OutOfMemory`]; `out` is then as it was.
     pub fn read_labels(&self, out: &mut [u16]) -> Result<()> {
         self.check_size(out.len())?;
-        out.fill(0);
         let mut largest: Vec<u8> = zeros(out.len(), "the labels")?;
+        out.fill(0);
         for (&segment, state) in &self.state.segments {
             self.for_each_plane(state, |at, plane| {
                 for (i, &v) in plane.iter().enumerate().filter(|(_, v)| **v >= INSIDE) {

@@ -82,7 +82,7 @@ impl mem3d_interaction {
         // SAFETY: by this function's contract.
         let stroke = unsafe {
             match (self.points.is_null(), self.raster.is_null()) {
-                (false, true) => self.points(axis, &mut slice, geometry)?,
+                (false, true) => self.points(axis, &mut slice, shape[axis.index()], geometry)?,
                 (true, false) => self.raster(axis.slice_shape(shape))?,
                 (true, true) => return Err(null("interaction.points")),
                 (false, false) => {
@@ -93,18 +93,18 @@ impl mem3d_interaction {
         Ok(Interaction { segment: self.segment, axis, slice, kind, positive, stroke })
     }
 
-    /// The points as voxel indices; `slice` becomes theirs when they are positions.
+    /// The points as voxel indices; `slice`, one of `count`, becomes theirs when they are positions.
     ///
     /// # Safety
     /// `points` holds three doubles a point.
-    unsafe fn points(&self, axis: SliceAxis, slice: &mut usize, geometry: &Geometry) -> Result<Stroke> {
+    unsafe fn points(&self, axis: SliceAxis, slice: &mut usize, count: usize, geometry: &Geometry) -> Result<Stroke> {
         let n = self.n_points.saturating_mul(3);
         // SAFETY: by this function's contract.
         let values = unsafe { slices::input(self.points, n, "interaction.points") }?;
         let mut points: Vec<[f64; 3]> = values.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect();
         match self.coordinates {
             0 => (),
-            1 => *slice = placed(&mut points, axis, geometry)?,
+            1 => *slice = placed(&mut points, axis, count, geometry)?,
             other => {
                 return Err(Error::argument(format!(
                     "interaction.coordinates is {other}; use 0 (voxel index) or 1 (LPS, mm)"
@@ -125,15 +125,26 @@ impl mem3d_interaction {
     }
 }
 
-/// Positions become voxel indices. Returns the slice along `axis` nearest to their mean; points that lie less than a
-/// slice away are moved onto it, since a view need not be quite parallel to the slices.
-fn placed(points: &mut [[f64; 3]], axis: SliceAxis, geometry: &Geometry) -> Result<usize> {
+/// Positions become voxel indices. Returns that of the `count` slices along `axis` which is nearest to their mean;
+/// points that lie less than a slice away are moved onto it, since a view need not be quite parallel to the slices.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] when the mean lies more than half a slice beyond the first or last one.
+fn placed(points: &mut [[f64; 3]], axis: SliceAxis, count: usize, geometry: &Geometry) -> Result<usize> {
     for p in points.iter_mut() {
         *p = geometry.index_of_lps(*p)?;
     }
     let along = axis.index();
     let mean = points.iter().map(|p| p[along]).sum::<f64>() / points.len().max(1) as f64;
-    let slice = mean.round().max(0.0);
+    let last = count as f64 - 1.0;
+    // No range contains NaN.
+    if !(-0.5..=last + 0.5).contains(&mean) {
+        return Err(Error::argument(format!(
+            "the points lie outside the volume: they are at slice {mean:.1} along axis {along}, and the volume has \
+             slices 0 to {last}"
+        )));
+    }
+    let slice = mean.round().clamp(0.0, last);
     points.iter_mut().filter(|p| (p[along] - slice).abs() < 1.0).for_each(|p| p[along] = slice);
     Ok(slice as usize)
 }
@@ -232,7 +243,7 @@ pub unsafe extern "C" fn mem3d_session_set_mask(
 /// Accepts a slice's mask as it is. The slice becomes annotated.
 ///
 /// @param session  From mem3d_session_new().
-/// @param segment  1 to 65535.
+/// @param segment  1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
 /// @param axis     A #mem3d_axis: the one the slice is cut along.
 /// @param slice    Slice number along `axis`.
 #[unsafe(no_mangle)]
@@ -295,6 +306,24 @@ mod tests {
         // SAFETY: two points.
         let text = unsafe { drawn.to_engine([8, 8, 8], &geometry) }.unwrap_err().to_string();
         assert!(text.contains("interaction.coordinates is 2"));
+    }
+
+    #[test]
+    fn positions_are_refused_beyond_half_a_slice_of_either_end() {
+        // 1 mm voxels at the origin: slice k along height lies k mm to the back; there are 8.
+        let slice = |back: f64| {
+            let points = [1.0, back, 2.0];
+            let drawn = mem3d_interaction { coordinates: 1, ..click(&points) };
+            // SAFETY: one point.
+            unsafe { drawn.to_engine([4, 8, 4], &Geometry::default()) }.map(|drawn| (drawn.slice, drawn.stroke))
+        };
+        let on = |slice: f64| Stroke::Points { points: vec![[2.0, slice, 1.0]], radius_mm: 0.0 };
+        assert_eq!([-0.5, -0.4, 7.4, 7.5].map(|back| slice(back).unwrap().0), [0, 0, 7, 7]);
+        assert_eq!([-0.4, 7.4].map(|back| slice(back).unwrap().1), [on(0.0), on(7.0)]);
+        for outside in [-0.6, -0.9, 7.6, 8.0, f64::NAN, f64::INFINITY] {
+            let text = slice(outside).unwrap_err().to_string();
+            assert!(text.contains("outside the volume") && text.contains("slices 0 to 7"), "{outside}: {text}");
+        }
     }
 
     #[test]

@@ -149,6 +149,9 @@ impl mem3d_propagate_options {
 
 /// Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on.
 ///
+/// Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. With
+/// several segments, name the one that was corrected.
+///
 /// Blocks until done; call it from a thread of the host's own to keep a user interface responsive.
 ///
 /// @param session       From mem3d_session_new().

@@ -39,7 +39,7 @@ unsafe impl Versioned for mem3d_suggestion {
 /// Reads the estimated quality of a segment's mask on every slice along an axis.
 ///
 /// @param session       From mem3d_session_new().
-/// @param segment       1 to 65535.
+/// @param segment       1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
 /// @param axis          A #mem3d_axis: the one the slices are cut along.
 /// @param[out] quality  Expected IoU per slice, 0..1: 1 where annotated, 0 where nothing was propagated.
 /// @param n_slices      Values of `quality`: the number of slices along `axis`.
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn mem3d_session_read_quality(
 /// Suggests the slice whose correction has the largest expected gain. Annotated slices are never suggested.
 ///
 /// @param session          From mem3d_session_new().
-/// @param segment          1 to 65535, or 0 for the best of all segments.
+/// @param segment          As in mem3d_session_read_quality(), or 0 for the best of all segments.
 /// @param[out] suggestion  Filled up to its `struct_size`; `found` is 0 when there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_suggest_slice(

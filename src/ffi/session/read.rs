@@ -11,7 +11,7 @@ use crate::ffi::volume_view::mem3d_axis;
 /// Reads a segment's mask.
 ///
 /// @param session    From mem3d_session_new().
-/// @param segment    1 to 65535.
+/// @param segment    1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
 /// @param[out] mask  `[depth, height, width]`, one byte per voxel: 1 inside, 0 outside.
 /// @param mask_size  Bytes of `mask`: depth times height times width.
 #[unsafe(no_mangle)]
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn mem3d_session_read_mask(
 /// Reads a segment's mask on one slice.
 ///
 /// @param session    From mem3d_session_new().
-/// @param segment    1 to 65535.
+/// @param segment    1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
 /// @param axis       A #mem3d_axis: the one the slice is cut along.
 /// @param slice      Slice number along `axis`.
 /// @param[out] mask  Row-major, one byte per pixel: 1 inside, 0 outside.
@@ -66,8 +66,8 @@ pub unsafe extern "C" fn mem3d_session_read_slice_mask(
 /// Reads the probability of each voxel to belong to a segment.
 ///
 /// @param session           From mem3d_session_new().
-/// @param segment           1 to 65535.
-/// @param[out] probability  `[depth, height, width]`, 0..1.
+/// @param segment           1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
+/// @param[out] probability  `[depth, height, width]`, 0..1 in steps of 1/255; values under 3 % read as 0.
 /// @param n_voxels          Values of `probability`: depth times height times width.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_read_probability(
@@ -92,6 +92,7 @@ pub unsafe extern "C" fn mem3d_session_read_probability(
 /// @param session      From mem3d_session_new().
 /// @param[out] labels  `[depth, height, width]`: segment numbers, 0 outside of all.
 /// @param n_voxels     Values of `labels`: depth times height times width.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_read_labels(
     session: *const mem3d_session,
@@ -132,7 +133,8 @@ pub unsafe extern "C" fn mem3d_session_get_segments(
     })
 }
 
-/// Returns the annotated slices of a segment, ascending. Propagation does not change them.
+/// Returns the annotated slices of a segment, ascending; none for one without mask or interaction. Propagation does not
+/// change them.
 ///
 /// @param session      From mem3d_session_new().
 /// @param segment      1 to 65535.

@@ -24,10 +24,13 @@ pub unsafe extern "C" fn mem3d_session_save(session: *const mem3d_session, path:
 
 /// Replaces the contents of a session by a saved one, on the same volume and with the same model.
 ///
+/// The options of the saved session (window, undo depth, cache, tuning) replace those of mem3d_session_new(); model,
+/// device and `keep_cuda_cache` stay.
+///
 /// @param session  From mem3d_session_new().
 /// @param path     A file of mem3d_session_save(), named as there.
-/// @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume or with another model), #MEM3D_STATUS_IO
-///         (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
+/// @return #MEM3D_STATUS_INVALID_ARGUMENT (saved on another volume, with another spacing or another model),
+///         #MEM3D_STATUS_IO (unreadable, truncated or not a saved session) or #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_restore(session: *mut mem3d_session, path: *const c_char) -> mem3d_status {
     guard(|| {

@@ -41,7 +41,7 @@ pub unsafe extern "C" fn mem3d_session_redo(session: *mut mem3d_session, changed
 /// Deletes a segment's masks and interactions. Can be undone.
 ///
 /// @param session  From mem3d_session_new().
-/// @param segment  1 to 65535, or 0 for all segments.
+/// @param segment  As in mem3d_session_read_mask(), or 0 for all segments.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_reset(session: *mut mem3d_session, segment: u32) -> mem3d_status {
     guard(|| -> Result<()> {
