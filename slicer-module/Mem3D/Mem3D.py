@@ -58,12 +58,11 @@ class Mem3DLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def open(volumeNode, segmentationNode, segmentID=None, settings=None):
+        """On the first segment unless `segmentID` is given. `settings`: by default Settings.forScripts()."""
         from Mem3DLib.Editors import openEditor
         from Mem3DLib.SessionLogic import SessionLogic
-        from Mem3DLib.Settings import Settings
 
-        editor = openEditor(volumeNode, segmentationNode, segmentID)
-        return SessionLogic(editor, settings or Settings.load(slicer.app.userSettings()))
+        return SessionLogic(openEditor(volumeNode, segmentationNode, segmentID), settings)
 
 
 class Mem3DTest(ScriptedLoadableModuleTest):

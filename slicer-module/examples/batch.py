@@ -5,12 +5,11 @@
 
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
 CASE_SEGMENT_2.mrk.json, CASE_SEGMENT_negative.mrk.json and so on by the rules of `mem3d batch` (docs/interactions.md),
-propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. Model and device: environment variables
-MEM3D_MODEL and MEM3D_DEVICE, or Slicer's settings. A case that fails is reported and left out; the exit code is the
-number of such cases.
+propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. Model, device, threads and place of the
+engine: environment variables MEM3D_MODEL, MEM3D_DEVICE, MEM3D_THREADS and MEM3D_MODE; for each that is not set, the
+module's settings in Slicer. A case that fails is reported and left out; the exit code is the number of such cases.
 """
 
-import os
 import re
 import sys
 import time
@@ -33,7 +32,8 @@ VOLUME = re.compile(r"(?P<case>.+)\.(nrrd|nhdr|nii|nii\.gz|mha)$")
 
 
 def cases(folder):
-    """(name, volume file, [(segment, interactions file), ...]) of everything there is something to do for."""
+    """(name, volume file, [(what the markups' name means, interactions file), ...]) of everything there is something to
+    do for."""
     files = sorted(Path(folder).iterdir())
     volumes = {}
     for path in files:
@@ -48,7 +48,7 @@ def cases(folder):
             owners = [case for case in volumes if stem == case or stem.startswith(case + "_")]
             if owners:
                 case = max(owners, key=len)
-                markups[case].append((parseName(stem, case).segment, path))
+                markups[case].append((parseName(stem, case), path))
     for case, path in volumes.items():
         if markups[case]:
             yield case, path, markups[case]
@@ -62,7 +62,7 @@ def read(scene, storageClass, node, path):
     node = scene.AddNode(node) if node is not None else None
     if not storage.ReadData(node):
         raise UserError("%s cannot be read. Open it in Slicer and save it again." % path)
-    node.SetName(path.name.split(".")[0])
+    node.SetName(VOLUME.match(path.name)["case"])
     return node
 
 
@@ -70,7 +70,7 @@ def readMarkups(scene, path):
     storage = slicer.vtkMRMLMarkupsJsonStorageNode()
     storage.SetScene(scene)
     # The file names the kind of its markups.
-    node = storage.AddNewMarkupsNodeFromFile(str(path), path.name.split(".")[0])
+    node = storage.AddNewMarkupsNodeFromFile(str(path), path.name[: -len(".mrk.json")])
     if node is None:
         raise UserError("%s holds no markups that can be read." % path)
     return node
@@ -79,10 +79,10 @@ def readMarkups(scene, path):
 def segment(scene, settings, volumePath, interactions, resultPath):
     """One case; gives the number of segments."""
     volume = read(scene, slicer.vtkMRMLVolumeArchetypeStorageNode, slicer.vtkMRMLScalarVolumeNode(), volumePath)
-    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", resultPath.name.split(".")[0])
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", volume.GetName())
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    names = list(dict.fromkeys(name for name, _ in interactions))
+    names = list(dict.fromkeys(named.segment for named, _ in interactions))
     for name in names:
         segmentation.GetSegmentation().AddEmptySegment(name, name)
     editor = openEditor(volume, segmentation, names[0])
@@ -91,8 +91,8 @@ def segment(scene, settings, volumePath, interactions, resultPath):
         grid = Lattice(editor.sourceImage(), segmentation).grid
         for name in names:
             editor.select(name)
-            for path in (file for segmentName, file in interactions if segmentName == name):
-                for drawn in interactionsOf(readMarkups(scene, path), grid):
+            for named, path in (entry for entry in interactions if entry[0].segment == name):
+                for drawn in interactionsOf(readMarkups(scene, path), grid, named):
                     logic.interact(drawn.kind, drawn.pointsRas, axis=drawn.axis, negative=drawn.negative)
             logic.propagate()
             logic.apply()
@@ -112,11 +112,7 @@ def main(arguments):
         scene = slicer.mrmlScene = slicer.vtkMRMLScene()
         logic = slicer.vtkSlicerSegmentationsModuleLogic()
         logic.SetMRMLScene(scene)
-    application = getattr(slicer, "app", None)
-    if "MEM3D_MODEL" in os.environ or not hasattr(application, "userSettings"):
-        settings = Settings.fromEnvironment()
-    else:
-        settings = Settings.load(application.userSettings())
+    settings = Settings.forScripts()
     results = Path(arguments[1])
     results.mkdir(parents=True, exist_ok=True)
     failed = 0

@@ -1,6 +1,7 @@
 """Interactions from .mrk.json files, the batch example on plain slicer-core, and whole scenes (.mrb) with results in
 them."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -69,6 +70,29 @@ def test_every_kind_of_markups(grid):
         interactionsOf(addMarkups("vtkMRMLMarkupsAngleNode", "angle", points[:3]), grid)
 
 
+def test_points_that_are_not_placed_are_passed_over(grid):
+    points = [(-8, -24, 18), (-32, -24, 18), (-20, -12, 18), (-20, -36, 18)]
+
+    def unplaced(className, name, undefined, missing=()):
+        node = addMarkups(className, name, points)
+        for n in undefined:
+            node.UnsetNthControlPointPosition(n)
+        for n in missing:
+            node.SetNthControlPointPositionMissing(n)
+        return node
+
+    clicks = unplaced("vtkMRMLMarkupsFiducialNode", "liver", [1], [3])
+    clicks.SetNthControlPointLabel(2, "-")
+    found = interactionsOf(clicks, grid)
+    assert np.allclose([p.pointsRas[0] for p in found], [points[0], points[2]])
+    assert [p.negative for p in found] == [False, True]
+    for className, name in (("vtkMRMLMarkupsCurveNode", "liver"), ("vtkMRMLMarkupsFiducialNode", "liver extreme")):
+        (drawn,) = interactionsOf(unplaced(className, name, [1]), grid)
+        assert np.allclose(drawn.pointsRas, [points[0], points[2], points[3]]), name
+    with pytest.raises(UserError, match="None of the control points of nowhere is placed"):
+        interactionsOf(unplaced("vtkMRMLMarkupsFiducialNode", "nowhere", range(4)), grid)
+
+
 def test_names_mean_what_they_mean_to_the_command():
     table = (Path(__file__).parents[1] / "golden" / "markup_names.csv").read_text().splitlines()[1:]
     assert len(table) > 20
@@ -84,6 +108,23 @@ def test_markups_under_a_transform(grid):
     node = addMarkups("vtkMRMLMarkupsFiducialNode", "liver", [(1, 2, 3)], addTransform(turn))
     (interaction,) = interactionsOf(node, grid)
     assert np.allclose(interaction.pointsRas, [(turn @ (1, 2, 3, 1))[:3]])
+
+
+def batchModule():
+    """The example, imported; it does its work only when it is the program."""
+    spec = importlib.util.spec_from_file_location("batch", BATCH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def runBatch(library, inputs, results):
+    environment = dict(
+        os.environ, MEM3D_LIBRARY=str(library.path), MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu", MEM3D_THREADS="1"
+    )
+    return subprocess.run(
+        [sys.executable, str(BATCH), str(inputs), str(results)], env=environment, capture_output=True, text=True
+    )
 
 
 def write(storageClass, node, path):
@@ -111,12 +152,7 @@ def test_the_batch_example(library, tmp_path):
         node = addMarkups(className, name, points)
         write(slicer.vtkMRMLMarkupsJsonStorageNode, node, inputs / (name + ".mrk.json"))
     (inputs / "case3.nrrd").write_text("not a volume")
-    environment = dict(
-        os.environ, MEM3D_LIBRARY=str(library.path), MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu", MEM3D_THREADS="1"
-    )
-    done = subprocess.run(
-        [sys.executable, str(BATCH), str(inputs), str(results)], env=environment, capture_output=True, text=True
-    )
+    done = runBatch(library, inputs, results)
     assert done.returncode == 1, done.stderr
     assert "case1: 2 segments" in done.stdout and "case2: 1 segments" in done.stdout
     assert "case3" in done.stderr and "cannot be read" in done.stderr and "Traceback" not in done.stderr
@@ -134,6 +170,55 @@ def test_the_batch_example(library, tmp_path):
         session.propagate(1, AXIS_DEPTH)
         expected = session.readMask(1) != 0
     assert (voxels(read, read.GetSegmentation().GetNthSegmentID(1), volume) == expected).all()
+
+
+def test_cases_whose_names_have_dots(tmp_path):
+    slicer.mrmlScene.Clear()
+    batch = batchModule()
+    uid = "1.2.840.113619.2.55"
+    names = (uid + "_liver", uid + "_liver_negative", uid + "_tumour.a_extreme", "ct_negative", "ct_negative_liver")
+    for name in names:
+        node = addMarkups("vtkMRMLMarkupsFiducialNode", "any", [(-8, -24, 18)])
+        write(slicer.vtkMRMLMarkupsJsonStorageNode, node, tmp_path / (name + ".mrk.json"))
+    for volume in (uid + ".nrrd", "ct_negative.nii.gz"):
+        (tmp_path / volume).write_text("")
+    found = {}
+    for case, _, interactions in batch.cases(tmp_path):
+        found[case] = [tuple(named) for named, _ in interactions]
+        for _, path in interactions:
+            assert batch.readMarkups(slicer.mrmlScene, path).GetName() + ".mrk.json" == path.name
+    assert found == {
+        uid: [("liver", False, False), ("liver", True, False), ("tumour.a", False, True)],
+        # The case's own name says nothing about what is drawn.
+        "ct_negative": [("ct_negative", False, False), ("liver", False, False)],
+    }
+
+
+def test_a_stroke_outside_of_a_case_whose_name_has_dots_is_negative(library, tmp_path):
+    slicer.mrmlScene.Clear()
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    write(slicer.vtkMRMLNRRDStorageNode, addVolume(ball(), ijkToRas(SPACING)), inputs / "1.2.3.nrrd")
+    stroke = [(-14, -18, 18), (-20, -24, 18), (-26, -30, 18)]
+    for name, className, points in (
+        ("1.2.3_ball", "vtkMRMLMarkupsCurveNode", stroke),
+        ("1.2.3_ball_negative", "vtkMRMLMarkupsFiducialNode", [(-2, -2, 18)]),
+    ):
+        write(slicer.vtkMRMLMarkupsJsonStorageNode, addMarkups(className, name, points), inputs / (name + ".mrk.json"))
+    done = runBatch(library, inputs, tmp_path)
+    assert done.returncode == 0, done.stderr
+    with library.randomModel(seed=1, device="cpu") as model, model.openSession(ball(), SPACING[::-1]) as session:
+        session.interact(1, AXIS_DEPTH, 6, SCRIBBLE, points=[[6, 18, 14], [6, 24, 20], [6, 30, 26]])
+        session.interact(1, AXIS_DEPTH, 6, CLICK, points=[[6, 2, 2]], negative=True)
+        session.propagate(1, AXIS_DEPTH)
+        expected = session.readMask(1) != 0
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(tmp_path / "1.2.3.seg.nrrd"))
+    read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert storage.ReadData(read)
+    volume = addVolume(ball(), ijkToRas(SPACING))
+    assert not expected[6, 2, 2]
+    assert (voxels(read, read.GetSegmentation().GetNthSegmentID(0), volume) == expected).all()
 
 
 def test_a_scene_with_results_in_one_file(tmp_path):

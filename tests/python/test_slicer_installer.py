@@ -146,6 +146,18 @@ def test_a_slicer_without_pytorch_gets_one(desktop, monkeypatch, extension):
             Installer.install(plan)
 
 
+@pytest.mark.parametrize("version", [None, "2.5.1+cu121"])
+def test_a_python_that_is_too_old_for_pytorch_is_refused_before_pip(desktop, panel, monkeypatch, version):
+    monkeypatch.setattr(Engine, "installedTorchVersion", lambda: version)
+    monkeypatch.setattr(Installer, "installedTorchVersion", lambda: version)
+    monkeypatch.setattr(Installer, "sys", types.SimpleNamespace(version_info=(3, 9, 10)))
+    before = kept()
+    text = pressInstall(panel)
+    assert "Python 3.9 is too old: it takes 3.10 or newer" in text, text
+    assert "Slicer 5.10" in text and "make build" in text
+    assert not desktop.questions and not desktop.requirements and kept() == before
+
+
 def test_nothing_is_installed_without_an_answer(desktop, panel):
     desktop.agrees = False
     before = kept()

@@ -24,8 +24,10 @@ import slicer_editor
 
 Mem3D = slicer_editor.complete()
 
+from Mem3DLib.Editors import openEditor
 from Mem3DLib.Native import AXIS_DEPTH, SCRIBBLE
 from Mem3DLib.Registration import sampleVolume, tutorial
+from Mem3DLib.SessionLogic import SessionLogic
 from Mem3DLib.Settings import Settings
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, randomSettings, voxels
 
@@ -150,6 +152,19 @@ def test_the_logic_for_scripts():
         logic.apply()
         assert (voxels(segmentation, "b", volume) == (logic.state("b").engineMask.full() != 0)).all()
     assert voxels(segmentation, "b", volume).any() and not voxels(segmentation, "a", volume).any()
+
+
+def test_the_logic_for_scripts_uses_the_settings_of_the_module(monkeypatch):
+    monkeypatch.setattr(slicer.app, "settings_", slicer_app.UserSettings())
+    randomSettings()._replace(modelPath="random:5").save(slicer.app.userSettings())
+    volume = addVolume(ball(), ijkToRas((1, 1, 3)))
+    segmentation = addSegmentation(volume, ("a", "b"))
+    with Mem3D.Mem3DLogic.open(volume, segmentation) as logic:
+        assert logic.settings == Settings.load(slicer.app.userSettings())
+        assert logic.editor.selectedSegmentID() == "a"
+    monkeypatch.setenv("MEM3D_DEVICE", "cuda:3")
+    with SessionLogic(openEditor(volume, segmentation, "b")) as logic:
+        assert (logic.settings.modelPath, logic.settings.device) == ("random:5", "cuda:3")
 
 
 def run(command, library, **environment):

@@ -33,9 +33,9 @@ class Engine:
 
     def start(self, settings):
         """Loads library and model; gives what is worth showing: a dict of plain values."""
-        path = modelFile(settings)
-        _openUnlocked(Native.libraryCandidates(settings.libraryPath or None))
-        self._library = Native.Library(settings.libraryPath or None)
+        path, library = modelFile(settings), settings.libraryFile()
+        _openUnlocked(Native.libraryCandidates(library))
+        self._library = Native.Library(library)
         self._library.setThreadCount(settings.threads)
         if path.startswith("random:"):
             self._model = self._library.randomModel(seed=int(path[len("random:") :]), device=settings.device)

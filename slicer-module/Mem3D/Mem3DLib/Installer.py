@@ -6,7 +6,8 @@
 | mem3d's version | the wheel | Slicer's Python |
 | another version | PyTorch of mem3d's version, the wheel | a folder beside Slicer's settings |
 
-In the last case the engine runs in a helper process, and Slicer's PyTorch stays as it is.
+In the last case the engine runs in a helper process, and Slicer's PyTorch stays as it is. PyTorch of mem3d's version
+needs Python 3.10.
 
 Nothing is installed before the user agrees. `slicer` is imported when something is installed.
 """
@@ -14,11 +15,15 @@ Nothing is installed before the user agrees. `slicer` is imported when something
 import importlib
 import importlib.util
 import os
+import sys
 from collections import namedtuple
 
 from . import Native
 from .Engine import LIBTORCH_VERSION, installedTorchVersion, mayRunInProcess
 from .Errors import UserError
+
+# The oldest Python that PyTorch 2.11 is made for.
+LEAST_PYTHON = (3, 10)
 
 # `torch`: the version that pip installs, or None; `folder`: a folder of its own, or None for Slicer's Python.
 Plan = namedtuple("Plan", "wheel torch folder")
@@ -27,14 +32,22 @@ Plan = namedtuple("Plan", "wheel torch folder")
 def plan(wheel, settingsFile):
     """What has to be installed. `settingsFile`: Slicer's own, beside which there is room for a folder.
 
-    Raises UserError for a file that is no wheel of mem3d.
+    Raises UserError for a file that is no wheel of mem3d, and where this Python is too old for its PyTorch.
     """
     name = os.path.basename(wheel)
     if not (name.startswith("mem3d-") and name.endswith(".whl") and os.path.isfile(wheel)):
         raise UserError("%s is no wheel of mem3d. Choose the file mem3d-VERSION-py3-none-SYSTEM.whl." % wheel)
     version = installedTorchVersion()
-    if mayRunInProcess():
-        return Plan(wheel, LIBTORCH_VERSION if version is None else None, None)
+    if version is not None and mayRunInProcess():
+        return Plan(wheel, None, None)
+    if sys.version_info[:2] < LEAST_PYTHON:
+        raise UserError(
+            "The wheel needs PyTorch %s, for which this Slicer's Python %d.%d is too old: it takes %d.%d or newer. Use "
+            "Slicer 5.10 or newer, or build the library (make build); the tutorial describes it."
+            % ((LIBTORCH_VERSION,) + tuple(sys.version_info[:2]) + LEAST_PYTHON)
+        )
+    if version is None:
+        return Plan(wheel, LIBTORCH_VERSION, None)
     return Plan(wheel, LIBTORCH_VERSION, os.path.join(os.path.dirname(os.path.abspath(settingsFile)), "Mem3D-engine"))
 
 

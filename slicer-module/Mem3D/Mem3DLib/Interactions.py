@@ -36,24 +36,35 @@ def parseName(name, case=""):
         name = name[: ending.start()].rstrip(" \t_.-")
 
 
-def interactionsOf(markupsNode, grid):
-    """The interactions of one markups node, in world coordinates, in the order they were placed."""
-    _, negative, extreme = parseName(markupsNode.GetName() or "")
+def interactionsOf(markupsNode, grid, named=None):
+    """The interactions of one markups node, in world coordinates, in the order they were placed. `named`: what its name
+    means, from parseName(); by default that of the node's own name. Points that are not placed are passed over.
+
+    Raises UserError for a kind of markups that is no interaction, and when points are there but none is placed.
+    """
+    _, negative, extreme = named or parseName(markupsNode.GetName() or "")
+    placed = [n for n in range(markupsNode.GetNumberOfControlPoints()) if _isPlaced(markupsNode, n)]
+    if not placed and markupsNode.GetNumberOfControlPoints():
+        name = markupsNode.GetName()
+        raise UserError("None of the control points of %s is placed. Place them in Slicer and save it again." % name)
     if markupsNode.IsA("vtkMRMLMarkupsROINode"):
         return [_box(markupsNode, grid, negative)]
     if markupsNode.IsA("vtkMRMLMarkupsCurveNode") or markupsNode.IsA("vtkMRMLMarkupsLineNode"):
-        return [Interaction(SCRIBBLE, _curve(markupsNode), negative, None)]
+        return [Interaction(SCRIBBLE, _curve(markupsNode, placed), negative, None)]
     if markupsNode.IsA("vtkMRMLMarkupsFiducialNode"):
-        count = markupsNode.GetNumberOfControlPoints()
-        points = np.array([_worldPoint(markupsNode, n) for n in range(count)]).reshape(-1, 3)
+        points = np.array([_worldPoint(markupsNode, n) for n in placed]).reshape(-1, 3)
         if extreme:
             return [Interaction(EXTREME_POINTS, points, negative, None)]
-        outside = [_isNegative(markupsNode, n, negative) for n in range(count)]
-        return [Interaction(CLICK, points[n : n + 1], outside[n], None) for n in range(count)]
+        outside = [_isNegative(markupsNode, n, negative) for n in placed]
+        return [Interaction(CLICK, points[k : k + 1], outside[k], None) for k in range(len(placed))]
     raise UserError(
         "%s is a %s, which is no interaction. Use points, a curve, a line or a ROI."
         % (markupsNode.GetName(), markupsNode.GetClassName())
     )
+
+
+def _isPlaced(node, index):
+    return node.GetNthControlPointPositionStatus(index) == node.PositionDefined
 
 
 def _worldPoint(node, index):
@@ -69,8 +80,8 @@ def _isNegative(node, index, ofList):
     return ofList or parseName(node.GetNthControlPointLabel(index) or "").negative
 
 
-def _curve(node):
-    points = [_worldPoint(node, n) for n in range(node.GetNumberOfControlPoints())]
+def _curve(node, placed):
+    points = [_worldPoint(node, n) for n in placed]
     if node.IsA("vtkMRMLMarkupsClosedCurveNode") and len(points) > 2:
         points.append(points[0])
     return np.array(points).reshape(-1, 3)

@@ -25,7 +25,7 @@ from .Worker import Worker
 POLL_MS = 5  # each poll lets the worker go on: see Worker.BREATH_SECONDS
 CURSOR_PIXELS = 24
 EDITED = {
-    "undone": "Undone in the segment. Apply writes the result again, as Slicer's Redo (Ctrl+Shift+Z) does; what you "
+    "undone": "Undone in the segment. Apply writes the result again, as Slicer's Redo (key y) does; what you "
     "draw next goes on from the segment as it is.",
     "edited": "The segment was edited. The next step takes that over.",
 }

@@ -28,7 +28,7 @@ MIN_POINTS = {SCRIBBLE: 1, BOX: 2, EXTREME_POINTS: 4, CLICK: 1}
 
 class SessionLogic:
     """One session at a time, on the editor's source volume and segmentation; opened when first needed, and anew when
-    these, their geometry or the volume's voxels change."""
+    these, their geometry or the volume's voxels change. `settings`: by default Settings.forScripts()."""
 
     def __init__(self, editor, settings=None, worker=None, makeEngine=makeEngine):
         self.editor = editor
@@ -39,7 +39,7 @@ class SessionLogic:
         self.lastSeconds = None  # how long the last step took, from the call to its result
         self.lastRoundSeconds = None  # the last propagation
         self.lattice = None
-        self._keeper = SessionKeeper(settings or Settings.fromEnvironment(), makeEngine)
+        self._keeper = SessionKeeper(settings or Settings.forScripts(), makeEngine)
         self._key = None
         self._opening = None  # of the session, for the step that is first
         self._states = {}

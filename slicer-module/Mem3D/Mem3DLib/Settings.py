@@ -1,6 +1,6 @@
-"""What a user can set, where it is kept, and where the model lies when nothing is set.
+"""What a user can set, where it is kept, and where model and library lie when nothing is set.
 
-Needs the standard library only; `qt` is imported when settings are read from or written to Slicer's own.
+Needs the standard library only; `slicer` is imported when a script asks for the settings kept there.
 """
 
 import os
@@ -11,14 +11,16 @@ from .Errors import UserError
 MODES = ("auto", "inProcess", "helper")
 _MODULE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PREFIX = "Mem3D/"
+_VARIABLES = {"modelPath": "MEM3D_MODEL", "device": "MEM3D_DEVICE", "mode": "MEM3D_MODE", "threads": "MEM3D_THREADS"}
 
 _Fields = namedtuple("_Fields", "modelPath libraryPath device threads memoryLimitMb mode")
 
 
 class Settings(_Fields):
-    """modelPath: a .safetensors file ("" for the one that comes with mem3d, "random:SEED" for tests); libraryPath: ""
-    to look for it; device: "auto", "cpu" or "cuda:N"; threads: 0 for one a core; memoryLimitMb: most memory for the
-    features kept of a volume, 0 for the default; mode: where the engine runs, one of MODES."""
+    """modelPath: a .safetensors file ("" for the one that comes with mem3d, "random:SEED" for tests); libraryPath: the
+    library that was installed from a wheel, "" for none; device: "auto", "cpu" or "cuda:N"; threads: 0 for the
+    processors that other programs leave free; memoryLimitMb: most memory for the features kept of a volume, 0 for the
+    default; mode: where the engine runs, one of MODES."""
 
     __slots__ = ()
 
@@ -31,16 +33,21 @@ class Settings(_Fields):
 
     @classmethod
     def fromEnvironment(cls, **fields):
-        """For scripts: MEM3D_MODEL, MEM3D_DEVICE, MEM3D_MODE and MEM3D_THREADS, with `fields` on top. (MEM3D_LIBRARY
-        is looked at when the library is loaded.)"""
-        found = {
-            "modelPath": os.environ.get("MEM3D_MODEL", ""),
-            "device": os.environ.get("MEM3D_DEVICE", "auto"),
-            "mode": os.environ.get("MEM3D_MODE", "auto"),
-            "threads": int(os.environ.get("MEM3D_THREADS", 0)),
-        }
-        found.update(fields)
-        return cls(**found)
+        """MEM3D_MODEL, MEM3D_DEVICE, MEM3D_MODE and MEM3D_THREADS, with `fields` on top. (MEM3D_LIBRARY is looked at
+        when the library is loaded.)"""
+        return cls(**{**_variables(), **fields})
+
+    @classmethod
+    def forScripts(cls):
+        """The settings kept in Slicer, and in place of each the environment variable that is set: see
+        fromEnvironment(). Without Slicer, the defaults take the place of what is kept. Main thread only."""
+        try:
+            import slicer
+
+            store = slicer.app.userSettings()
+        except (ImportError, AttributeError):
+            return cls.fromEnvironment()
+        return cls(**{**cls.load(store)._asdict(), **_variables()})
 
     @classmethod
     def load(cls, store):
@@ -61,6 +68,14 @@ class Settings(_Fields):
         for name, value in self._asdict().items():
             store.setValue(_PREFIX + name, value)
 
+    def libraryFile(self):
+        """The library to load: what MEM3D_LIBRARY names, else the one that was installed from a wheel, as long as it is
+        there; None to search the usual places (Native.libraryCandidates)."""
+        named = os.environ.get("MEM3D_LIBRARY")
+        if named:
+            return named
+        return self.libraryPath if self.libraryPath and os.path.isfile(self.libraryPath) else None
+
     def sessionOptions(self):
         """The fields of mem3d_session_options that follow from these settings."""
         # A volume with NaN (outside of a reconstruction, of a resampling) is common, and no reason to refuse it.
@@ -68,6 +83,11 @@ class Settings(_Fields):
         if self.memoryLimitMb > 0:
             options["feature_cache_bytes"] = self.memoryLimitMb << 20
         return options
+
+
+def _variables():
+    """The fields that environment variables set; an empty variable sets none."""
+    return {field: os.environ[name] for field, name in _VARIABLES.items() if os.environ.get(name)}
 
 
 def modelFile(settings):
