@@ -130,7 +130,7 @@ test-c: ## C and C++ tests of the built library, by CTest, then once more with A
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset test
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset asan
 
-test-python: ## tests of the Python binding and of the written files
+test-python: setup-tests ## tests of the Python binding and of the written files
 	.venv/bin/python -m pytest tests/python
 
 test-rivals: rivals ## tests of the paper's rivals, which make test skips

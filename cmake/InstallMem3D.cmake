@@ -35,7 +35,7 @@ endif()
 
 install(FILES models/compact.safetensors models/compact.md DESTINATION "${CMAKE_INSTALL_DATADIR}/mem3d/models")
 set(mem3d_licences "${CMAKE_INSTALL_DATADIR}/doc/mem3d")
-install(FILES LICENSE NOTICE CHANGELOG.md DESTINATION "${mem3d_licences}")
+install(FILES LICENSE NOTICE THIRD-PARTY-LICENSES.txt CHANGELOG.md DESTINATION "${mem3d_licences}")
 install(FILES src/bin/mem3d/font/LICENSE DESTINATION "${mem3d_licences}" RENAME LICENSE.DejaVu)
 install(FILES include/mem3d.h include/mem3d.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 

@@ -113,9 +113,8 @@ def describe(prefix, command, system):
 
 
 def documents(prefix):
-    """Texts that CMake does not install: licences of all crates, examples."""
+    """Texts that CMake does not install: examples."""
     texts = prefix / TEXTS
-    shutil.copy(ROOT / "THIRD-PARTY-LICENSES.txt", texts)
     for name in ("c/hello.c", "cpp/hello.cpp"):
         (texts / "examples").mkdir(exist_ok=True)
         shutil.copy(ROOT / "examples" / name, texts / "examples")

@@ -87,7 +87,8 @@ def play(session: Session, prompts: Prompts, progress: Progress = False) -> None
         raise InvalidArgumentError(f"space is {space!r}; use 'index', 'LPS' or 'RAS'")
     for entry in whole.get("segments", []):
         entry = _known(entry, {"number", "name", "color"}, "a segment")
-        session._names.give(entry.get("number"), entry.get("name"))
+        number, name = entry.get("number"), entry.get("name")
+        session._names.give(number, f"Segment {number}" if name is None else name)
     first = {name: whole[name] for name in ("interactions", "slice_masks") if name in whole}
     for entry in [first] * bool(first) + list(whole.get("rounds", [])):
         entry = _known(entry, {"interactions", "slice_masks"}, "a round")
@@ -118,8 +119,9 @@ def segment(
     prompts : list of dict, dict, or path-like
         Interactions, each with `kind` ("scribble", "click", "box", "extreme_points"), `points`, and where wanted
         `slice`, `axis`, `positive`, `segment` (name or number) and `radius_mm`. Or a dictionary, or a JSON file, in the
-        format of docs/interactions.md: with `space`, `window`, `segments` and `rounds`; its `slice_masks` have a `mask`
-        (an array) instead of a `file`.
+        format of docs/interactions.md, with `space`, `window`, `segments` and `rounds`, and without `file`, `label` and
+        `empty`: each of its `slice_masks` has a `slice` and a `mask`, an array of the slice's shape, all 0 where the
+        target is not to be there.
     progress : bool or callable
         As for :meth:`Session.propagate`.
 

@@ -85,16 +85,24 @@ class Results:
         """Estimated IoU of each slice's mask, 0 to 1, of the segment and along the axis last drawn on.
 
         1 where a slice is annotated, 0 where nothing was propagated.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The segment has no mask or interaction.
         """
         return self.read_quality()
 
     def read_quality(self, segment: Segment | None = None, axis: int | str | None = None) -> npt.NDArray[np.float32]:
-        """As :attr:`quality`, of a segment along an axis."""
+        """As :attr:`quality`, of a segment along an axis; raises as that."""
         values: npt.NDArray[np.float32] = self._native.readQuality(self._read(segment), self._axis(axis))
         return values
 
     def suggest(self, segment: Segment | None = None) -> Suggestion | None:
-        """The slice whose correction gains most, of all segments by default; None when there is none."""
+        """The slice whose correction gains most, of all segments by default; None when there is none.
+
+        Raises InvalidArgumentError when the segment has no mask or interaction.
+        """
         best = self._native.suggestSlice(0 if segment is None else self._names.there(segment))
         if best is None:
             return None
@@ -107,19 +115,28 @@ class Results:
     # ---- results ----
 
     def mask(self, segment: Segment | None = None) -> npt.NDArray[np.bool_]:
-        """The mask of a segment, [depth, height, width]; by default of the one last drawn for."""
+        """The mask of a segment, [depth, height, width]; by default of the one last drawn for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The segment has no mask or interaction.
+        """
         return np.asarray(self._native.readMask(self._read(segment))).astype(bool)
 
     def slice_mask(
         self, slice: int, axis: int | str | None = None, *, segment: Segment | None = None
     ) -> npt.NDArray[np.bool_]:
-        """The mask of one slice."""
+        """The mask of one slice; raises as :meth:`mask`, and for a slice that the volume does not have."""
         across = self._axis(axis)
         number = _drawing.slice_number(slice, across, self.geometry.shape)
         return np.asarray(self._native.readSliceMask(self._read(segment), across, number)).astype(bool)
 
     def probability(self, segment: Segment | None = None) -> npt.NDArray[np.float32]:
-        """Probability of the target in each voxel, 0 to 1."""
+        """Probability of the target in each voxel, 0 to 1 in steps of 1/255; values under 3 % read as 0.
+
+        Raises as :meth:`mask`.
+        """
         values: npt.NDArray[np.float32] = self._native.readProbability(self._read(segment))
         return values
 

@@ -17,6 +17,8 @@ from ._results import Results
 from ._segments import Segment, SegmentNames
 
 Path_ = Union[str, "os.PathLike[str]"]
+# What Session.load() takes: all that a saved session does not hold.
+_NOT_SAVED = {"origin", "direction", "model", "device", "keep_cuda_cache"}
 _DIRECTIONS = {"both": Native.BOTH, "up": Native.UP, "down": Native.DOWN}
 
 
@@ -26,8 +28,8 @@ class Session(Results):
     Parameters
     ----------
     image : ndarray, SimpleITK image, ITK image, nibabel image, or series of :func:`read_dicom`
-        One volume. An array is [depth, height, width]; images are brought into that order, and their geometry into
-        LPS. bool, float16 and integers of 64 bits are converted where no value changes.
+        One volume, 1 to 32767 voxels along each axis. An array is [depth, height, width]; images are brought into that
+        order, and their geometry into LPS. bool, float16 and integers of 64 bits are converted where no value changes.
     spacing : three floats, optional
         For arrays: distance of neighbouring voxels along depth, height and width, mm. Default 1 mm.
     origin : three floats, optional
@@ -40,9 +42,12 @@ class Session(Results):
     device : str
         Device of a model that is not loaded yet: "auto", "cpu" or "cuda:0", ...
     window : two floats, optional
-        Intensities that are black and white for the networks. Default: percentiles 0.5 and 99.5 of the volume.
+        Intensities that are black and white for the networks. Default: percentiles 0.5 and 99.5 of the volume, for
+        CT limited to -250..450 HU; a segment of CT most of whose voxels are darker, as lung, has a lower end below
+        them.
     **options
-        Further fields of `mem3d_session_options` in mem3d.h, for example ``undo_depth=100`` or ``no_refinement=1``.
+        Further fields of `mem3d_session_options` in mem3d.h, for example ``undo_depth=100`` or ``no_refinement=1``,
+        with the ranges stated there.
 
     Raises
     ------
@@ -202,7 +207,10 @@ class Session(Results):
             self._native.setMask(target, np.asarray(mask))
 
     def accept(self, slice: int, axis: int | str | None = None, *, segment: Segment | None = None) -> None:
-        """Accepts the mask of a slice as it is; the slice becomes annotated."""
+        """Accepts the mask of a slice as it is; the slice becomes annotated.
+
+        Raises InvalidArgumentError for a segment without mask or interaction.
+        """
         across = self._axis(axis)
         self._native.accept(self._read(segment), across, _drawing.slice_number(slice, across, self.geometry.shape))
 
@@ -217,7 +225,10 @@ class Session(Results):
         slices: tuple[int, int] | None = None,
         progress: _progress.Progress = False,
     ) -> int:
-        """Carries the masks of the annotated slices through the volume.
+        """Carries the masks of the annotated slices through the volume. Slices that were drawn on become annotated.
+
+        Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do.
+        With several segments, name the one that was corrected.
 
         Parameters
         ----------
@@ -284,7 +295,10 @@ class Session(Results):
         return bool(self._native.redo())
 
     def reset(self, segment: Segment | None = None) -> None:
-        """Removes all that was drawn and segmented, for one segment or for all."""
+        """Removes all that was drawn and segmented, for one segment or for all.
+
+        Raises InvalidArgumentError for a segment without mask or interaction.
+        """
         self._native.reset(0 if segment is None else self._names.there(segment))
 
     def save(self, path: Path_) -> None:
@@ -302,16 +316,35 @@ class Session(Results):
 
     @classmethod
     def load(cls, path: Path_, image: Any, spacing: Sequence[float] | None = None, **arguments: Any) -> Session:
-        """Continues a saved session on the same volume; further arguments as for a new one.
+        """Continues a saved session on the same volume.
+
+        Its options (window, undo depth, cache, tuning) are those that it was saved with.
+
+        Parameters
+        ----------
+        path : path-like
+            A file of :meth:`save`.
+        image, spacing
+            The same volume, as for a new session.
+        **arguments
+            `origin`, `direction`, `model`, `device` and `keep_cuda_cache`, as for a new session. The model has to be
+            the one that it was saved with.
 
         Raises
         ------
         FileError
             The file cannot be read, or is no saved session.
         InvalidArgumentError
-            It was saved with another volume or model.
+            It was saved with another volume, spacing or model, or another argument is given.
         """
-        session = cls(image, spacing, **arguments)
+        for name in arguments:
+            if name not in _NOT_SAVED:
+                raise InvalidArgumentError(
+                    f"{name} cannot be given: a saved session keeps the options that it was saved with; besides image "
+                    f"and spacing, give only {', '.join(sorted(_NOT_SAVED))}"
+                )
+        # Options that any volume is taken with, until the saved ones replace them.
+        session = cls(image, spacing, window=(0.0, 1.0), replace_non_finite=1, **arguments)
         try:
             session._native.restore(path)
             session._names.load(os.fspath(path))

@@ -31,7 +31,7 @@ foreach(file IN LISTS texts)
 endforeach()
 
 foreach(file "${BINDIR}/mem3d" "${DATADIR}/mem3d/models/compact.safetensors" "${DATADIR}/doc/mem3d/LICENSE"
-             "${DATADIR}/doc/mem3d/NOTICE")
+             "${DATADIR}/doc/mem3d/NOTICE" "${DATADIR}/doc/mem3d/THIRD-PARTY-LICENSES.txt")
     if(NOT EXISTS "${prefix}/${file}")
         message(FATAL_ERROR "the package lacks ${file}")
     endif()

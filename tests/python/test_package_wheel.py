@@ -146,6 +146,20 @@ def test_the_examples_of_the_docstrings(environment, tmp_path):
     assert done.returncode == 0 and int(done.stdout) >= 12, done.stdout + done.stderr
 
 
+def test_the_table_of_calls_lists_them_all(environment, tmp_path):
+    section = (ROOT / "docs" / "python.md").read_text(encoding="utf-8").split("\n## Calls\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [re.sub(r"^(mem3d|Session)\.", "", name) for cell in cells for name in re.findall(r"`([\w.]+)", cell)]
+    code = (
+        "import mem3d\n"
+        "print(*(name for name in dir(mem3d.Session) if not name.startswith('_')))\n"
+        "print(*(name for name in mem3d.__all__ if name[0].islower()), 'Model', 'Session')\n"
+        "print(*('dicom.' + name for name in ('write_seg', 'convert') if callable(getattr(mem3d.dicom, name))))\n"
+    )
+    done = environment.run("python", "-c", code, cwd=tmp_path)
+    assert done.returncode == 0 and sorted(listed) == sorted(done.stdout.split()), done.stderr
+
+
 def test_the_command_is_on_the_path(environment, tmp_path):
     done = environment.run("mem3d", "info", cwd=tmp_path)
     assert done.returncode == 0 and "compact" in done.stdout, done.stderr

@@ -1,6 +1,10 @@
-"""The set-up script for Windows, which no test can run: its syntax, and that it does what tools/setup.sh does."""
+"""The set-up script for Windows, which no test can run: its syntax, and that it does what tools/setup.sh does. What
+the Makefile sets up before the tests in Python."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
 from checkout import ROOT
@@ -66,3 +70,14 @@ def test_its_constants_are_those_of_the_shell_script():
     assert set(re.findall(r"tools[\\/](requirements[\w-]*\.txt)", POWERSHELL)) == files
     ask = "import importlib.util as u; print(u.find_spec({0}torch{0}).submodule_search_locations[0])"
     assert ask.format('"') in SHELL and ask.format("'") in POWERSHELL
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is missing")
+@pytest.mark.parametrize("target", ["test", "test-python"])
+def test_make_installs_what_the_tests_in_python_need_once_and_first(target):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    installs = [n for n, line in enumerate(lines) if "setup.sh --python-tests" in line]
+    runs = [n for n, line in enumerate(lines) if line.endswith("-m pytest tests/python")]
+    assert len(installs) == len(runs) == 1 and installs[0] < runs[0]
