@@ -127,6 +127,8 @@ def _write(
     highdicom = _import("highdicom")
     from pydicom.sr.codedict import codes
 
+    if path.exists() and any(os.path.samefile(path, image.filename) for image in images):
+        raise InvalidArgumentError(f"{path} is an image of the series; give the segmentation another name")
     masks = [(name, mask) for name, mask in masks if mask.any()]
     if not masks:
         raise InvalidArgumentError(f"{path}: nothing is segmented; DICOM SEG needs a segment with voxels")

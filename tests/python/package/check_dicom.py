@@ -239,6 +239,15 @@ def test_a_batch_goes_on_after_a_series_that_does_not_suffice(series, tmp_path):
         dicom.convert(tmp_path / "bare", tmp_path / "a.seg.nrrd", tmp_path / "a.dcm")
 
 
+def test_no_image_of_the_series_is_replaced(series, tmp_path):
+    write_segmentation(tmp_path / "a.seg.nrrd", series, ["ball"])
+    image = sorted(series.iterdir())[0]
+    before = image.read_bytes()
+    with pytest.raises(mem3d.InvalidArgumentError, match="is an image of the series"):
+        dicom.convert(series, tmp_path / "a.seg.nrrd", image)
+    assert image.read_bytes() == before
+
+
 def test_what_cannot_be_converted(series, tmp_path, capsys):
     assert dicom.main(["one"]) == 2 and dicom.main([str(series), "nowhere.seg.nrrd", "x.dcm"]) == 1
     assert "nowhere.seg.nrrd" in capsys.readouterr().err
