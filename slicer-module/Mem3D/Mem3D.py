@@ -58,11 +58,12 @@ class Mem3DLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def open(volumeNode, segmentationNode, segmentID=None, settings=None):
-        """On the first segment unless `segmentID` is given. `settings`: by default Settings.forScripts()."""
+        """On the first segment unless `segmentID` is given. `settings`: by default Settings.forScripts(). Close it, or
+        use it in a `with`."""
         from Mem3DLib.Editors import openEditor
         from Mem3DLib.SessionLogic import SessionLogic
 
-        return SessionLogic(openEditor(volumeNode, segmentationNode, segmentID), settings)
+        return SessionLogic(openEditor(volumeNode, segmentationNode, segmentID), settings, ownsEditor=True)
 
 
 class Mem3DTest(ScriptedLoadableModuleTest):

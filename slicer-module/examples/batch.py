@@ -1,11 +1,12 @@
 """Segments a folder of volumes from interactions placed in Slicer.
 
-    Slicer --no-main-window --no-splash --python-script batch.py FOLDER RESULTS
-    python batch.py FOLDER RESULTS            (with slicer-core instead of Slicer)
+    Slicer --no-main-window --no-splash --python-script batch.py [--force] FOLDER RESULTS
+    python batch.py [--force] FOLDER RESULTS            (with slicer-core instead of Slicer)
 
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
 CASE_SEGMENT_2.mrk.json, CASE_SEGMENT_negative.mrk.json and so on by the rules of `mem3d batch` (docs/interactions.md),
-propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. Model, device, threads and place of the
+propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. A result that is there is left alone, as
+it may have been corrected; --force makes it again. Model, device, threads and place of the
 engine: environment variables MEM3D_MODEL, MEM3D_DEVICE, MEM3D_THREADS and MEM3D_MODE; for each that is not set, the
 module's settings in Slicer. A case that fails is reported and left out; the exit code is the number of such cases.
 """
@@ -104,6 +105,8 @@ def segment(scene, settings, volumePath, interactions, resultPath):
 
 
 def main(arguments):
+    force = "--force" in arguments
+    arguments = [argument for argument in arguments if argument != "--force"]
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
@@ -118,9 +121,13 @@ def main(arguments):
     failed = 0
     for case, volumePath, interactions in cases(arguments[0]):
         startedAt = time.monotonic()
+        result = results / (case + ".seg.nrrd")
+        if result.exists() and not force:
+            print("%s: kept, as %s is there (--force makes it again)" % (case, result), flush=True)
+            continue
         scene.Clear(False)
         try:
-            count = segment(scene, settings, volumePath, interactions, results / (case + ".seg.nrrd"))
+            count = segment(scene, settings, volumePath, interactions, result)
             print("%s: %d segments, %.1f s" % (case, count, time.monotonic() - startedAt), flush=True)
         except (UserError, Error) as error:
             failed += 1

@@ -104,7 +104,9 @@ class Mem3DApp(TrameApp):
         self.logic = SessionLogic(self._editor, Settings.fromEnvironment(), Worker())
         self.logic.onChanged = self._changed
         self._preview = Preview()
-        self.state.darkest, self.state.brightest = map(int, VolumeWindowLevel.get_volume_scalar_range(self._volume))
+        darkest, brightest = map(float, VolumeWindowLevel.get_volume_scalar_range(self._volume))
+        self.state.darkest, self.state.brightest = darkest, brightest
+        self.state.shadeStep = 1 if brightest - darkest >= 100 else (brightest - darkest) / 1000
         self._changed()
 
     def _show(self):
@@ -138,7 +140,7 @@ class Mem3DApp(TrameApp):
         low, high = max(low, self.state.darkest), min(high, self.state.brightest)
         if low >= high:  # a volume without values in this window: an MR
             low, high = VolumeWindowLevel.get_volume_auto_min_max_range(self._volume)
-        self.state.shades = [int(low), int(high)]
+        self.state.shades = [float(low), float(high)]
 
     @change("shades")
     def _shadesChosen(self, shades, **_):
@@ -187,7 +189,9 @@ class Mem3DApp(TrameApp):
             self._showMessage("%d of %d slices" % (p.done, p.total))
 
         def done(count):
-            self._showMessage("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
+            suggested = self.logic.state().suggestion is not None
+            then = "Look at the slice that is suggested, or apply." if suggested else "Look at the preview, then apply."
+            self._showMessage("%d slices were segmented. %s" % (count, then))
 
         self._try(self.logic.propagate, onDone=done, onProgress=progress)
 
@@ -256,7 +260,7 @@ class Mem3DApp(TrameApp):
     def _describe(self):
         state = self.logic.state()
         axis = 0 if state is None else state.axis
-        shown = SliceViews.shownSlice(self._grid, axis, slicer.mrmlScene)
+        shown = SliceViews.shownSlice(self._grid, axis, SliceViews.sliceNodes(slicer.mrmlScene))
         self.state.quality = QualityBars.sentence(QualityBars.stripOf(state), shown)
         self.state.flush()
 

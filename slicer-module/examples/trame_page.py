@@ -22,7 +22,9 @@ CORNERS = {
     "bottom": "left:50%;bottom:34px;",
     "slice": "right:8px;top:6px;",
 }
-WINDOW_LEVEL = "W {{ shades[1] - shades[0] }} L {{ Math.round((shades[0] + shades[1]) / 2) }}"
+SHORT = "Number((%s).toPrecision(4))"
+WINDOW, LEVEL = SHORT % "shades[1] - shades[0]", SHORT % "(shades[0] + shades[1]) / 2"
+WINDOW_LEVEL = "W {{ %s }} L {{ %s }}" % (WINDOW, LEVEL)
 STRIP = "height:44px;width:100%%;display:flex;align-items:flex-end;background:rgb%s;cursor:pointer;" % (BACKGROUND,)
 BAR = "flex:1 1 0;margin-right:1px;height:100%;display:flex;align-items:flex-end;"
 
@@ -99,7 +101,7 @@ def build(server, layout, app):
                 v_model=("shades", [0, 1]),
                 min=("darkest", 0),
                 max=("brightest", 1),
-                step=1,
+                step=("shadeStep", 1),
                 hide_details=True,
                 density="compact",
                 classes="mem3d-shades mx-4",

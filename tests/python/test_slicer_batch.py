@@ -118,12 +118,12 @@ def batchModule():
     return module
 
 
-def runBatch(library, inputs, results):
+def runBatch(library, *arguments):
     environment = dict(
         os.environ, MEM3D_LIBRARY=str(library.path), MEM3D_MODEL="random:1", MEM3D_DEVICE="cpu", MEM3D_THREADS="1"
     )
     return subprocess.run(
-        [sys.executable, str(BATCH), str(inputs), str(results)], env=environment, capture_output=True, text=True
+        [sys.executable, str(BATCH), *map(str, arguments)], env=environment, capture_output=True, text=True
     )
 
 
@@ -170,6 +170,23 @@ def test_the_batch_example(library, tmp_path):
         session.propagate(1, AXIS_DEPTH)
         expected = session.readMask(1) != 0
     assert (voxels(read, read.GetSegmentation().GetNthSegmentID(1), volume) == expected).all()
+
+
+def test_a_result_that_is_there_is_kept(library, tmp_path):
+    slicer.mrmlScene.Clear()
+    inputs, result = tmp_path / "in", tmp_path / "out" / "case.seg.nrrd"
+    inputs.mkdir()
+    result.parent.mkdir()
+    write(slicer.vtkMRMLNRRDStorageNode, addVolume(ball(), ijkToRas(SPACING)), inputs / "case.nrrd")
+    line = addMarkups("vtkMRMLMarkupsLineNode", "case_ball", [(-14, -18, 18), (-20, -24, 18)])
+    write(slicer.vtkMRMLMarkupsJsonStorageNode, line, inputs / "case_ball.mrk.json")
+    result.write_text("corrected by hand")
+    done = runBatch(library, inputs, result.parent)
+    assert (done.returncode, result.read_text()) == (0, "corrected by hand"), done.stderr
+    assert "case: kept" in done.stdout and "--force" in done.stdout
+    done = runBatch(library, "--force", inputs, result.parent)
+    assert done.returncode == 0 and "case: 1 segments" in done.stdout, done.stderr
+    assert result.read_bytes().startswith(b"NRRD")
 
 
 def test_cases_whose_names_have_dots(tmp_path):

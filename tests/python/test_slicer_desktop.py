@@ -286,7 +286,7 @@ def test_the_helper_goes_on_under_one_interpreter_lock():
             assert desktop.runUnderOneLock(bench.effect, lambda: not logic.worker.busy)[0]
             seconds.append((time.monotonic() - startedAt) / CALLS)
         # Alone a call takes 0.1 ms, with the lock 1.5 ms: several calls a poll.
-        assert min(seconds) < 0.004 and bench.effect._timer.interval() <= 5
+        assert min(seconds) < 0.004 and bench.effect.polling.timer.interval() <= 5
         bench.press("propagateButton")
         assert desktop.runUnderOneLock(bench.effect, lambda: not logic.worker.busy)[0]
         assert "segmented" in bench.status()

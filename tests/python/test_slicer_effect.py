@@ -92,9 +92,9 @@ def test_extreme_points_can_be_removed_one_by_one(bench):
     bench.choose(EXTREME_POINTS)
     bench.draw([(-8, -24, 18)])
     bench.draw([(-32, -24, 18)])
-    assert len(bench.effect.gesture.points) == 2 and bench.status().startswith("2 of 4 outermost points")
+    assert len(bench.effect.drawing.gesture.points) == 2 and bench.status().startswith("2 of 4 outermost points")
     assert bench.mouse.key("x") and bench.status().startswith("1 of 4")
-    assert len(bench.effect.gesture.points) == 1
+    assert len(bench.effect.drawing.gesture.points) == 1
     assert bench.mouse.key("x") and not bench.mouse.key("x")
     assert not bench.mouse.key("v")  # Slicer's own
 

@@ -180,5 +180,5 @@ def test_cleanup_while_at_work_ends_everything(slow):
     engine.mayGoOn.release(100)
     slicer.app.aboutToQuit.emit()
     assert bench.effect.logic is None and bench.effect.preview.node is None
-    bench.effect.poll()
+    bench.effect.polling.poll()
     bench.effect.updateGUIFromMRML()

@@ -90,6 +90,19 @@ def pressInstall(panel):
     return panel.ui["testLabel"].text()
 
 
+def reinstalled(desktop):
+    """What pip is told for a wheel of the version that is there."""
+    return ["--force-reinstall", "--no-deps", str(desktop.wheel)]
+
+
+def test_a_library_that_is_loaded_already_waits_for_a_restart(desktop, panel, monkeypatch):
+    monkeypatch.setattr(Engine, "installedTorchVersion", lambda: Engine.LIBTORCH_VERSION)
+    monkeypatch.setattr(Installer, "installedTorchVersion", lambda: Engine.LIBTORCH_VERSION)
+    monkeypatch.setattr(Engine, "_loadedHere", {"a library"})
+    assert pressInstall(panel) == "Installed. Restart Slicer to use it: another library is loaded already."
+    assert Path(kept().libraryPath).parent == desktop.python / "mem3d" / "_native"
+
+
 def kept():
     return Settings.load(slicer.app.userSettings())
 
@@ -116,7 +129,7 @@ def test_a_slicer_with_the_same_pytorch_gets_the_wheel_alone(desktop, panel, mon
     (desktop.python / "torch").symlink_to(torchFolder())
     text = pressInstall(panel)
     assert text.startswith("It works."), text
-    assert desktop.requirements == [[str(desktop.wheel)]]
+    assert desktop.requirements == [[str(desktop.wheel)], reinstalled(desktop)]
     assert Path(kept().libraryPath).parent == desktop.python / "mem3d" / "_native"
 
 
@@ -139,7 +152,8 @@ def test_a_slicer_without_pytorch_gets_one(desktop, monkeypatch, extension):
     assert Path(library).parent == desktop.python / "mem3d" / "_native"
     torch = "==" + Engine.LIBTORCH_VERSION
     assert calls == ([(False, torch)] if extension else [])
-    assert desktop.requirements == [[str(desktop.wheel)] if extension else ["torch" + torch, str(desktop.wheel)]]
+    first = [str(desktop.wheel)] if extension else ["torch" + torch, str(desktop.wheel)]
+    assert desktop.requirements == [first, reinstalled(desktop)]
     if extension:
         monkeypatch.setattr(Logic, "installTorch", lambda *a, **named: None)
         with pytest.raises(UserError, match="extension PyTorch"):

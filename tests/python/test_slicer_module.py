@@ -110,6 +110,7 @@ def test_every_button_of_the_panel(panel, monkeypatch, tmp_path):
     pressed += slicer_app.pressAll(panel.ui, ["settingsApplyButton"])
     kept = Settings.load(slicer.app.userSettings())
     assert (kept.modelPath, kept.threads, kept.mode) == (str(model), 3, "helper")
+    assert panel.ui["testLabel"].text() == "Saved. The effect Mem3D takes them when it is chosen next."
     assert "helper process" in panel.ui["infoLabel"].text()
     pressed += slicer_app.pressAll(panel.ui, ["testButton"])
     assert not panel.ui["testButton"].isEnabled()

@@ -101,7 +101,7 @@ class Channel:
 
         def pack(value):
             nonlocal used
-            if isinstance(value, tuple) and type(value) is tuple:
+            if type(value) is tuple:
                 return tuple(pack(v) for v in value)
             if isinstance(value, dict):
                 return {k: pack(v) for k, v in value.items()}

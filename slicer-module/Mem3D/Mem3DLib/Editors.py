@@ -1,7 +1,7 @@
 """The Segment Editor as the logic sees it, over each of Slicer's doors to it. Main thread only.
 
-All have node(), segmentationNode(), volumeNode(), selectedSegmentID(), sourceImage(), saveStateForUndo() and modify();
-those for scripts also select(), undo() and redo().
+All have node(), segmentationNode(), volumeNode(), selectedSegmentID(), sourceImage(), saveStateForUndo(), modify() and
+close(); those for scripts also select(), undo() and redo().
 """
 
 import slicer
@@ -23,6 +23,11 @@ def _addEditorNode(scene):
     node.SetSaveWithScene(False)
     node.SetHideFromEditors(True)
     return scene.AddNode(node)
+
+
+def _removeEditorNode(node):
+    if node is not None and node.GetScene() is not None:
+        node.GetScene().RemoveNode(node)
 
 
 class LogicEditor:
@@ -76,6 +81,10 @@ class LogicEditor:
         mode = self.logic.ModificationModeAdd if add else self.logic.ModificationModeRemove
         self.logic.ModifySegmentByLabelmap(self.segmentationNode(), segmentID, image, mode, True, False)
 
+    def close(self):
+        """Takes the editor node out of the scene; the editor is of no use then."""
+        _removeEditorNode(self.node())
+
 
 class EffectEditor:
     """Over the scriptedEffect of a Segment Editor effect."""
@@ -109,6 +118,9 @@ class EffectEditor:
         mode = modes.ModificationModeAdd if add else modes.ModificationModeRemove
         self._effect.modifySegmentByLabelmap(self.segmentationNode(), segmentID, image, mode)
 
+    def close(self):
+        """Nothing: the editor is Slicer's."""
+
 
 def releaseWithScene(widget, scene):
     """Lets a Segment Editor widget go of its nodes and views when the scene is closed: it would take Slicer down."""
@@ -132,17 +144,19 @@ class WidgetEditor(EffectEditor):
         # Any effect will do: all have the methods called here.
         EffectEditor.__init__(self, widget.effectByName("Paint"))
         self.widget = widget
+        self._release = lambda: None
 
     @classmethod
     def create(cls, volumeNode, segmentationNode, segmentID=None):
         scene = segmentationNode.GetScene()
         widget = slicer.qMRMLSegmentEditorWidget()
         widget.setMRMLScene(scene)
-        releaseWithScene(widget, scene)
+        release = releaseWithScene(widget, scene)
         widget.setMRMLSegmentEditorNode(_addEditorNode(scene))
         widget.setSegmentationNode(segmentationNode)
         widget.setSourceVolumeNode(volumeNode)
         editor = cls(widget)
+        editor._release = release
         editor.select(segmentID or segmentationNode.GetSegmentation().GetNthSegmentID(0))
         return editor
 
@@ -154,3 +168,11 @@ class WidgetEditor(EffectEditor):
 
     def redo(self):
         self.widget.redo()
+
+    def close(self):
+        """As LogicEditor.close()."""
+        if self.widget is not None:
+            node = self.node()
+            self._release()
+            self.widget = self._effect = None
+            _removeEditorNode(node)

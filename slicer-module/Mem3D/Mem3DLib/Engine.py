@@ -22,6 +22,9 @@ READS = frozenset(
 )
 CHANGES = frozenset("interact setSliceMask setMask accept propagate undo redo reset".split())
 
+# Libraries that were loaded into this process, which cannot let go of them.
+_loadedHere = set()
+
 
 class Engine:
     """The library, one model and one session, in this process."""
@@ -36,6 +39,7 @@ class Engine:
         path, library = modelFile(settings), settings.libraryFile()
         _openUnlocked(Native.libraryCandidates(library))
         self._library = Native.Library(library)
+        _loadedHere.add(self._library.path)
         self._library.setThreadCount(settings.threads)
         if path.startswith("random:"):
             self._model = self._library.randomModel(seed=int(path[len("random:") :]), device=settings.device)
@@ -101,6 +105,11 @@ def mayRunInProcess():
     """Whether the library may be loaded here: two libtorches of different versions in one process break each other."""
     version = installedTorchVersion()
     return version is None or version.split("+")[0] == LIBTORCH_VERSION
+
+
+def needsRestart(settings):
+    """Whether a library that was just installed waits for the end of this process, which has one already."""
+    return bool(_loadedHere) and not makeEngine(settings).isHelper
 
 
 def _openUnlocked(candidates):

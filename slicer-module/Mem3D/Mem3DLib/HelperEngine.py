@@ -102,18 +102,7 @@ class HelperEngine:
         return answer[1]
 
     def _died(self):
-        process, self._process = self._process, None
-        self._channel = self._shared = None
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()
-            except OSError:
-                pass
-        try:
-            code = process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+        code = self.close()
         reason = "exit code %d" % code
         if code < 0:
             try:
@@ -141,20 +130,21 @@ class HelperEngine:
         return self._process.pid if self._process is not None else None
 
     def close(self):
+        """Ends the process; its exit code, None without one."""
         process, self._process = self._process, None
         self._channel = self._shared = None
         if process is None:
-            return
+            return None
         for pipe in (process.stdin, process.stdout):
             try:
                 pipe.close()
             except OSError:
                 pass
         try:
-            process.wait(timeout=5)  # it ends by itself when its input ends
+            return process.wait(timeout=5)  # it ends by itself when its input ends
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            return process.wait()
 
 
 def _errorClass(name):

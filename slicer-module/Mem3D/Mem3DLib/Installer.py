@@ -78,6 +78,8 @@ def install(plan):
     options = ["--upgrade", "--target", plan.folder] if plan.folder is not None else []
     try:
         slicer.util.pip_install(options + requirements)
+        if plan.folder is None:  # pip leaves a wheel of the same version as it is, whatever is in the new one
+            slicer.util.pip_install(["--force-reinstall", "--no-deps", plan.wheel])
     except Exception as error:  # pip's failures have many classes
         raise UserError(
             "pip could not install %s: %s. Its messages are in the Python console. Is there a network, and is the "

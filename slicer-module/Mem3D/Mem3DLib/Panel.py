@@ -9,6 +9,7 @@ import qt
 
 from . import Native, QualityBars, UiFiles
 from .Native import BOTH, BOX, CLICK, DOWN, EXTREME_POINTS, SCRIBBLE, UP
+from .Options import INSIDE_ONLY
 from .QualityStrip import QualityStrip
 from .SettingsForm import SettingsForm
 
@@ -99,11 +100,15 @@ class Panel:
 
     def toggleNegative(self):
         other = "outsideButton" if self.ui["insideButton"].property("checked") else "insideButton"
-        self.ui[other].setChecked(True)
+        if self.ui[other].property("enabled"):
+            self.ui[other].setChecked(True)
 
     def _chooseKind(self, kind):
         self.kind = kind
+        if kind in INSIDE_ONLY:
+            self.ui["insideButton"].setChecked(True)
         self._option("kind", kind)
+        self._enable()
         self.showMessage(KINDS[kind][2])
 
     def _option(self, name, value):
@@ -129,6 +134,7 @@ class Panel:
             self.ui["takeFromOthersCheckBox"].setChecked(takeFromOthers)
         finally:
             self._updating = False
+        self._enable()
 
     def showState(self, state, shape, currentSlice, info=None, seconds=(None, None)):
         """What is known of the selected segment: a SegmentState, or None. `seconds`: how long the last step took, and
@@ -191,6 +197,7 @@ class Panel:
             (("applyButton",), idle and self._applicable),
             (("undoButton", "redoButton", "resetButton"), idle and self._known),
             (("settingsApplyButton",), idle),
+            (("outsideButton",), self.kind not in INSIDE_ONLY),
             (("firstSliceBox", "lastSliceBox"), bool(self.ui["rangeCheckBox"].property("checked"))),
         ):
             for name in names:

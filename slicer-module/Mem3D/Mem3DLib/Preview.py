@@ -4,6 +4,7 @@ thread only."""
 
 import slicer
 
+from .Observers import Observers
 from .Regions import Region
 
 SEGMENT = "preview"
@@ -15,6 +16,7 @@ class Preview:
     def __init__(self):
         self._node = None
         self._shown = None
+        self._observers = Observers()
         self._curtain = Curtain()
 
     @property
@@ -52,12 +54,10 @@ class Preview:
     def remove(self):
         """Takes it out of the scene."""
         self._curtain.open()
-        node = self.node
-        if node is not None:
-            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-            if hierarchy is not None:
-                hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False, True)  # its segments', too
-            node.GetScene().RemoveNode(node)
+        self._observers.remove()
+        self._removeItem()
+        if self.node is not None:
+            self.node.GetScene().RemoveNode(self.node)
         self._node = self._shown = None
 
     def _make(self, scene):
@@ -67,10 +67,10 @@ class Preview:
         node.SetSaveWithScene(False)
         self._node = scene.AddNode(node)
         node = self._node
-        # Slicer gives hidden nodes no item in its hierarchy, and then misses it at each change of a segmentation.
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-        if hierarchy is not None:
-            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+        self._createItem()
+        self._observers.remove()
+        self._observers.add(scene, scene.StartSaveEvent, lambda *_: self._removeItem())
+        self._observers.add(scene, scene.EndSaveEvent, lambda *_: self._createItem())
         node.CreateDefaultDisplayNodes()
         node.GetSegmentation().AddEmptySegment(SEGMENT, SEGMENT)
         display = self._display(node)
@@ -79,6 +79,23 @@ class Preview:
         display.SetOpacity2DFill(0.35)
         display.SetOpacity2DOutline(1.0)
         return node
+
+    # Slicer gives hidden nodes no item in its hierarchy, and then misses it at each change of a segmentation; but items
+    # are saved with the scene, whether their nodes are or not.
+
+    def _createItem(self):
+        hierarchy = self._hierarchy()
+        if hierarchy is not None:
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), self.node)
+
+    def _removeItem(self):
+        hierarchy = self._hierarchy()
+        if hierarchy is not None:
+            hierarchy.RemoveItem(hierarchy.GetItemByDataNode(self.node), False, True)  # its segments', too
+
+    def _hierarchy(self):
+        scene = self.node.GetScene() if self.node is not None else None
+        return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene) if scene is not None else None
 
     @staticmethod
     def _display(node):
@@ -90,7 +107,7 @@ class Curtain:
 
     def __init__(self):
         self._drawn = None  # (segmentation node, segment, its fill opacity, its outline opacity)
-        self._observed = None  # (scene, tags)
+        self._observers = Observers()
 
     def draw(self, segmentationNode, segmentID):
         if self._drawn is not None and self._drawn[:2] == (segmentationNode, segmentID):
@@ -103,18 +120,14 @@ class Curtain:
         self._drawn = (segmentationNode, segmentID, *opacities)
         self._set(0.0, 0.0)
         scene = segmentationNode.GetScene()
-        tags = [scene.AddObserver(scene.StartSaveEvent, lambda *_: self._set(*opacities))]
-        tags.append(scene.AddObserver(scene.EndSaveEvent, lambda *_: self._set(0.0, 0.0)))
-        self._observed = scene, tags
+        self._observers.add(scene, scene.StartSaveEvent, lambda *_: self._set(*opacities))
+        self._observers.add(scene, scene.EndSaveEvent, lambda *_: self._set(0.0, 0.0))
 
     def open(self):
-        if self._observed is not None:
-            scene, tags = self._observed
-            for tag in tags:
-                scene.RemoveObserver(tag)
+        self._observers.remove()
         if self._drawn is not None:
             self._set(*self._drawn[2:])
-        self._drawn = self._observed = None
+        self._drawn = None
 
     def _set(self, fill, outline):
         node, segmentID = self._drawn[:2]

@@ -1,33 +1,33 @@
 """The Segment Editor effect "Mem3D": interactions drawn in slice views to the logic, results to panel and preview."""
 
-import logging
-
-import qt
 import slicer
-import vtk
 from SegmentEditorEffects import AbstractScriptedSegmentEditorEffect
 
-from . import KeyFocus, Options, SliceViews, UiFiles
+from . import Options, SliceViews, UiFiles
+from .Drawing import Drawing
 from .Editors import EffectEditor
 from .Ending import endAll
 from .Errors import UserError
-from .Gesture import EXTREME_COUNT, Gesture
+from .Gesture import EXTREME_COUNT
 from .Native import BOTH
-from .Native import Error as EngineError
+from .Observers import Observers
 from .Panel import Panel
+from .Polling import Polling, logBug
 from .Preview import Preview
+from .SegmentState import CLEARED, CORRECTED, MAX_CORRECTED_SLICES, REPLACED, UNDONE
 from .SegmentWatch import SegmentWatch
 from .SessionLogic import SessionLogic
 from .Settings import Settings
-from .StrokeFeedback import StrokeFeedback, xyToRas
 from .Worker import Worker
 
-POLL_MS = 5  # each poll lets the worker go on: see Worker.BREATH_SECONDS
 CURSOR_PIXELS = 24
 EDITED = {
-    "undone": "Undone in the segment. Apply writes the result again, as Slicer's Redo (key y) does; what you "
+    UNDONE: "Undone in the segment. Apply writes the result again, as Slicer's Redo (key y) does; what you "
     "draw next goes on from the segment as it is.",
-    "edited": "The segment was edited. The next step takes that over.",
+    CLEARED: "The segment was cleared. The next step starts over.",
+    CORRECTED: "The segment was edited. The next step takes that over.",
+    REPLACED: "The segment was edited on more than %d slices. The next step takes it as a new start; slices drawn on "
+    "or accepted stay as they are now." % MAX_CORRECTED_SLICES,
 }
 
 
@@ -43,11 +43,12 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.logic = None
         self.panel = None
         self.preview = Preview()
-        self.gesture = Gesture()
-        self.feedback = StrokeFeedback(scriptedEffect)
-        self._timer = None
+        self.drawing = Drawing(self)
+        self.polling = None
         self._watch = None
+        self._observers = Observers()
         self._edited = None  # what others did to the segment, as the panel shows it
+        self._current = False  # whether the session is about the editor's nodes, as the panel shows it
         self._active = False
         self._refreshing = False
 
@@ -77,14 +78,13 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
     def setupOptionsFrame(self):
         self.logic = SessionLogic(EffectEditor(self.scriptedEffect), self.loadSettings(), Worker())
         self.logic.onChanged = self.refresh
-        self.logic.worker.onBusyChanged = self._busyChanged
+        self.logic.onDropped = self._dropped
         self.panel = Panel(self)
         self.panel.settings.show(self.logic.settings)
         self.scriptedEffect.addOptionsWidget(self.panel.widget)
-        self._timer = qt.QTimer(self.panel.widget)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self.poll)
+        self.polling = Polling(self.panel.widget, self.logic.worker, self.panel.showBusy, self._failed)
         self._watch = SegmentWatch(self.panel.widget, self.noticeEdits)
+        self._observers.add(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._tellUnapplied())
         slicer.app.aboutToQuit.connect(self.cleanup)
 
     def setMRMLDefaults(self):
@@ -100,16 +100,25 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.noticeEdits()
 
     def deactivate(self):
-        state = self.logic.state() if self.logic is not None and self.logic.isCurrent() else None
-        if self._active and state is not None and state.pending:  # Paint and Erase would not find it
-            text = "Mem3D: the preview is not in the segment yet; go back and press Apply."
-            slicer.util.showStatusMessage(text, 8000)
+        if self._active:
+            self._tellUnapplied()
         self._active = False
         if self._watch is not None:
-            self._watch.watch(None)
-        self.gesture.clear()
-        self.feedback.close()
+            self._watch.watch(None, None)
+        self.drawing.close()
         self.preview.hide()
+
+    def _tellUnapplied(self):
+        """Other effects and files have what was applied only."""
+        names = self.logic.unapplied() if self.logic is not None else []
+        if names:
+            text = "Mem3D: not in the segment yet: the preview of %s. Select the segment in Mem3D and press Apply."
+            slicer.util.showStatusMessage(text % ", ".join(names), 8000)
+
+    @staticmethod
+    def _dropped(names):
+        text = "Mem3D: the preview of %s was dropped; it was not applied."
+        slicer.util.showStatusMessage(text % ", ".join(names), 8000)
 
     def cleanup(self):
         """Ends everything that would outlive the effect; may be called more than once."""
@@ -117,13 +126,14 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         if logic is None:
             return
         self._active = False
-        logic.onChanged = logic.worker.onBusyChanged = None
+        logic.onChanged = logic.onDropped = None
         logic.close()  # before all else: a thread in the engine would take Slicer down at its end
         endAll(
             lambda: slicer.app.aboutToQuit.disconnect(self.cleanup),
-            lambda: self._timer.stop(),
+            self._observers.remove,
+            self.polling.close,
             lambda: self._watch.close(),
-            self.feedback.close,
+            self.drawing.close,
             self.preview.remove,
             lambda: self.panel.close(),
         )
@@ -146,63 +156,30 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
 
     def processViewNodeEvents(self, callerViewNode, eventId, viewWidget):
         if self._active and callerViewNode is not None and callerViewNode.IsA("vtkMRMLSliceNode"):
+            if self.drawing.gesture.points:
+                self.drawing.show()
             self.showState()
 
     def processInteractionEvents(self, callerInteractor, eventId, viewWidget):
         """Whether the event was one of ours."""
         if self.logic is None or viewWidget.className() != "qMRMLSliceWidget":
             return False
-        if eventId == vtk.vtkCommand.EnterEvent:
-            KeyFocus.takeKeys(viewWidget, self.panel.widget)
-            return False
-        if eventId == vtk.vtkCommand.KeyPressEvent:
-            return self._keyPressed(callerInteractor.GetKeySym())
-        if eventId == vtk.vtkCommand.LeftButtonDoubleClickEvent:
-            return True  # two quick clicks are drawn; they must not make the view fill the window
-        node = viewWidget.sliceLogic().GetSliceNode()
-        xy = callerInteractor.GetEventPosition()
-        if eventId == vtk.vtkCommand.LeftButtonPressEvent:
-            if callerInteractor.GetShiftKey() or callerInteractor.GetControlKey() or callerInteractor.GetAltKey():
-                return False
-            effect = self.scriptedEffect
-            if effect.confirmCurrentSegmentVisible() in (effect.NotConfirmed, effect.ConfirmedWithDialog):
-                return True  # the dialog took the mouse: there is no stroke to go on with
-            if self.logic.worker.busy:
-                self.panel.showMessage("The engine is at work. Wait for it, or press Cancel.")
-                return True
-            plane = tuple(SliceViews.sliceToRas(node).ravel())
-            self.gesture.press(viewWidget, plane, xy, xyToRas(node, xy))
-        elif not self.gesture.dragging:
-            return False
-        elif eventId == vtk.vtkCommand.MouseMoveEvent:
-            self.gesture.move(xy, xyToRas(node, xy))
-        elif eventId == vtk.vtkCommand.LeftButtonReleaseEvent:
-            points = self.gesture.release(xy, xyToRas(node, xy))
-            if points:
-                self.interact(points, SliceViews.sliceToRas(node))
-            elif self.gesture.points:
-                self._showPointCount()
-        else:
-            return False
-        self.feedback.show(viewWidget, self.gesture.kind, self.gesture.points, self.options()["negative"])
-        return True
+        return self.drawing.process(callerInteractor, eventId, viewWidget)
 
-    def _keyPressed(self, key):
-        if key == "n":
-            self.panel.toggleNegative()
-        elif key == "x" and self.gesture.removeLast():
-            self._showPointCount()
-            view = self.gesture.view
-            self.feedback.show(view, self.gesture.kind, self.gesture.points, self.options()["negative"])
-        elif key == "Return":
-            self.apply()
-        else:
+    # ---- what the drawing asks for ----
+
+    def mayDraw(self):
+        """Whether a stroke may begin; the panel shows why not."""
+        effect = self.scriptedEffect
+        if effect.confirmCurrentSegmentVisible() in (effect.NotConfirmed, effect.ConfirmedWithDialog):
+            return False  # the dialog took the mouse: there is no stroke to go on with
+        if self.logic.worker.busy:
+            self.panel.showMessage("The engine is at work. Wait for it, or press Cancel.")
             return False
         return True
 
-    def _showPointCount(self):
-        drawn = len(self.gesture.points)
-        self.panel.showMessage("%d of %d outermost points. Key x removes the last one." % (drawn, EXTREME_COUNT))
+    def showPointCount(self, count):
+        self.panel.showMessage("%d of %d outermost points. Key x removes the last one." % (count, EXTREME_COUNT))
 
     # ---- what the panel asks for ----
 
@@ -214,21 +191,25 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         if self.options()[name] == value:
             return  # a number box only lost the focus: what is being drawn stays
         Options.write(self.scriptedEffect, name, value)
-        self.feedback.clear()
         self._useOptions(self.options())
 
     def _useOptions(self, options):
-        self.gesture.setKind(options["kind"])
+        self.drawing.setKind(options["kind"])
         self.logic.autoApply = options["autoApply"]
         self.logic.takeFromOthers = options["takeFromOthers"]
 
     def interact(self, points, sliceToRas):
         """Draws what was drawn."""
         options = self.options()
+        segmentID = self.logic.editor.selectedSegmentID()
 
         def drawn(_):
-            self.panel.showMessage("Look at the preview. Draw again to correct it, or propagate.")
-            if options["autoPropagate"]:
+            if self.logic.state(segmentID).engineMask.isEmpty():
+                self.panel.showMessage("Nothing is marked yet. Draw inside of the structure.")
+                return
+            where = "The mask is in the segment." if options["autoApply"] else "Look at the preview."
+            self.panel.showMessage(where + " Draw again to correct it, or propagate.")
+            if options["autoPropagate"] and self.logic.isCurrent():
                 self.propagate(BOTH, *self.panel.range())
 
         self._try(
@@ -246,16 +227,23 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         def progress(p):
             self.panel.showProgress(p.done, p.total)
 
+        segmentID = self.logic.editor.selectedSegmentID()
+
         def done(count):
-            self.panel.showMessage("%d slices were segmented. Look at the slice that is suggested, or apply." % count)
+            text = "%d slices were segmented." % count if count else "No slice was left to segment."
+            if self.logic.state(segmentID).suggestion is not None:
+                text += " Look at the slice that is suggested."
+            self.panel.showMessage(text)
 
         doing = "Propagating. Cancel changes nothing."
         self._try(self.logic.propagate, direction, first, last, onDone=done, onProgress=progress, doing=doing)
 
     def apply(self):
+        segmentID = self.logic.editor.selectedSegmentID()
+
         def done(changed):
             text = "Written into the segment." if changed else "The segment holds that already."
-            if self.logic.state().differs:
+            if self.logic.state(segmentID).differs:
                 text = (
                     "Written as far as allowed. Other segments or the masking section keep the rest out; change what "
                     "is allowed, then apply again."
@@ -265,24 +253,26 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self._try(self.logic.apply, onDone=done)
 
     def undoStep(self):
-        self._try(self.logic.undoStep, onDone=lambda done: done or self.panel.showMessage("There is nothing to undo."))
+        self._step(self.logic.undoStep, "Undone.", "There is nothing to undo.")
 
     def redoStep(self):
-        self._try(self.logic.redoStep, onDone=lambda done: done or self.panel.showMessage("There is nothing to redo."))
+        self._step(self.logic.redoStep, "Redone.", "There is nothing to redo.")
+
+    def _step(self, step, done, nothing):
+        self._try(step, onDone=lambda some: self.panel.showMessage(done if some else nothing))
 
     def reset(self):
         text = "Forgotten. The segment's voxels are as they were."
         self._try(self.logic.reset, onDone=lambda _: self.panel.showMessage(text))
 
     def acceptSlice(self):
-        def accept(onDone=None, onError=None):
-            state = self.logic.state()
-            number = self.currentSlice()
-            if state is None or number is None:
-                raise UserError("No slice view shows a slice of this volume. Show one, then press this again.")
-            self.logic.accept(state.axis, number, onDone, onError)
-
-        self._try(accept, onDone=lambda _: self.panel.showMessage("The slice is taken as correct."))
+        state, number = self.logic.state(), self.currentSlice()
+        if state is None or number is None:
+            error = UserError("No slice view shows a slice of this volume. Show one, then press this again.")
+            self.panel.showError(error)
+            return
+        text = "Slice %d is taken as correct." % number
+        self._try(self.logic.accept, state.axis, number, onDone=lambda _: self.panel.showMessage(text))
 
     def nextSlice(self):
         state = self.logic.state()
@@ -299,11 +289,12 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.showState()
 
     def currentSlice(self):
-        """The slice along the axis drawn on that a view shows."""
+        """The slice along the axis drawn on that a view shows, first of all the one that the mouse was in last."""
         state = self.logic.state()
         if state is None or self.logic.lattice is None:
             return None
-        return SliceViews.shownSlice(self.logic.lattice.grid, state.axis, slicer.mrmlScene)
+        views = SliceViews.visibleNodes(slicer.mrmlScene, self.drawing.viewNode)
+        return SliceViews.shownSlice(self.logic.lattice.grid, state.axis, views)
 
     def cancel(self):
         self.logic.cancel()
@@ -331,37 +322,24 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             self.panel.showError(error)
 
     def _failed(self, error):
-        if not isinstance(error, (UserError, EngineError)):  # a bug: the panel shows the message, the log the place
-            logging.error("Mem3D: %s", error, exc_info=error)
+        logBug(error)
         self.panel.showError(error)
         self.refresh()
 
-    def _busyChanged(self, busy):
-        self.panel.showBusy(busy)
-        if busy:
-            self._timer.start()
-        else:
-            self._timer.stop()
-
-    def poll(self):
-        """Takes over what the worker has; called by the timer."""
-        if self.logic is None:
-            return
-        try:
-            self.logic.worker.poll()
-        except Exception as error:  # noqa: BLE001 - the timer must go on, and the user must see it
-            self._failed(error)
-
     def noticeEdits(self):
-        """Shows in the panel when Slicer's Undo or Redo, or another tool, edited the segment."""
+        """Shows in the panel when the nodes are not those that were drawn on any more, and when Slicer's Undo or Redo,
+        or another tool, edited the segment."""
         if self.logic is None or not self._active or self.logic.worker.busy:
+            return
+        if self._current and not self.logic.isCurrent():
+            self.refresh()
             return
         edited, before = self.logic.edited(), self._edited
         self._edited = edited
         if edited != before:
             if edited is not None:
                 self.panel.showMessage(EDITED[edited])
-            elif before == "undone":
+            elif before == UNDONE:
                 self.panel.showMessage("The segment holds the result again.")
             self.refresh()
 
@@ -371,14 +349,24 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             return
         self._refreshing = True  # looking at the source volume may make Slicer call back
         try:
-            self._watch.watch(self.logic.editor.segmentationNode() if self._active else None)
-            if not self.logic.isCurrent():
-                self.preview.hide()
-            else:
+            editor = self.logic.editor
+            self._watch.watch(*(editor.segmentationNode(), editor.volumeNode()) if self._active else (None, None))
+            before, self._current = self._current, self.logic.isCurrent()
+            if self._current:
                 self._showPreview()
+            else:
+                self.preview.hide()
+                if before and editor.selectedSegmentID():
+                    self._tellOutdated()
             self.showState()
         finally:
             self._refreshing = False
+
+    def _tellOutdated(self):
+        names = self.logic.unapplied()
+        if names:
+            text = "The volume or the segmentation is not the one you drew on. The preview of %s is not applied; what "
+            self.panel.showMessage((text + "you draw now drops it.") % ", ".join(names), error=True)
 
     def _showPreview(self):
         editor, state = self.logic.editor, self.logic.state()

@@ -12,9 +12,14 @@ from .Regions import Region
 # An edit of more slices than this is not a correction of slices: another tool went over the segment.
 MAX_CORRECTED_SLICES = 12
 
+# What others did to a segment: Slicer's Undo or Redo brought back what it held at an earlier step; it was cleared; few
+# slices were edited, or more than MAX_CORRECTED_SLICES.
+UNDONE, CLEARED, CORRECTED, REPLACED = "undone", "cleared", "edited", "replaced"
 
-# `calls` to the engine, (name, arguments) each; then its mask is `engineMask` (None: unknown) for `written`.
-CatchUp = namedtuple("CatchUp", "calls engineMask written fingerprint")
+
+# `calls` of SessionCalls, (name, arguments) each; then the engine's mask is `engineMask` (None: unknown) for `written`.
+# `edits`: what it is told thereby, as Region.changesTo() gives it.
+CatchUp = namedtuple("CatchUp", "calls engineMask written fingerprint edits")
 
 
 class SegmentState:
@@ -23,6 +28,7 @@ class SegmentState:
 
     def __init__(self, number, shape):
         self.number = number  # of the segment in the engine
+        self.name = ""  # of the segment in Slicer
         self.engineMask = Region(shape)
         self.written = Region(shape)
         self.fingerprint = None
@@ -32,7 +38,7 @@ class SegmentState:
         self.quality = {}  # axis -> one value a slice
         self.annotated = {}  # axis -> slice numbers
         self.suggestion = None
-        self.edited = None  # what others did since the engine knew of it: "undone", "edited", or None
+        self.edited = None  # what others did since the engine knew of it, or None
         self.seen = None  # fingerprint of the voxels that this is about
         self._checkpoints = {}
         self._compared = None
@@ -67,20 +73,27 @@ class SegmentState:
     def applicable(self):
         """Whether there is something that apply() would write: the engine's mask differs, or Slicer's Undo took it out
         of the segment."""
-        return self.differs or self.edited == "undone"
+        return self.differs or self.edited == UNDONE
 
     def noteEdit(self, content, fingerprint):
         """The segment holds `content` now; the engine gets it with the next step."""
         self.seen = fingerprint
-        if self.written.changesTo(content) is None:
-            self.edited = None
-        else:
-            self.edited = "undone" if content.checksum() in self._checkpoints else "edited"
+        self.edited = self._editOf(content, self.written.changesTo(content))
+
+    def _editOf(self, content, changes):
+        if changes is None:
+            return None
+        if content.checksum() in self._checkpoints:
+            return UNDONE
+        if content.isEmpty():
+            return CLEARED
+        return CORRECTED if self._correctedAlong(changes) is not None else REPLACED
 
     def notApplied(self, catchUp):
-        """Whether these calls go back to a state from before apply(); notes then that the segment is in it, and that
-        the engine's mask stays what it is."""
-        if not any(name == "_rewind" for name, _ in catchUp.calls):
+        """Whether these calls go back to a state from before apply(), or drop a result that was not applied; notes then
+        that the segment is as it is, and that the engine's mask stays what it is."""
+        names = {name for name, _ in catchUp.calls}
+        if not ("rewind" in names or ("reset" in names and self.pending)):
             return False
         self.written, self.fingerprint, self.edited = catchUp.written, catchUp.fingerprint, None
         return True
@@ -96,17 +109,19 @@ class SegmentState:
 
     def catchUp(self, content, fingerprint):
         """The calls that the engine needs, now that the segment holds `content`: a CatchUp. Changes nothing yet."""
-        if not self.started:
-            calls = [] if content.isEmpty() else [("setMask", (self.number, content.full()))]
-            return CatchUp(calls, content, content, fingerprint)
         changes = self.written.changesTo(content)
-        if changes is None:
-            return CatchUp([], None, content, fingerprint)
-        known = self._checkpoints.get(content.checksum())
-        if known is not None:  # Slicer's Undo or Redo
-            return CatchUp([("_rewind", (self.number, known, content.full()))], None, content, fingerprint)
-        calls, mask = self._corrections(*changes)
-        return CatchUp(calls, mask, content, fingerprint)
+        if not self.started:
+            calls = [] if content.isEmpty() else [("start", (content.full(),))]
+            return CatchUp(calls, content, content, fingerprint, changes)
+        edit, calls, mask = self._editOf(content, changes), [], None
+        if edit == UNDONE:
+            calls = [("rewind", (self._checkpoints[content.checksum()], content.full()))]
+        elif edit == CLEARED:
+            calls, mask = [("reset", ())], content
+        elif edit is not None:
+            mask = self.engineMask.withChanges(*changes)
+            calls = [("replace", (mask,))] if edit == REPLACED else self._corrections(changes, mask)
+        return CatchUp(calls, mask, content, fingerprint, changes)
 
     def commit(self, catchUp):
         """Notes that the engine knows."""
@@ -117,13 +132,54 @@ class SegmentState:
             self.engineMask = catchUp.engineMask
             self._checkpoints[catchUp.written.checksum()] = catchUp.engineMask.checksum()
 
-    def _corrections(self, box, added, removed):
-        touched = (added | removed).astype(bool)
-        perAxis = [touched.any(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
-        counts = [int(t.sum()) for t in perAxis]
-        axis = self.axis if counts[self.axis] == min(counts) else int(np.argmin(counts))
-        merged = self.engineMask.withChanges(box, added, removed)
-        if counts[axis] > MAX_CORRECTED_SLICES:
-            return [("setMask", (self.number, merged.full()))], merged
-        numbers = np.flatnonzero(perAxis[axis]) + box[axis][0]
-        return [("setSliceMask", (self.number, axis, int(n), merged.slice(axis, int(n)))) for n in numbers], merged
+    def take(self, reading, axis, drawn=None):
+        """What the engine has now, read along `axis`; `drawn`: (axis, slice) of the interaction that led there."""
+        self.engineMask = reading.mask or Region(self.written.shape)
+        self.axis, self.drawn, self.suggestion = axis, drawn, reading.suggestion
+        self.annotated[axis] = reading.annotated
+        if reading.quality is None:
+            self.quality, self.annotated = {}, {}
+        else:
+            self.quality[axis] = reading.quality
+
+    def forget(self):
+        """The engine was made to forget the segment; its voxels are as they were."""
+        self.started = False
+        self.edited = None
+
+    def takeBack(self, step):
+        """The engine's `step` was undone. What it had told the engine of the segment's voxels is news again."""
+        if step.name in ("start", "reset"):
+            self.started = step.name == "reset"
+        if step.edits is not None:
+            box, added, removed = step.edits
+            # The segment still holds them: that is no Undo of Slicer's.
+            self._checkpoints.pop(self.written.checksum(), None)
+            self._retell(box, removed, added)
+
+    def doAgain(self, step):
+        """The engine's `step` was redone."""
+        self.started = step.name != "reset"
+        if step.edits is not None:
+            self._retell(*step.edits)
+
+    def _retell(self, box, added, removed):
+        self.written, self.fingerprint, self.seen = self.written.withChanges(box, added, removed), None, None
+
+    def _correctedAlong(self, changes):
+        """The axis whose slices an edit corrects: that of the one slice that it lies on, else the one drawn on; None
+        for too many slices."""
+        counts = [len(_slicesTouched(changes, axis)) for axis in range(3)]
+        if 1 in counts:
+            return self.axis if counts[self.axis] == 1 else counts.index(1)
+        return self.axis if counts[self.axis] <= MAX_CORRECTED_SLICES else None
+
+    def _corrections(self, changes, merged):
+        axis = self._correctedAlong(changes)
+        return [("setSliceMask", (axis, n, merged.slice(axis, n))) for n in _slicesTouched(changes, axis)]
+
+
+def _slicesTouched(changes, axis):
+    box, added, removed = changes
+    touched = (added | removed).any(axis=tuple(a for a in range(3) if a != axis))
+    return [int(n) + box[axis][0] for n in np.flatnonzero(touched)]

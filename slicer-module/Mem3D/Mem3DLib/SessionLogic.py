@@ -16,11 +16,11 @@ from . import Segments
 from .Engine import makeEngine
 from .Errors import UserError
 from .Native import AXIS_DEPTH, BOTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
-from .Regions import Region
 from .SegmentState import SegmentState
-from .SessionCalls import Opening, perform
+from .SessionCalls import Change, Session
 from .SessionKeeper import SessionKeeper
 from .Settings import Settings
+from .Source import Source
 from .Worker import InlineWorker
 
 MIN_POINTS = {SCRIBBLE: 1, BOX: 2, EXTREME_POINTS: 4, CLICK: 1}
@@ -28,20 +28,24 @@ MIN_POINTS = {SCRIBBLE: 1, BOX: 2, EXTREME_POINTS: 4, CLICK: 1}
 
 class SessionLogic:
     """One session at a time, on the editor's source volume and segmentation; opened when first needed, and anew when
-    these, their geometry or the volume's voxels change. `settings`: by default Settings.forScripts()."""
+    these, their geometry or the volume's voxels change. One step at a time: while the engine is at work, the next one
+    is refused. `settings`: by default Settings.forScripts(); `ownsEditor`: whether close() closes the editor, too."""
 
-    def __init__(self, editor, settings=None, worker=None, makeEngine=makeEngine):
+    def __init__(self, editor, settings=None, worker=None, makeEngine=makeEngine, ownsEditor=False):
         self.editor = editor
+        self._ownsEditor = ownsEditor
         self.worker = worker or InlineWorker()
         self.autoApply = False
         self.takeFromOthers = False  # whether apply() may take voxels from other segments
         self.onChanged = None  # called after every step, without arguments
+        self.onDropped = None  # called with the names of segments whose results are dropped, not applied
         self.lastSeconds = None  # how long the last step took, from the call to its result
         self.lastRoundSeconds = None  # the last propagation
         self.lattice = None
         self._keeper = SessionKeeper(settings or Settings.forScripts(), makeEngine)
-        self._key = None
-        self._opening = None  # of the session, for the step that is first
+        self._key = None  # what the session is about
+        self._session = None
+        self._job = None  # the session's last step
         self._states = {}
 
     def __enter__(self):
@@ -62,8 +66,8 @@ class SessionLogic:
         """Draws on a slice for the selected segment. The slice is given by the points, and the axis it is cut along by
         a slice view's `sliceToRas`, or `axis`, or the points when these show it (else depth). `onDone(mask of the
         slice)`; gives the job."""
-        self._prepare()
-        grid = self.lattice.grid
+        source = Source(self.editor)
+        grid = source.lattice.grid
         indices = grid.rasToIndex(pointsRas)
         if len(indices) < MIN_POINTS[kind]:
             raise UserError("That takes %d points or more; %d were given." % (MIN_POINTS[kind], len(indices)))
@@ -71,89 +75,86 @@ class SessionLogic:
             axis = grid.axisOfPlane(sliceToRas) if sliceToRas is not None else _axisOfPoints(indices)
         number = grid.sliceOfPoints(indices, axis)
         points = grid.onSlice(indices, axis, number)
-        segmentID, state, catchUp = self._current()
-
-        def final(keeper, job):
-            return keeper.call(
-                "interact", state.number, axis, number, kind, points=points, negative=negative, radiusMm=radiusMm
-            )
-
-        return self._run(segmentID, state, catchUp, final, onDone, onError, drawn=(axis, number))
+        self._prepare(source)
+        named = {"points": points, "negative": negative, "radiusMm": radiusMm}
+        change = Change("interact", (axis, number, kind), named, (axis, number))
+        return self._run(change, onDone, onError)
 
     def accept(self, axis, number, onDone=None, onError=None):
         """Takes the slice's mask as correct: no propagation changes it any more."""
         self._prepare()
-        segmentID, state, catchUp = self._current()
-
-        def final(keeper, job):
-            return keeper.call("accept", state.number, axis, number)
-
-        return self._run(segmentID, state, catchUp, final, onDone, onError, newMask=False)
+        self._checkSlice(axis, number)
+        return self._run(Change("accept", (axis, number), {}, None), onDone, onError, newMask=False)
 
     def propagate(self, direction=BOTH, first=None, last=None, axis=None, onDone=None, onError=None, onProgress=None):
         """Carries the selected segment through the volume, between the slices `first` and `last` when they are given.
         `onDone(number of slices replaced)`."""
         self._prepare()
-        segmentID, state, catchUp = self._current()
-        axis = state.axis if axis is None else axis
+        if axis is None:
+            axis = self._selected()[1].axis
+        for number in (first, last):
+            if number is not None:
+                self._checkSlice(axis, number)
         first = 0 if first is None else first
         count = 0 if last is None else last - first + 1
         if last is not None and count < 1:
             raise UserError("The slice range is empty: its first slice lies behind its last. Correct the range.")
 
-        def final(keeper, job):
-            return keeper.call(
-                "propagate", state.number, axis, direction, first, count, onSlice=lambda progress: job.report(progress)
-            )
-
         def done(slices):
             self.lastRoundSeconds = self.lastSeconds
-            self._changed()
             if onDone:
                 onDone(slices)
 
-        return self._run(segmentID, state, catchUp, final, done, onError, onProgress)
+        return self._run(Change("propagate", (axis, direction, first, count), {}, None), done, onError, onProgress)
 
     def undoStep(self, onDone=None, onError=None):
-        """Takes back the engine's last step (a stroke, a propagation) that is not in the segment yet."""
-        return self._step("undo", onDone, onError)
+        """Takes back the engine's last step (a stroke, a propagation), which must be one of the selected segment.
+        `onDone(whether there was one)`."""
+        return self._step(Session.undo, onDone, onError)
 
     def redoStep(self, onDone=None, onError=None):
         """Does again what undoStep() took back."""
-        return self._step("redo", onDone, onError)
+        return self._step(Session.redo, onDone, onError)
 
     def reset(self, onDone=None, onError=None):
         """Forgets what was drawn for the selected segment; its voxels stay, as the start for what is drawn next."""
         self._prepare()
-        segmentID, state, _ = self._current()
-        number = state.number
-        fresh = self._states[segmentID] = SegmentState(number, self.lattice.shape)
+        state = self._selected()[1]
+        axes = self._axes()
 
-        def final(keeper, job):
-            return keeper.call("reset", number)
+        def work(session, keeper, job):
+            return session.perform(keeper, job, state.number, axes, change=Change("reset", (), {}, None))
 
-        return self._run(segmentID, fresh, None, final, onDone, onError, newMask=False)
+        def done(outcome):
+            state.take(outcome.readings[state.number], state.axis)
+            state.forget()
+            if onDone:
+                onDone(None)
+            self._changed()
+
+        return self._send(work, done, onError)
 
     def apply(self, onDone=None, onError=None):
         """Writes the engine's mask into the selected segment, as far as the editable area, the intensity range, the
         overwrite settings and `takeFromOthers` allow; again, when Slicer's Undo took it out. `onDone(whether anything
         changed)`."""
+        Source(self.editor)  # raises what is missing
+        if not self.isCurrent():
+            raise UserError("There is nothing to apply: nothing was drawn for this volume as it is now. Draw first.")
         self._prepare()
         segmentID, state, catchUp = self._current()
         if catchUp is not None and state.notApplied(catchUp):
             catchUp = None
 
         def write(_):
-            changed = self._write(segmentID, state)
-            if onDone:
-                onDone(changed)
+            self._write(segmentID, state, onDone, onError)
 
-        if catchUp is None or not catchUp.calls:
-            if catchUp is not None:
-                state.commit(catchUp)
-            write(None)
-        else:
-            self._run(segmentID, state, catchUp, lambda keeper, job: None, write, onError, newMask=False)
+        if catchUp is not None and catchUp.calls:
+            self._run(None, write, onError, newMask=False)
+            return
+        if catchUp is not None:
+            state.commit(catchUp)
+        write(None)
 
     def cancel(self):
         """Asks what is running to stop; it then fails with Native.CancelledError and has changed nothing."""
@@ -166,8 +167,8 @@ class SessionLogic:
         return self._states.get(segmentID or self.editor.selectedSegmentID())
 
     def edited(self):
-        """What others did to the selected segment since the last step: "undone" when Slicer's Undo or Redo
-        brought back what it held at an earlier step, "edited" otherwise; None when they did not."""
+        """What others did to the selected segment since the last step, one of the words of SegmentState; None when
+        they did nothing."""
         state = self.state()
         if state is None or not state.started or not self.isCurrent():
             return None
@@ -178,6 +179,11 @@ class SessionLogic:
         elif now != state.seen:
             state.noteEdit(Segments.readSegment(segmentation, segmentID, self.lattice), now)
         return state.edited
+
+    def unapplied(self):
+        """The names of the segments with results that are not in them yet."""
+        there = self._names() if self.isCurrent() else None
+        return [s.name for s in self._states.values() if s.pending and (there is None or s.number in there)]
 
     def sliceCenterRas(self, axis, number):
         """Where to move a slice view to show that slice, at the middle of the segment's mask there."""
@@ -202,15 +208,18 @@ class SessionLogic:
     def isCurrent(self):
         """Whether the open session is still about the editor's nodes as they are."""
         try:
-            return self._key is not None and self._key == self._source()[0]
+            return self._key is not None and self._key == Source(self.editor).key
         except UserError:
             return False
 
     def forget(self):
         """Drops the session; the next step opens another."""
-        self._key = self._opening = None
+        unapplied = self.unapplied()
+        self._key = self._session = self._job = None
         self._states = {}
         self.worker.cancel()
+        if unapplied and self.onDropped:
+            self.onDropped(unapplied)
 
     def useSettings(self, settings):
         """Takes other settings; library, model and session are loaded anew by the next step."""
@@ -223,114 +232,140 @@ class SessionLogic:
         self.forget()
         if self.worker.close():
             self._keeper.close()
+        if self._ownsEditor:
+            self.editor.close()
 
-    def _nodes(self):
-        volume, segmentation = self.editor.volumeNode(), self.editor.segmentationNode()
-        if volume is None or volume.GetScene() is None or volume.GetImageData() is None:
-            raise UserError("There is no source volume. Choose one in the Segment Editor.")
-        if segmentation is None or segmentation.GetScene() is None:
-            raise UserError("There is no segmentation. Choose one in the Segment Editor.")
-        Segments.segmentOf(segmentation, self.editor.selectedSegmentID())
-        return volume, segmentation
-
-    def _source(self):
-        """What a session would be about now, and the volume on the segmentation's geometry."""
-        volume, segmentation = self._nodes()
-        image = self.editor.sourceImage()
-        if image is None:
-            raise UserError("The source volume cannot be brought onto the segmentation's geometry. Choose another one.")
-        lattice = Segments.Lattice(image, segmentation)
-        parent = volume.GetParentTransformNode()
-        nodes = volume.GetID(), segmentation.GetID(), volume.GetImageData().GetMTime()
-        return _SourceKey(lattice, nodes, (parent.GetID(), parent.GetMTime()) if parent else None), image
-
-    def _prepare(self):
+    def _prepare(self, source=None):
         """Makes sure that a session on the present nodes is open, or will be before the next engine call."""
-        key, image = self._source()
-        if key == self._key:
+        source = source or Source(self.editor)
+        if source.key == self._key:
+            if self.worker.waitsFor(self._job):  # what the next step has to tell the engine is not known yet
+                raise UserError("The engine is at work. Wait for it, or press Cancel.")
             return
-        self.worker.cancel()
-        lattice = key.lattice
-        voxels = Segments.volumeVoxels(image)
-        grid = lattice.grid
+        self.forget()
+        voxels = Segments.volumeVoxels(source.image)
+        grid = source.lattice.grid
         geometry = {"spacingMm": grid.spacingMm(), "originMm": grid.originLps(), "direction": grid.directionLps()}
-        self._key, self.lattice, self._states = key, lattice, {}
+        self._key, self.lattice = source.key, source.lattice
         # Copied on the worker, which takes half a second for a large volume. Voxels that change meanwhile change the
         # key, and what comes out is dropped.
-        self._opening = Opening(lambda: Segments.volumeArray(voxels), geometry)
+        self._session = Session(lambda: Segments.volumeArray(voxels), geometry)
 
-    def _current(self):
-        """The selected segment, what is known of it, and the calls that the engine needs first."""
-        segmentation, segmentID = self.editor.segmentationNode(), self.editor.selectedSegmentID()
+    def _checkSlice(self, axis, number):
+        count = self.lattice.shape[axis]
+        if not 0 <= number < count:
+            raise UserError("There is no slice %d: the slices are 0 to %d." % (number, count - 1))
+
+    def _selected(self):
+        """The selected segment, and what is known of it."""
+        segmentID = self.editor.selectedSegmentID()
         state = self._states.get(segmentID)
         if state is None:
             number = 1 + max((s.number for s in self._states.values()), default=0)
             state = self._states[segmentID] = SegmentState(number, self.lattice.shape)
+        state.name = self.editor.segmentationNode().GetSegmentation().GetSegment(segmentID).GetName()
+        return segmentID, state
+
+    def _current(self):
+        """These, and the CatchUp that the engine needs first; None when it needs none."""
+        segmentID, state = self._selected()
+        segmentation = self.editor.segmentationNode()
         now = Segments.fingerprint(segmentation, segmentID)
         if state.started and state.fingerprint == now:
             return segmentID, state, None
         return segmentID, state, state.catchUp(Segments.readSegment(segmentation, segmentID, self.lattice), now)
 
-    def _run(
-        self, segmentID, state, catchUp, final, onDone, onError, onProgress=None, drawn=None, others=False, newMask=True
-    ):
-        """Has the worker tell the engine what it does not know yet and do `final`, and takes over what comes out.
-        `drawn`: (axis, slice) when `final` gives the mask of that slice; `others`: whether it may change other
-        segments; `newMask`: whether there is a result to write when results are written at once."""
-        startedAt = time.monotonic()
-        key, keeper, opening = self._key, self._keeper, self._opening
-        calls = list(catchUp.calls) if catchUp else []
-        axis = drawn[0] if drawn else state.axis
-        sliceOf = (state.engineMask,) + drawn if drawn else None
-        rewinds = any(name == "_rewind" for name, _ in calls)
-        known = {}
-        if others or rewinds:
-            known = {s.number: s.engineMask.checksum() for s in self._states.values() if s is not state and s.started}
+    def _axes(self):
+        return {state.number: state.axis for state in self._states.values()}
 
-        def work(job):
-            return perform(keeper, job, opening, state.number, axis, calls, final, sliceOf, known)
+    def _names(self):
+        """Of the segments that are known and still there, by number."""
+        segmentation = self.editor.segmentationNode().GetSegmentation()
+        return {s.number: s.name for segmentID, s in self._states.items() if segmentation.GetSegment(segmentID)}
+
+    def _run(self, change, onDone, onError, onProgress=None, newMask=True):
+        """Has the worker tell the engine what it does not know yet of the selected segment, and do `change`, a Change
+        or None. `newMask`: whether there is a result to write when results are written at once."""
+        segmentID, state, catchUp = self._current()
+        drawn = change.drawn if change is not None else None
+        axes = self._axes()
+        if drawn is not None:
+            axes[state.number] = drawn[0]
+        known = state.engineMask if drawn is not None and not (catchUp and catchUp.calls) else None
+
+        def work(session, keeper, job):
+            return session.perform(keeper, job, state.number, axes, catchUp, change, known)
 
         def done(outcome):
-            if self._key is not key or keeper is not self._keeper:
-                return  # about nodes that are not edited any more
-            self.lastSeconds = time.monotonic() - startedAt
             if catchUp:
                 state.commit(catchUp)
-            for other in self._states.values():
-                if other.number in outcome.masks:
-                    other.engineMask = outcome.masks[other.number] or Region(self.lattice.shape)
-            state.axis = axis
-            state.drawn = drawn
-            if outcome.quality is None:
-                state.quality = {}
-            else:
-                state.quality[axis] = outcome.quality
-            state.annotated[axis] = outcome.annotated
-            state.suggestion = outcome.suggestion
-            self._changed()
+            state.take(outcome.readings[state.number], axes[state.number], drawn)
             if onDone:
                 onDone(outcome.result)
+            self._changed()
             if self.autoApply and newMask:
-                self._write(segmentID, state)
+                self._write(segmentID, state, None, onError)
+
+        return self._send(work, done, onError, onProgress)
+
+    def _step(self, move, onDone, onError):
+        """Undo or redo. What the engine does not know yet of the segment stays so: it is no step of the user."""
+        self._prepare()
+        segmentID, state = self._selected()
+        axes, names = self._axes(), self._names()
+
+        def work(session, keeper, job):
+            return move(session, keeper, job, state.number, axes, names)
+
+        def done(outcome):
+            states = {s.number: s for s in self._states.values()}
+            for step in outcome.undone:
+                states[step.number].takeBack(step)
+            for step in outcome.redone:
+                states[step.number].doAgain(step)
+            for number, reading in outcome.readings.items():
+                states[number].take(reading, states[number].axis)
+            if onDone:
+                onDone(outcome.result)
+            self._changed()
+            if self.autoApply and outcome.result and state.started:
+                self._write(segmentID, state, None, onError)
+
+        return self._send(work, done, onError)
+
+    def _send(self, work, onDone, onError, onProgress=None):
+        """Has the worker do `work(session, keeper, job)`; what comes out is dropped when the session is another one by
+        then."""
+        startedAt, session, keeper = time.monotonic(), self._session, self._keeper
+
+        def done(outcome):
+            if self._session is session:
+                self.lastSeconds = time.monotonic() - startedAt
+                onDone(outcome)
 
         def failed(error):
-            if self._key is not key or keeper is not self._keeper:
-                return
-            if onError is None:
-                raise error
-            onError(error)
+            if self._session is session:
+                _raise(error, onError)
 
-        return self.worker.run(work, done, failed, onProgress)
+        self._job = self.worker.run(lambda job: work(session, keeper, job), done, failed, onProgress)
+        return self._job
 
-    def _step(self, name, onDone, onError):
-        self._prepare()
-        segmentID, state, catchUp = self._current()
-        return self._run(
-            segmentID, state, catchUp, lambda keeper, job: keeper.call(name), onDone, onError, others=True
-        )
-
-    def _write(self, segmentID, state):
+    def _write(self, segmentID, state, onDone, onError):
+        """Writes the engine's mask into the segment, unless that is not what it was when the step began."""
+        if not self.isCurrent():
+            text = "The result is not written: another volume or segmentation was chosen meanwhile. Choose the former "
+            _raise(UserError(text + "one again, then apply."), onError)
+            return
         segmentation = self.editor.segmentationNode()
+        if segmentation.GetSegmentation().GetSegment(segmentID) is None:
+            _raise(UserError("The result is not written: its segment was removed meanwhile."), onError)
+            return
+        if Segments.fingerprint(segmentation, segmentID) != state.fingerprint:
+            content = Segments.readSegment(segmentation, segmentID, self.lattice)
+            if state.written.changesTo(content) is not None:
+                text = "The result is not written: the segment was edited meanwhile. Apply takes that over and writes."
+                _raise(UserError(text), onError)
+                return
         changed = Segments.writeSegment(
             self.editor, segmentID, self.lattice, state.written, state.engineMask, self.takeFromOthers
         )
@@ -338,22 +373,18 @@ class SessionLogic:
             Segments.readSegment(segmentation, segmentID, self.lattice), Segments.fingerprint(segmentation, segmentID)
         )
         self._changed()
-        return changed
+        if onDone:
+            onDone(changed)
 
     def _changed(self):
         if self.onChanged:
             self.onChanged()
 
 
-class _SourceKey:
-    """What a session is about; another one is needed when any of it changes."""
-
-    def __init__(self, lattice, nodes, transform):
-        self.lattice = lattice
-        self._rest = (nodes, transform)
-
-    def __eq__(self, other):
-        return isinstance(other, _SourceKey) and self.lattice == other.lattice and self._rest == other._rest
+def _raise(error, onError):
+    if onError is None:
+        raise error
+    onError(error)
 
 
 def _axisOfPoints(indices):

@@ -31,7 +31,8 @@ class StrokeFeedback:
         self._actors = {}
 
     def show(self, viewWidget, kind, points, negative):
-        """Shows the gesture's points, positions in RAS, in that view."""
+        """Shows the gesture's points, positions in RAS, in that view and in no other."""
+        self.clear(viewWidget)
         actor, data = self._actors.get(viewWidget) or self._add(viewWidget)
         sliceNode = viewWidget.sliceLogic().GetSliceNode()
         corners, lines = _outline(kind, rasToXy(sliceNode, points)) if len(points) else ([], [])
@@ -48,10 +49,11 @@ class StrokeFeedback:
         actor.GetProperty().SetColor(*(OUTSIDE_COLOR if negative else INSIDE_COLOR))
         viewWidget.sliceView().scheduleRender()
 
-    def clear(self):
+    def clear(self, exceptIn=None):
         for viewWidget, (_, data) in self._actors.items():
-            data.Initialize()
-            viewWidget.sliceView().scheduleRender()
+            if viewWidget != exceptIn and data.GetNumberOfPoints():
+                data.Initialize()
+                viewWidget.sliceView().scheduleRender()
 
     def close(self):
         for viewWidget, (actor, _) in self._actors.items():

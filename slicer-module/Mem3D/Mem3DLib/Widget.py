@@ -1,22 +1,19 @@
 """The panel of the module "Mem3D": where things are, the engine's settings, and a try of the installation."""
 
-import logging
-
 import qt
 import slicer
 
 from . import Installer, UiFiles
 from .Ending import endAll
+from .Engine import needsRestart
 from .Errors import UserError
 from .HelperEngine import helperEnvironment
-from .Native import Error as EngineError
+from .Polling import Polling, logBug
 from .Registration import loadSample, sampleVolume, tutorial
 from .SelfTest import sentence, tryEngine
 from .Settings import Settings
 from .SettingsForm import SettingsForm
 from .Worker import Worker
-
-POLL_MS = 5
 
 
 class Widget:
@@ -35,10 +32,7 @@ class Widget:
         self.ui["testButton"].clicked.connect(lambda *_: self._try())
         self.ui["installButton"].clicked.connect(lambda *_: self._install())
         self.worker = Worker()
-        self.worker.onBusyChanged = self._busyChanged
-        self._timer = qt.QTimer(self.widget)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self.worker.poll)
+        self._polling = Polling(self.widget, self.worker, self._showBusy, self._failed)
         layout.addWidget(self.widget)
         self.enter()
 
@@ -48,14 +42,13 @@ class Widget:
 
     def close(self):
         """Ends what would outlive the panel; may be called more than once."""
-        self.worker.onBusyChanged = None
         self.worker.close()
-        endAll(lambda: self._timer.stop())
+        endAll(self._polling.close)
 
     def _chosen(self, settings):
         settings.save(self._store)
         self.settings.show(settings)
-        self.ui["testLabel"].setText("Kept. The effect uses these settings from its next start on.")
+        self.ui["testLabel"].setText("Saved. The effect Mem3D takes them when it is chosen next.")
 
     def _try(self):
         settings = self.settings.settings()
@@ -81,21 +74,20 @@ class Widget:
             return
         # A folder of its own serves the helper process alone.
         mode = {} if plan.folder is None else {"mode": "helper"}
-        self._chosen(self.settings.settings()._replace(libraryPath=library, **mode))
-        self._try()
+        settings = self.settings.settings()._replace(libraryPath=library, **mode)
+        self._chosen(settings)
+        if needsRestart(settings):
+            self.ui["testLabel"].setText("Installed. Restart Slicer to use it: another library is loaded already.")
+        else:
+            self._try()
 
     def _tried(self, result):
         self.settings.showInfo(result.info)
         self.ui["testLabel"].setText(sentence(result))
 
     def _failed(self, error):
-        if not isinstance(error, (UserError, EngineError)):  # a bug: the panel shows the message, the log the place
-            logging.error("Mem3D: %s", error, exc_info=error)
+        logBug(error)
         self.ui["testLabel"].setText("It does not work: %s" % error)
 
-    def _busyChanged(self, busy):
+    def _showBusy(self, busy):
         self.ui["testButton"].setEnabled(not busy)
-        if busy:
-            self._timer.start()
-        else:
-            self._timer.stop()

@@ -70,6 +70,10 @@ class Worker:
     def busy(self):
         return bool(self._waiting)
 
+    def waitsFor(self, job):
+        """Whether the job's result was not delivered yet."""
+        return job in self._waiting
+
     def cancel(self):
         """Asks everything that runs or waits to stop."""
         for job in self._waiting:
@@ -156,6 +160,9 @@ class InlineWorker:
         if onDone:
             onDone(job.result)
         return job
+
+    def waitsFor(self, job):
+        return False
 
     def cancel(self):
         pass

@@ -29,9 +29,9 @@ def runUnderOneLock(effect, until, seconds=120):
     usleep = ctypes.PyDLL(None).usleep  # unlike CDLL, it does not let go of the lock
     end, worst = time.monotonic() + seconds, 0.0
     while not until() and time.monotonic() < end:
-        usleep(1000 * effect._timer.interval())
+        usleep(1000 * effect.polling.timer.interval())
         startedAt = time.monotonic()
-        effect.poll()
+        effect.polling.poll()
         worst = max(worst, time.monotonic() - startedAt)
     return until(), worst
 

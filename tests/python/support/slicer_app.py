@@ -142,16 +142,18 @@ class SliceView(QtWidgets.QWidget):
 
 
 class SliceWidget:
-    """qMRMLSliceWidget: a slice node and what the effect asks of the widget around it."""
+    """qMRMLSliceWidget: a slice node and what the effect asks of the widget around it. Views of the same `name` share
+    their node."""
 
-    def __init__(self, orientation="Axial", size=(400, 400), fieldOfViewMm=100):
+    def __init__(self, orientation="Axial", size=(400, 400), fieldOfViewMm=100, name=None):
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSliceNode")  # knows the scene's presets
         node.UnRegister(None)
-        node.SetLayoutName(orientation)
-        node.SetName(orientation)
+        node.SetLayoutName(name or orientation)
+        node.SetName(name or orientation)
         self.node = slicer.mrmlScene.AddNode(node)
         self.node.SetOrientation(orientation)
+        self.node.SetMappedInLayout(True)
         self.node.SetDimensions(size[0], size[1], 1)
         self.node.SetFieldOfView(fieldOfViewMm, fieldOfViewMm * size[1] / size[0], 1)
         self.view = SliceView()

@@ -66,6 +66,7 @@ class SliceView(_View):
         # A name of its own: views with the same name share their node, which outlives a cleared scene.
         self.node = self.logic.AddSliceNode("Picture%d" % next(_numbers))
         self.node.SetOrientation(orientation)
+        self.node.SetMappedInLayout(True)
         self.node.SetDimensions(size[0], size[1], 1)
         self.logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         self.logic.FitSliceToAll(size[0], size[1])

@@ -170,7 +170,7 @@ class Mem3DEffectTestCase(unittest.TestCase):
         self.wait()
         self.press("extremePointsButton")
         for count in range(4):
-            self.assertEqual(len(self.effect.gesture.points), count)
+            self.assertEqual(len(self.effect.drawing.gesture.points), count)
             self.drag("Red", 0)
         self.wait()
         self.assertEqual((self.effect.options()["kind"], self.state().drawn), (EXTREME_POINTS, (AXIS_DEPTH, 6)))
