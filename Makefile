@@ -123,10 +123,10 @@ paper-run:
 	$(RIVALS_PYTHON) tools/peers/paper.py $(PAPER_OUT)/evaluation $(PAPER_OUT)/rounds \
 	  --selection $(PAPER_OUT)/selection --out $(PAPER_OUT)
 
-test-rust: ## cargo test
+test-rust: setup-tests ## cargo test
 	cargo test --locked
 
-test-c: ## C and C++ tests of the built library, by CTest, then once more with AddressSanitizer and UBSan
+test-c: setup-tests ## C and C++ tests of the built library, by CTest, then once more with AddressSanitizer and UBSan
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset test
 	PATH="$(CURDIR)/.venv/bin:$$PATH" cmake --workflow --preset asan
 

@@ -1,11 +1,20 @@
 //! Builds the C++ bridge to libtorch, and lets everything built here find libtorch at run time without environment
 //! variables.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Characters that the search paths of a package may have beyond those of the build. Chosen: with the libraries in
+/// `lib/x86_64-linux-gnu` they have 75 in all.
+const ROOM: usize = 300;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LIBTORCH");
+    // Its file libtorch, of tools/setup.{sh,ps1}, changes with the target of the link .libtorch. The whole folder is
+    // watched, since a missing file would count as changed in every build.
+    if Path::new(".cargo").exists() {
+        println!("cargo::rerun-if-changed=.cargo");
+    }
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         println!("cargo::error=LIBTORCH is not set; run tools/setup.sh in the project's folder first");
         return;
@@ -38,6 +47,11 @@ fn main() {
     // An installed library looks beside itself first, then where it was built.
     for path in [origin, &format!("{origin}/libtorch/lib"), &lib.to_string_lossy()] {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{path}");
+    }
+    // Room for the longer paths that cmake --install may write instead; on Linux it is one more name of the first.
+    match macos {
+        true => println!("cargo::rustc-link-arg=-Wl,-headerpad_max_install_names"),
+        false => println!("cargo::rustc-link-arg=-Wl,-rpath,{origin}{}", "/.".repeat(ROOM / 2)),
     }
     // Hosts remember this name, not the path they were linked with. The number is MEM3D_ABI_VERSION.
     let name = if macos { "-install_name,@rpath/libmem3d.1.dylib" } else { "-soname,libmem3d.so.1" };

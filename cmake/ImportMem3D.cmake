@@ -2,6 +2,10 @@
 
 find_program(MEM3D_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" "$ENV{USERPROFILE}/.cargo/bin" REQUIRED)
 
+if(NOT "$ENV{LIBTORCH}" STREQUAL "" AND NOT IS_ABSOLUTE "$ENV{LIBTORCH}")
+    message(FATAL_ERROR "LIBTORCH is $ENV{LIBTORCH}; set it to the whole path, since cargo builds in several folders")
+endif()
+
 set(mem3d_target "${PROJECT_SOURCE_DIR}/target")
 if(DEFINED ENV{CARGO_TARGET_DIR})
     get_filename_component(mem3d_target "$ENV{CARGO_TARGET_DIR}" ABSOLUTE BASE_DIR "${PROJECT_SOURCE_DIR}")

@@ -21,9 +21,18 @@ endif()
 install(PROGRAMS "${MEM3D_BUILT_COMMAND}" DESTINATION "${CMAKE_INSTALL_BINDIR}")
 
 # What cargo built looks for libtorch where it was built too; a package looks beside itself only. Windows has no search
-# path in a program, and on macOS tools/dist.py sets it.
+# path in a program.
 file(RELATIVE_PATH mem3d_up "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
-if(NOT APPLE AND NOT WIN32)
+if(APPLE)
+    install(CODE "
+        include(\"${PROJECT_SOURCE_DIR}/cmake/SearchPathsOfMacOS.cmake\")
+        set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+        set_search_paths(\"\${prefix}/${CMAKE_INSTALL_LIBDIR}/${mem3d_full}\"
+                         @loader_path @loader_path/libtorch/lib)
+        set_search_paths(\"\${prefix}/${CMAKE_INSTALL_BINDIR}/mem3d\"
+                         \"@loader_path/${mem3d_up}\" \"@loader_path/${mem3d_up}/libtorch/lib\")
+    ")
+elseif(NOT WIN32)
     install(CODE "
         set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
         file(RPATH_SET FILE \"\${prefix}/${CMAKE_INSTALL_LIBDIR}/${mem3d_full}\"

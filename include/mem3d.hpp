@@ -80,11 +80,16 @@ inline std::string libtorch_version() { return mem3d_libtorch_version(); }
 /// Receives one message; may be called from several threads at once.
 using LogFunction = std::function<void(mem3d_log_level level, const char *message)>;
 
-/// Sends the library's messages to `function`; an empty one stops them. What it throws is dropped.
+/// Sends the library's messages to `function`; an empty one stops them. Until then what it uses must live, after main()
+/// too if destructors call the library. What it throws is dropped.
 inline void set_log_callback(LogFunction function, mem3d_log_level max_level = MEM3D_LOG_LEVEL_INFO)
 {
-    static std::mutex mutex;
-    static std::unique_ptr<LogFunction> current;
+    struct Held {
+        std::mutex mutex;
+        std::unique_ptr<LogFunction> function;
+    };
+    // Never destroyed: the library calls the function also while the program ends.
+    static Held &held = *new Held;
     auto next = function ? std::make_unique<LogFunction>(std::move(function)) : nullptr;
     const auto trampoline = [](int32_t level, const char *message, void *user_data) noexcept {
         try {
@@ -92,9 +97,9 @@ inline void set_log_callback(LogFunction function, mem3d_log_level max_level = M
         } catch (...) { // a log message is not worth ending the process
         }
     };
-    const std::lock_guard<std::mutex> lock(mutex);
+    const std::lock_guard<std::mutex> lock(held.mutex);
     check(mem3d_set_log_callback(next ? static_cast<mem3d_log_fn>(trampoline) : nullptr, next.get(), max_level));
-    current = std::move(next); // the one before is not running any more
+    held.function = std::move(next); // the one before is not running any more
 }
 
 // ---- device ----

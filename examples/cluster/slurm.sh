@@ -26,5 +26,6 @@ mem3d=${MEM3D:-mem3d}
 if [ -n "${MERGE:-}" ]; then
   exec "$mem3d" batch "$@" --merge
 fi
-# exec: the signal before the end of the time reaches mem3d, which stops between two slices.
+# exec: the signal before the end of the time reaches mem3d, which stops between two slices; the command of the Python
+# package hands it on to its program.
 exec "$mem3d" batch "$@" --shard "slurm/$shards" --jobs "$jobs" --threads "${SLURM_CPUS_PER_TASK:-1}"

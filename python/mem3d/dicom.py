@@ -254,20 +254,24 @@ def _convert(series: str | os.PathLike[str], segmentation: str | os.PathLike[str
     _write(Path(out), volume.source, masks, "mem3d")
 
 
-def convert_batch(results: str | os.PathLike[str]) -> list[str]:
+def convert_batch(results: str | os.PathLike[str], base: str | os.PathLike[str] | None = None) -> list[str]:
     """Writes a DICOM SEG beside every segmentation (.seg.nrrd) of a DICOM series in the results of `mem3d batch`.
 
-    Files that are newer than their segmentation are kept. Returns what could not be converted, with the reasons.
+    `base` is the folder of the list of cases, from which the results name files; by default that of the results. Files
+    that are newer than their segmentation are kept. Returns what could not be converted, with the reasons.
     """
     failed = []
-    base = Path(results).parent
+    base = Path(results).parent if base is None else Path(base)
     with open(results, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] in ("done", "skipped")]
     for row in rows:
         volume, output = base / row["volume"], base / row["output"]
-        if not output.name.endswith(".seg.nrrd") or not volume.is_dir():
+        if not output.name.endswith(".seg.nrrd") or volume.is_file():
             continue
         out = output.with_name(output.name[: -len(".seg.nrrd")] + ".dcm")
+        if not volume.is_dir():
+            failed.append(f"{out}: the series {volume} is not there")
+            continue
         try:
             if out.exists() and out.stat().st_mtime >= output.stat().st_mtime:
                 continue

@@ -15,6 +15,7 @@ from stand_ins import dll, tool
 
 sys.path.insert(0, str(ROOT / "tools"))
 import dist
+import hatch_build
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are for Linux")
 SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -42,10 +43,10 @@ bin/c10.dll bin/libiomp5md.dll bin/torch_cpu.dll share/doc/mem3d/libtorch/LICENS
 """.split()
 
 
-def installed(folder, target, libtorch, *options):
+def installed(folder, target, libtorch, *options, search=SEARCH):
     """What CMake installs for another system, of what cargo would leave in `target`."""
     environment = dict(os.environ)
-    os.environ.update(CARGO_TARGET_DIR=str(target), LIBTORCH=str(libtorch), PATH=SEARCH)
+    os.environ.update(CARGO_TARGET_DIR=str(target), LIBTORCH=str(libtorch), PATH=search)
     try:
         (folder / "prefix").mkdir(parents=True)
         dist.install(folder / "prefix", folder, "release", *options)
@@ -55,14 +56,14 @@ def installed(folder, target, libtorch, *options):
     return folder / "prefix"
 
 
-def configured(folder, prefix, *options):
+def configured(folder, prefix, *options, **variables):
     """A host project that finds the package in `prefix`: whether it did, CMake's words, and how it is linked."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "CMakeLists.txt").write_text(HOST)
     arguments = ["-S", folder, "-B", folder / "build", f"-DMem3D_DIR={prefix}/lib/cmake/Mem3D"]
     environment = {name: value for name, value in os.environ.items() if name != "LIBTORCH"}
     done = subprocess.run(
-        ["cmake", *arguments, f"-DEXAMPLES={ROOT}/examples", *options], env=dict(environment, PATH=SEARCH),
+        ["cmake", *arguments, f"-DEXAMPLES={ROOT}/examples", *options], env=dict(environment, PATH=SEARCH, **variables),
         capture_output=True, text=True, check=False,
     )
     rules = folder / "build" / "build.ninja"
@@ -183,46 +184,110 @@ def test_without_libtorch_nothing_is_bundled(libtorch, tmp_path):
         installed(tmp_path, tmp_path / "target", tmp_path / "torch", *FOR_WINDOWS)
 
 
-def test_macos_hosts_search_the_library_and_libtorch(tmp_path):
-    built = tmp_path / "target" / "release"
+# As otool prints it, with a place that is no word of a list of CMake.
+LISTED = """Load command 12
+          cmd LC_RPATH
+         path @loader_path/libtorch/lib (offset 12)
+Load command 13
+          cmd LC_RPATH
+         path /where; it was [built/lib (offset 12)
+"""
+
+
+@pytest.fixture(scope="module")
+def macos(tmp_path_factory):
+    """What CMake installs on macOS, and the calls of macOS' tools."""
+    work = tmp_path_factory.mktemp("macos")
+    built = work / "target" / "release"
     built.mkdir(parents=True)
     for name in ("libmem3d.dylib", "mem3d"):
         (built / name).write_text("a program")
+    for name in ("otool", "install_name_tool", "codesign"):
+        tool(work / "tools", name, LISTED if name == "otool" else "")
+    # What a library needs, only macOS can tell.
+    options = [*FOR_MACOS, "-DMEM3D_BUNDLE_LIBTORCH=OFF"]
+    prefix = installed(work, work / "target", work / "torch", *options, search=f"{work / 'tools'}:{SEARCH}")
+    return prefix, (work / "tools" / "calls").read_text().splitlines()
+
+
+@pytest.fixture
+def torch(tmp_path):
+    """A libtorch that states no version."""
     (tmp_path / "torch" / "lib").mkdir(parents=True)
     (tmp_path / "torch" / "lib" / "libtorch_cpu.dylib").write_text("libtorch")
-    # What a library needs, only macOS can tell.
-    prefix = installed(tmp_path, tmp_path / "target", tmp_path / "torch", *FOR_MACOS, "-DMEM3D_BUNDLE_LIBTORCH=OFF")
+    return tmp_path / "torch"
+
+
+def test_macos_hosts_search_the_library_and_libtorch(macos, torch, tmp_path):
+    prefix, _ = macos
     assert (prefix / "lib" / "libmem3d.dylib").resolve().name == f"libmem3d.{dist.version()}.dylib"
     assert (prefix / "lib" / "libmem3d.1.dylib").is_symlink()
     assert "rpath-link" not in (prefix / "lib" / "pkgconfig" / "mem3d.pc").read_text()
-    found, words, rules = configured(tmp_path / "host", prefix, *FOR_MACOS, f"-DMEM3D_LIBTORCH={tmp_path}/torch")
+    found, words, rules = configured(tmp_path / "host", prefix, *FOR_MACOS, f"-DMEM3D_LIBTORCH={torch}")
     assert found, words
-    assert f"-Wl,-rpath,{prefix}/lib " in rules and f"-Wl,-rpath,{tmp_path}/torch/lib" in rules, rules
+    assert f"-Wl,-rpath,{prefix}/lib " in rules and f"-Wl,-rpath,{torch}/lib" in rules, rules
 
 
-def test_macos_programs_search_relative_to_themselves(tmp_path, monkeypatch):
-    tools = tmp_path / "tools"
-    tool(tools, "otool", "Load command 12\n          cmd LC_RPATH\n         path /where/built/lib (offset 12)\n")
-    tool(tools, "install_name_tool")
-    tool(tools, "codesign")
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setattr(sys, "platform", "darwin")
-    prefix, work = tmp_path / "prefix", tmp_path / "work"
-    for folder in (prefix / "lib", prefix / "bin", work):
-        folder.mkdir(parents=True)
-    (prefix / "lib" / "libmem3d.0.1.0.dylib").write_text("library")
-    (prefix / "lib" / "libmem3d.1.dylib").symlink_to("libmem3d.0.1.0.dylib")
-    (prefix / "bin" / "mem3d").write_text("command")
-    dist.relocate(prefix, work)
-    calls = (tools / "calls").read_text().splitlines()
-    for name, places in (
-        ("libmem3d.0.1.0.dylib", ["@loader_path", "@loader_path/libtorch/lib"]),
-        ("mem3d", ["@loader_path/../lib", "@loader_path/../lib/libtorch/lib"]),
+def test_macos_programs_search_relative_to_themselves(macos):
+    prefix, calls = macos
+    for path, places in (
+        ((prefix / "lib" / "libmem3d.dylib").resolve(), ["@loader_path", "@loader_path/libtorch/lib"]),
+        (prefix / "bin" / "mem3d", ["@loader_path/../lib", "@loader_path/../lib/libtorch/lib"]),
     ):
-        copy = work / name
-        assert [call for call in calls if call.endswith(f" {copy}")] == [
-            f"otool -l {copy}", f"install_name_tool -delete_rpath /where/built/lib {copy}",
-            *(f"install_name_tool -add_rpath {place} {copy}" for place in places),
-            f"codesign --force --sign - {copy}",
+        assert [call for call in calls if call.endswith(f" {path}")] == [
+            f"otool -l {path}", f"install_name_tool -delete_rpath @loader_path/libtorch/lib {path}",
+            f"install_name_tool -delete_rpath /where; it was [built/lib {path}",
+            *(f"install_name_tool -add_rpath {place} {path}" for place in places),
+            f"codesign --force --sign - {path}",
         ]
-    assert (prefix / "lib" / "libmem3d.1.dylib").is_symlink() and os.access(prefix / "bin" / "mem3d", os.X_OK)
+
+
+def test_hosts_take_libtorch_from_where_it_is_named_alone(macos, torch, tmp_path):
+    prefix, _ = macos
+    # The root of the file system, as the search sees it, has a libtorch; nobody names it.
+    shutil.copytree(torch, tmp_path / "root")
+    options = [*FOR_MACOS, f"-DCMAKE_FIND_ROOT_PATH={tmp_path / 'root'}"]
+    found, words, _ = configured(tmp_path / "host", prefix, *options)
+    assert not found and "libmem3d needs libtorch 2.11, and there is none" in words, words
+    # LIBTORCH counts after a first try, too; one of an unknown version leads to a warning.
+    found, words, rules = configured(tmp_path / "host", prefix, *options, LIBTORCH=str(torch))
+    assert found and f"-Wl,-rpath,{torch}/lib" in rules, words
+    assert "CMake Warning" in words and f"the version of {torch}/lib/libtorch_cpu.dylib is unknown" in words, words
+    (torch / "version.py").write_text("__version__ = '2.11.0'\n")
+    # What was found stays, without the variable.
+    found, words, rules = configured(tmp_path / "host", prefix, *options)
+    assert found and f"-Wl,-rpath,{torch}/lib" in rules and "CMake Warning" not in words, words
+    (torch / "version.py").write_text("__version__ = '2.10.0'\n")
+    found, words, _ = configured(tmp_path / "host", prefix, *options)
+    assert not found and "has 2.10.0" in words, words
+
+
+@pytest.mark.parametrize("version, tag", [
+    ("LC_BUILD_VERSION\n  cmdsize 32\n platform 1\n    minos 11.0\n      sdk 15.2\n   ntools 1", "macosx_11_0"),
+    ("LC_BUILD_VERSION\n  cmdsize 32\n platform 1\n    minos 12.3\n      sdk 15.2\n   ntools 1", "macosx_12_0"),
+    ("LC_VERSION_MIN_MACOSX\n  cmdsize 16\n  version 10.12\n      sdk 15.2", "macosx_10_12"),
+])
+def test_a_wheel_of_macos_is_for_the_processor_it_was_built_on(tmp_path, monkeypatch, version, tag):
+    tool(tmp_path, "otool", f"Load command 9\n      cmd {version}\n      cmd LC_SOURCE_VERSION\n  version 99.0\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    # The Python of python.org is for both processors, and for older systems.
+    monkeypatch.setattr(hatch_build.sysconfig, "get_platform", lambda: "macosx-10.9-universal2")
+    monkeypatch.setattr(hatch_build.platform, "machine", lambda: "arm64")
+    assert hatch_build.platform_tag([tmp_path / "mem3d"]) == f"{tag}_arm64"
+
+
+@pytest.mark.parametrize("given, wanted", [("torch", "{cwd}/torch"), ("", None)])
+def test_a_build_of_the_wheel_gives_cargo_the_whole_path_of_libtorch(tmp_path, monkeypatch, given, wanted):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / ".libtorch").mkdir()
+    seen = {}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIBTORCH", given)
+    monkeypatch.setattr(hatch_build.shutil, "which", lambda name: name)
+    monkeypatch.setattr(hatch_build.subprocess, "run", lambda *_, env, **more: seen.update(env))
+    hatch_build.cargo_build(tmp_path)
+    assert seen.get("LIBTORCH") == (wanted and wanted.format(cwd=tmp_path))
+    monkeypatch.setenv("LIBTORCH", "nowhere")
+    with pytest.raises(SystemExit, match="LIBTORCH is nowhere, and there is no such folder"):
+        hatch_build.cargo_build(tmp_path)

@@ -121,9 +121,11 @@ def test_a_session_becomes_a_dicom_seg(series, tmp_path):
         dicom.write_seg(tmp_path / "x.dcm", mem3d.Session(ball(), device="cpu"))
 
 
-def command(*arguments):
-    program = Path(sys.executable).parent / "mem3d"
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+PROGRAM = Path(sys.executable).parent / "mem3d"
+
+
+def command(*arguments, cwd=None):
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd)
 
 
 def test_the_command_writes_dicom_seg(series, tmp_path):
@@ -160,6 +162,42 @@ def test_the_command_writes_dicom_seg(series, tmp_path):
     written = (tmp_path / "many" / "ball.dcm").stat().st_mtime_ns
     assert command("batch", table, "--format=dicom-seg").returncode == 0
     assert (tmp_path / "many" / "ball.dcm").stat().st_mtime_ns == written
+
+
+def test_words_are_those_of_the_program(series, tmp_path):
+    (tmp_path / "p.json").write_text(f'{{"interactions": [{{"kind": "box", "slice": 6, "points": {BOX}}}]}}')
+    # Folders of these names are no series.
+    for name in ("segment", "model", "dicom-seg"):
+        (tmp_path / name).mkdir()
+    done = command("-q", "segment", "p.json", series, "-oa.dcm", cwd=tmp_path)
+    assert done.returncode == 2 and "folder of a DICOM series" in done.stderr
+    done = command("-q", "segment", "--rounds", "1", series, "p.json", "-foa.dcm", cwd=tmp_path)
+    assert done.returncode == 0 and masks_of(tmp_path / "a.dcm"), done.stderr
+    done = command("segment", "--model", "model", series, "p.json", "-o", "b.dcm", cwd=tmp_path)
+    assert done.returncode == 1 and "model" in done.stderr and not (tmp_path / "b.dcm").exists()
+    (tmp_path / "cases.csv").write_text(f"volume,prompts,output\n{series},p.json,out/ball.seg.nrrd\n")
+    batch = ("-q", "batch", "cases.csv", "--results", "dicom-seg/r.csv", "--format", "dicom-seg")
+    done = command(*batch, cwd=tmp_path)
+    assert done.returncode == 0 and masks_of(tmp_path / "out" / "ball.dcm"), done.stderr
+    # Where --out is for a folder of cases, the value of --format is still that of --format.
+    done = command("batch", "cases.csv", "--out", "dicom-seg", "--format", "dicom-seg", cwd=tmp_path)
+    assert done.returncode == 1 and "--out is for a folder of cases" in done.stderr
+    assert command("segment", series, "p.json", "--out", "c.dcm", "--help").stdout.startswith("Segments a volume")
+
+
+def test_a_batch_that_is_stopped_ends(series, tmp_path):
+    (tmp_path / "p.json").write_text(f'{{"interactions": [{{"kind": "box", "slice": 6, "points": {BOX}}}]}}')
+    rows = [f"{series},p.json,out/{n}.seg.nrrd" for n in range(200)]
+    (tmp_path / "cases.csv").write_text("\n".join(["volume,prompts,output", *rows]) + "\n")
+    words = [PROGRAM, "batch", "cases.csv", "--format", "dicom-seg"]
+    running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout.readline()
+    running.terminate()
+    # Standard error ends with the last process that has it.
+    _, errors = running.communicate(timeout=300)
+    assert running.returncode == 1 and "stopping" in errors and "Traceback" not in errors, errors
+    made = list((tmp_path / "out").iterdir())
+    assert 0 < len(made) < 200 and all(path.name.endswith(".seg.nrrd") for path in made), made
 
 
 def test_shards_of_a_batch_write_dicom_seg(series, tmp_path):
