@@ -271,6 +271,10 @@ MEM3D_API mem3d_status mem3d_device_get_info(uint32_t index, mem3d_device_info *
  * By default each new session sets it: one per processor that the process may use (taskset, containers) and that other
  * programs leave free at that moment. `OMP_NUM_THREADS` in the environment is taken as it is.
  *
+ * libtorch computes with OpenMP, which keeps one number for each calling thread: a call on a model or session, such as
+ * mem3d_session_new(), sets it on its thread, where it holds for the host's own OpenMP regions, too. A host that has
+ * some calls `omp_set_num_threads()` after such a call, or calls mem3d from a thread of its own.
+ *
  * @param count  1 to four times the processors, or to 64; 0 for the default.
  */
 MEM3D_API mem3d_status mem3d_set_thread_count(uint32_t count);

@@ -140,7 +140,9 @@ fn a_driver_that_is_too_old_is_reported() {
     let set = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
     command.env("LD_LIBRARY_PATH", format!("{}:{set}", f.0.path().display()));
     let run = Run::of(command.output().unwrap());
-    assert!(run.err.contains("driver is for CUDA 12.2, too old for CUDA 13; install a newer driver"), "{run:?}");
+    // By libtorch's own version where its CUDA part can be opened.
+    assert!(run.err.contains("driver is for CUDA 12.2"), "{run:?}");
+    assert!(run.err.contains("CUDA 13") && run.err.contains("(580 or later)"), "{run:?}");
     run.failed("CUDA cannot be used");
 }
 
@@ -326,7 +328,7 @@ fn ctrl_c_ends_between_two_slices_and_writes_nothing() {
     let command = f.command(&["segment", "long.nrrd", "p.json", "--out", "o.nrrd", "--stop-after-empty", "0", "-v"]);
     let (status, rest) = interrupted(command, "intensities");
     assert_eq!(status, Some(1));
-    assert!(rest.iter().any(|l| l == "error: cancelled; nothing was changed"), "{rest:?}");
+    assert!(rest.iter().any(|l| l == "error: stopped"), "{rest:?}");
     assert!(!f.names().contains(&"o.nrrd".to_string()));
 }
 

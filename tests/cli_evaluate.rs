@@ -79,8 +79,9 @@ fn a_folder_is_evaluated_resumed_and_reported() {
     let whole = figures(at("one/rounds.csv"));
     assert_eq!(whole.len(), 1 + 2 * 3 * 2);
 
-    // A run that ends after the first target continues to the same figures; the alias is the same option.
-    let again = format!("evaluate data --out one --no-regularisation {SHORT}");
+    // A run that ends after the first target continues to the same figures, also with another path of the data; the
+    // alias is the same option.
+    let again = format!("evaluate ./data --out one --no-regularisation {SHORT}");
     assert!(error(&mem3d(folder.path(), &again)).contains("--resume"));
     fs::remove_file(at("one/targets/case_b__1.json")).unwrap();
     let kept = fs::read(at("one/targets/case_a__1.json")).unwrap();
@@ -88,7 +89,7 @@ fn a_folder_is_evaluated_resumed_and_reported() {
     assert_eq!(figures(at("one/rounds.csv")), whole);
     assert_eq!(fs::read(at("one/targets/case_a__1.json")).unwrap(), kept);
     let other = error(&mem3d(folder.path(), &format!("{again} --resume --seed 9")));
-    assert!(other.contains("other settings"), "{other}");
+    assert!(other.contains("other settings: seed was 1, is 9; use the same"), "{other}");
 
     // The recorded rounds have no masks of tools; then empty ones.
     assert!(error(&mem3d(folder.path(), "evaluate --score rounds --out one")).contains("no tool has left masks"));

@@ -3,6 +3,9 @@
 
 #[path = "common/files.rs"]
 mod files;
+#[path = "common/limited_memory.rs"]
+#[cfg(target_os = "linux")]
+mod limited_memory;
 
 use mem3d::engine::{Interaction, Session, SessionOptions, Stroke};
 use mem3d::io::{self, seg_nrrd, session_file};
@@ -16,8 +19,6 @@ use std::time::{Duration, Instant};
 
 /// Inputs in all.
 const INPUTS: usize = 20_000;
-/// Address space of the process that reads them, kB; libtorch alone takes about two thirds.
-const MOST_KILOBYTES: usize = 4_500_000;
 /// Longest time for one input. Measured in milliseconds; a busy machine needs more.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -324,12 +325,5 @@ fn read_them() {
 #[cfg(target_os = "linux")]
 #[test]
 fn damaged_files_are_read_or_refused_within_limited_memory() {
-    let run = std::process::Command::new("sh")
-        .args(["-c", &format!("ulimit -v {MOST_KILOBYTES}; exec \"$0\" --exact read_them --ignored --nocapture")])
-        .arg(std::env::current_exe().unwrap())
-        .env("OMP_NUM_THREADS", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success() && text.contains("1 passed"), "{:?}\n{text}", run.status);
+    limited_memory::run_ignored("read_them");
 }

@@ -5,7 +5,6 @@ use super::versioned::{self, Versioned};
 use super::{fork, handle, mem3d_status};
 use crate::error::{Error, Result};
 use crate::torch::{device, processors};
-use std::cell::Cell;
 use std::ffi::c_char;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -81,6 +80,10 @@ pub unsafe extern "C" fn mem3d_device_get_info(index: u32, info: *mut mem3d_devi
 /// By default each new session sets it: one per processor that the process may use (taskset, containers) and that other
 /// programs leave free at that moment. `OMP_NUM_THREADS` in the environment is taken as it is.
 ///
+/// libtorch computes with OpenMP, which keeps one number for each calling thread: a call on a model or session, such as
+/// mem3d_session_new(), sets it on its thread, where it holds for the host's own OpenMP regions, too. A host that has
+/// some calls `omp_set_num_threads()` after such a call, or calls mem3d from a thread of its own.
+///
 /// @param count  1 to four times the processors, or to 64; 0 for the default.
 #[unsafe(no_mangle)]
 pub extern "C" fn mem3d_set_thread_count(count: u32) -> mem3d_status {
@@ -138,15 +141,12 @@ pub(super) fn choose_thread_count() {
 }
 
 /// Makes the number of threads hold on this thread: OpenMP keeps one number per calling thread, so a number set
-/// on one thread would not reach sessions used on another.
+/// on one thread would not reach sessions used on another, and the host may set its own between two calls. That one is
+/// not restored at the end of a call: libtorch would start its threads anew each time.
 pub(super) fn apply_thread_count() {
-    thread_local! {
-        static APPLIED: Cell<i32> = const { Cell::new(0) };
-    }
     let wanted = thread_count();
-    if wanted != APPLIED.get() {
+    if wanted != 0 && wanted != tch::get_num_threads() {
         tch::set_num_threads(wanted);
-        APPLIED.set(wanted);
     }
     if wanted != 1 {
         fork::used();
@@ -169,6 +169,7 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::torch::threads;
 
     #[test]
     fn long_names_are_cut_at_a_character() {
@@ -188,12 +189,15 @@ mod tests {
             assert_eq!(mem3d_set_thread_count(1), mem3d_status::Ok);
             assert_eq!(mem3d_get_thread_count(&mut count), mem3d_status::Ok);
             assert_eq!(count, 1);
-            std::thread::spawn(|| {
+            let on_another = || {
                 apply_thread_count();
                 assert_eq!(tch::get_num_threads(), 1);
-            })
-            .join()
-            .unwrap();
+                // As a host does for its own work.
+                tch::set_num_threads(2);
+                apply_thread_count();
+                assert_eq!(tch::get_num_threads(), 1);
+            };
+            threads::with_threads(1, || std::thread::spawn(on_another).join().unwrap());
             assert_eq!(mem3d_set_thread_count(0), mem3d_status::Ok);
             mem3d_get_thread_count(&mut count);
         }

@@ -83,6 +83,12 @@ pub fn is_dicom(path: &Path) -> bool {
     matches!(file::open(path), Ok(Opened::Dicom(_) | Opened::Broken(_)))
 }
 
+/// Whether `path` is an image of which a volume may consist: DICOM with rows that is no segmentation, dose or the like.
+pub fn is_volume_image(path: &Path) -> bool {
+    let Ok(Opened::Dicom(opened)) = file::open(path) else { return false };
+    opened.object.get(tags::ROWS).is_some() && objects::is_volume(&opened.object)
+}
+
 /// Reads the series in the folder `path`, or the one that the file `path` belongs to, from the files beside it.
 ///
 /// # Errors

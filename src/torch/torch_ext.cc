@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/csrc/api/include/torch/version.h>
 
@@ -67,6 +68,8 @@ int32_t cuda_driver_version() { return 0; }
 rust::String cuda_device_name(int32_t) { throw std::runtime_error("CUDA is supported on Linux only"); }
 
 #endif
+
+int32_t cuda_runtime_version() { return static_cast<int32_t>(at::detail::getCUDAHooks().versionCUDART()); }
 
 uint64_t cuda_memory_free(int32_t index)
 {

@@ -15,6 +15,7 @@ mod bridge {
         fn libtorch_version() -> String;
         fn open_cuda() -> Result<()>;
         fn cuda_driver_version() -> i32;
+        fn cuda_runtime_version() -> Result<i32>;
         fn cuda_device_name(index: i32) -> Result<String>;
         fn cuda_memory_free(index: i32) -> Result<u64>;
         fn cuda_memory_total(index: i32) -> Result<u64>;
@@ -34,13 +35,16 @@ pub(crate) fn cuda_device_count() -> std::result::Result<usize, String> {
         let opened = bridge::open_cuda();
         let driver = bridge::cuda_driver_version();
         // Both reasons at once.
-        opened.map_err(|e| match too_old(driver) {
+        opened.map_err(|e| match too_old(driver, None) {
             Some(old) => format!("{}; and {old}", e.what()),
             None => e.what().to_string(),
         })?;
         match tch::Cuda::device_count() {
             n if n > 0 => Ok(n as usize),
-            _ => Err(why_no_device(driver)),
+            _ => {
+                let visible = std::env::var_os("CUDA_VISIBLE_DEVICES").map(|v| v.to_string_lossy().into_owned());
+                Err(why_no_device(driver, bridge::cuda_runtime_version().ok(), visible.as_deref()))
+            }
         }
     };
     CUDA.get_or_init(open).clone()
@@ -51,28 +55,42 @@ pub(crate) fn has_driver() -> bool {
     bridge::cuda_driver_version() > 0
 }
 
-/// CUDA version of libtorch 2.11 from PyPI in the driver's notation: 1000 times the major number.
-const CUDA_WANTED: i32 = 13_000;
+/// Major CUDA version of PyTorch 2.11 from PyPI.
+const CUDA_OF_PYPI: i32 = 13;
 
-/// The reason why libtorch finds no device with an NVIDIA driver for CUDA `driver` (0: no driver).
-fn why_no_device(driver: i32) -> String {
-    match (driver, too_old(driver)) {
-        (0, _) => "no CUDA device answers: the NVIDIA driver is not installed".into(),
-        (_, Some(old)) => format!("no CUDA device answers: {old}"),
+/// The reason why libtorch, for CUDA `wanted`, finds no device with an NVIDIA driver for CUDA `driver` (0: no driver)
+/// and this value of CUDA_VISIBLE_DEVICES. Versions are 1000 times the major number and 10 times the minor one.
+fn why_no_device(driver: i32, wanted: Option<i32>, visible: Option<&str>) -> String {
+    // What follows the first name of no device is hidden, too.
+    let hides_all = |list: &&str| {
+        let first = list.split(',').next().unwrap_or_default().trim();
+        first.is_empty() || first.starts_with('-') || first == "NoDevFiles"
+    };
+    match (driver, visible.filter(hides_all), too_old(driver, wanted)) {
+        (0, ..) => "no CUDA device answers: the NVIDIA driver is not installed".into(),
+        (_, Some(list), _) => format!(
+            "CUDA_VISIBLE_DEVICES is \"{list}\", which hides every CUDA device; set it to the numbers of those to use, \
+             or unset it"
+        ),
+        (_, _, Some(old)) => format!("no CUDA device answers: {old}"),
         _ => "no CUDA device answers, though the NVIDIA driver is new enough; is one visible (nvidia-smi, \
               CUDA_VISIBLE_DEVICES)?"
             .into(),
     }
 }
 
-/// Message about a driver for CUDA `driver` that is too old; none for a newer or a missing one (0).
-fn too_old(driver: i32) -> Option<String> {
-    (1..CUDA_WANTED).contains(&driver).then(|| {
-        let (major, minor, wanted) = (driver / 1000, driver % 1000 / 10, CUDA_WANTED / 1000);
-        format!(
-            "the NVIDIA driver is for CUDA {major}.{minor}, too old for CUDA {wanted}; install a newer driver \
-             (580 or later)"
-        )
+/// Message about a driver for CUDA `driver` that is too old for CUDA `wanted`, or for that of PyPI when libtorch does
+/// not tell its own; none for a newer or a missing one (0).
+fn too_old(driver: i32, wanted: Option<i32>) -> Option<String> {
+    let (major, needed) = (driver / 1000, wanted.map(|version| version / 1000));
+    if driver == 0 || major >= needed.unwrap_or(CUDA_OF_PYPI) {
+        return None;
+    }
+    let own = format!("the NVIDIA driver is for CUDA {major}.{}", driver % 1000 / 10);
+    Some(match needed {
+        Some(CUDA_OF_PYPI) => format!("{own}, too old for CUDA 13; install a newer driver (580 or later)"),
+        Some(needed) => format!("{own}, too old for CUDA {needed}; install a newer driver"),
+        None => format!("{own}; PyTorch 2.11 from PyPI is for CUDA 13 and needs a newer one (580 or later)"),
     })
 }
 
@@ -109,9 +127,26 @@ mod tests {
 
     #[test]
     fn a_driver_that_is_too_old_is_reported() {
-        assert!(why_no_device(0).contains("not installed"));
-        assert!(why_no_device(12_020).contains("CUDA 12.2, too old for CUDA 13"));
-        assert!(why_no_device(13_000).contains("CUDA_VISIBLE_DEVICES"));
+        let why = |driver, wanted| why_no_device(driver, wanted, None);
+        assert!(why(0, Some(13_000)).contains("not installed"));
+        assert!(why(12_020, Some(13_000)).contains("CUDA 12.2, too old for CUDA 13; install a newer driver (580"));
+        assert!(why(11_040, Some(12_080)).ends_with("CUDA 11.4, too old for CUDA 12; install a newer driver"));
+        assert!(why(12_020, None).contains("CUDA 12.2; PyTorch 2.11 from PyPI is for CUDA 13"));
+        // Minor versions go together.
+        for (driver, wanted) in [(13_000, Some(13_000)), (12_020, Some(12_080)), (13_000, None)] {
+            assert!(why(driver, wanted).contains("is one visible"), "{driver} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn devices_that_are_hidden_are_the_reason() {
+        let why = |visible| why_no_device(12_040, Some(12_080), Some(visible));
+        for hidden in ["", " ", "-1", "-1,0", "NoDevFiles", ",1"] {
+            assert!(why(hidden).contains(&format!("CUDA_VISIBLE_DEVICES is \"{hidden}\"")), "{}", why(hidden));
+        }
+        for visible in ["0", "0,-1", "GPU-8d2f"] {
+            assert!(why(visible).contains("is one visible"), "{}", why(visible));
+        }
     }
 
     #[test]

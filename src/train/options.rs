@@ -124,7 +124,7 @@ pub struct TrainOptions {
     pub labels_only: Vec<PathBuf>,
     /// Labels that are never targets, by case.
     pub exclude: BTreeMap<String, Vec<u32>>,
-    /// One of this many cases on disk is held out and scored in the log; 0: none.
+    /// One of this many cases on disk is held out and scored in the log, never the only one of its data set; 0: none.
     pub hold_out_every: usize,
     /// Learning rate instead of the recipe's.
     pub learning_rate: Option<f64>,

@@ -51,12 +51,14 @@ def test_a_sample_never_has_an_excluded_label(cases):
         data.Folder(cases, {"hip": [1]})
 
 
-def test_data_sets_weigh_as_the_root_of_their_targets_and_every_tenth_case_is_held_out(cases):
-    folder = data.Folder(cases)
-    assert [c.folder.name for c in folder.held_out] == ["torso"]
-    # 18 targets in nine cases.
-    assert [c.weight for c in folder.training] == pytest.approx([18**0.5 / 9] * 9)
-    assert data.data_set("sts_mr_012") == "sts_mr" and data.data_set("torso") == "torso"
+def test_data_sets_weigh_as_the_root_of_their_targets_and_the_only_case_of_one_is_not_held_out(cases):
+    folder = data.Folder(cases, hold_out_every=5)
+    # The tenth case is the only one of its data set.
+    assert [c.folder.name for c in folder.held_out] == ["leg_04"]
+    # 18 targets in nine cases, two in one.
+    assert [c.weight for c in folder.training] == pytest.approx([18**0.5 / 9] * 8 + [2**0.5])
+    names = "sts_mr_012", "btp_01_post", "torso", "12_a"
+    assert [data.data_set(name) for name in names] == ["sts_mr", "btp", "torso", "12_a"]
 
 
 def test_a_region_is_the_box_with_a_quarter_on_every_side(cases):

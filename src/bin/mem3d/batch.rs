@@ -26,7 +26,7 @@ use work::{Outcome, Work};
 /// Runs the subcommand; prints a line for each case.
 ///
 /// # Errors
-/// [`Error::BadFile`] for a list that cannot be used, as loading the model, [`Error::InvalidState`] when a case failed
+/// [`Error::BadFile`] for a list that cannot be used, as reading the model, [`Error::InvalidState`] when a case failed
 /// or misses its result, [`Error::Cancelled`] when stopped.
 pub fn run(args: &Args) -> Result<()> {
     if let Some(threads) = args.worker {
@@ -37,6 +37,8 @@ pub fn run(args: &Args) -> Result<()> {
     if args.merge {
         return merge::run(args, &entries, &all);
     }
+    // Before any case: without the model that is asked for, every case would fail.
+    let model_sha256 = args.model_sha256_if_any()?;
     let folders: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.output.parent()).collect();
     for folder in folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()) {
         output::folder(folder)?;
@@ -56,7 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut tally = Tally::new(entries.len(), args.jobs.is_some());
     let (results, ended) = match args.jobs {
         Some(jobs) if !entries.is_empty() => apart(args, results, &entries, &mut tally, usize::from(jobs)),
-        _ => here(args, results, &entries, &mut tally),
+        _ => here(Work::new(args, results, None, model_sha256), &entries, &mut tally),
     };
     tally.log();
     if ended.is_ok() || table.exists() {
@@ -97,8 +99,7 @@ fn entries(args: &Args) -> Result<Vec<Entry>> {
 }
 
 /// Does the cases in this process; those that another batch works on come last.
-fn here(args: &Args, results: Results, entries: &[Entry], tally: &mut Tally) -> (Results, Result<()>) {
-    let mut work = Work::new(args, results, None);
+fn here(mut work: Work<'_>, entries: &[Entry], tally: &mut Tally) -> (Results, Result<()>) {
     let mut all = || {
         let mut elsewhere = Vec::new();
         for (i, entry) in entries.iter().enumerate() {
@@ -131,7 +132,7 @@ fn apart(
 ) -> (Results, Result<()>) {
     let jobs = jobs.min(entries.len());
     let threads = (args.model.threads() / jobs).max(1);
-    log::info!("{jobs} jobs at a time with {threads} thread{} each", if threads == 1 { "" } else { "s" });
+    log::info!("{} at a time with {} each", console::counted(jobs, "job"), console::counted(threads, "thread"));
     let ended = jobs::run(entries, &mut results, tally, jobs, threads);
     (results, ended)
 }

@@ -280,15 +280,16 @@ fn prepare(out: &Path, settings: &Settings, resume: bool) -> Result<()> {
             )));
         }
         let before = read_settings(out)?;
-        // Another machine may continue; seconds are then of both.
-        let mut same = settings.clone();
-        same.setup.device.clone_from(&before.setup.device);
-        same.setup.threads = before.setup.threads;
-        if before != same {
+        let differences = settings.differences(&before)?;
+        if !differences.is_empty() {
             return Err(Error::argument(format!(
-                "{} holds an evaluation with other settings (see settings.json there); name another folder",
-                out.display()
+                "{} holds an evaluation with other settings: {}; use the same, or name another folder",
+                out.display(),
+                differences.join("; ")
             )));
+        }
+        if before.setup.folder != settings.setup.folder {
+            log::info!("the targets that are done are of {}", before.setup.folder);
         }
     }
     output::write_json(&file, settings)

@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     console::check_interrupt()?;
     let (mut case, rounds) = Case::open(&args.volume, &args.interactions, args.resume.as_deref(), &model, &args.case)?;
     case.play("segmenting", &rounds)?;
-    log::info!("{} rounds in {:.1} s", case.rounds, case.seconds);
+    log::info!("{} in {:.1} s", console::counted(case.rounds, "round"), case.seconds);
     let mut summaries = case.summaries()?;
     case.as_written(&mut summaries, &args.out)?;
     for path in &args.out {
@@ -97,7 +97,8 @@ fn line(s: &Summary) -> String {
     let found = match s.mean_quality {
         None => "nothing was segmented".to_string(),
         Some(quality) => {
-            format!("{} slices along axis {}, {:.2} ml, mean quality {quality:.3}", s.slices, s.axis, s.volume_ml)
+            let slices = console::counted(s.slices, "slice");
+            format!("{slices} along axis {}, {:.2} ml, mean quality {quality:.3}", s.axis, s.volume_ml)
         }
     };
     let next = match s.suggested[..] {
@@ -127,6 +128,8 @@ mod tests {
         let expected = "segment 2 \"liver\": 3 slices along axis 0, 1.23 ml, mean quality 0.500; \
                         correct slice 0 next (quality 0.250)";
         assert_eq!(line(&s), expected);
+        s.slices = 1;
+        assert!(line(&s).contains(": 1 slice along axis 0, "));
         (s.mean_quality, s.suggested) = (None, vec![]);
         assert_eq!(line(&s), "segment 2 \"liver\": nothing was segmented; no slice left to correct");
     }

@@ -129,7 +129,8 @@ struct Clips {
     /// Of these, the share whose targets are supervoxels instead of labels.
     #[arg(long, default_value_t = 0.3)]
     supervoxel_share: f64,
-    /// One of this many cases with labels is held out and scored in the log; 0: none.
+    /// One of this many cases with labels is held out and scored in the log, never the only one of its data set; 0:
+    /// none.
     #[arg(long, default_value_t = 10)]
     hold_out_every: usize,
     /// Side of the networks' input, pixels.

@@ -65,7 +65,9 @@ impl Cases {
         for (i, (pair, scene)) in pairs.iter().zip(scenes).enumerate() {
             log::debug!("{}: {:?}, {} targets", pair.name, scene.shape, scene.targets().len());
             let is_pair = pair.image.is_some() && pair.label.is_some();
-            if every > 0 && i % every == every - 1 && is_pair && !scene.targets().is_empty() {
+            let others = sizes[&group(&pair.name)][0] > 1.0;
+            if every > 0 && i % every == every - 1 && is_pair && others && !scene.targets().is_empty() {
+                log::info!("{} is held out", pair.name);
                 held_out.push(scene);
                 continue;
             }
@@ -99,9 +101,10 @@ fn weight([cases, targets]: [f32; 2]) -> f32 {
     targets.max(cases).sqrt().min(MOST_WEIGHT) / cases
 }
 
-/// The data set of a case: its name up to the last number.
+/// The data set of a case: its name up to the first number, or all of it.
 fn group(name: &str) -> String {
-    name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-']).to_string()
+    let set = name.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().trim_end_matches(['_', '-']);
+    if set.is_empty() { name.to_string() } else { set.to_string() }
 }
 
 /// The scene of a case; `excluded` labels are no targets.
@@ -217,5 +220,9 @@ mod tests {
         // supervoxels as cases.
         assert_eq!([[25.0, 25.0], [1.0, 9.0], [1.0, 100.0], [4.0, 0.0]].map(weight), [0.2, 3.0, 6.0, 0.5]);
         assert_eq!((group("sts_mr_012"), group("msd-7")), ("sts_mr".into(), "msd".into()));
+        assert_eq!(
+            (group("btp_01_post"), group("trunk"), group("12_a")),
+            ("btp".into(), "trunk".into(), "12_a".into())
+        );
     }
 }

@@ -2,11 +2,12 @@
 
 The rules are those of mem3d train (docs/training.md, "Data"): a folder a case with `image.nii.gz` and `label.nii.gz`;
 every label of at least 100 voxels and at most a third of the volume is a target, but for the excluded ones; cases whose
-names differ only in their last number are one data set, drawn in proportion to the square root of its targets (at most
-36 of them); every tenth case is held out.
+names agree up to the first number are one data set, drawn in proportion to the square root of its targets (at most
+36 of them); every tenth case is held out, unless it is the only one of its data set.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,8 +97,8 @@ def open_case(folder, excluded):
 
 
 def data_set(name):
-    """The data set of a case: its name up to the last number."""
-    return name.rstrip("0123456789").rstrip("_-") or name
+    """The data set of a case: its name up to the first number, or all of it."""
+    return re.match(r"\D*", name)[0].rstrip("_-") or name
 
 
 class Folder:
@@ -122,7 +123,7 @@ class Folder:
             count, targets = sizes[data_set(case.folder.name)]
             case.weight = min(MOST_WEIGHT, max(targets, count) ** 0.5) / count
             if case.targets:
-                out = hold_out_every > 0 and i % hold_out_every == hold_out_every - 1
+                out = hold_out_every > 0 and i % hold_out_every == hold_out_every - 1 and count > 1
                 (self.held_out if out else self.training).append(case)
         if not self.training:
             raise ValueError(f"no case of {folder} has a label of at least {LEAST_VOXELS} voxels to train on")

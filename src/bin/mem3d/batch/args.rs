@@ -1,10 +1,10 @@
 //! Arguments of `mem3d batch`, and what follows from them.
 
-use super::origin;
 use super::shard::Shard;
 use crate::common::model::Choice;
 use crate::common::{case, model};
 use mem3d::Result;
+use mem3d::nn::weights;
 use std::path::{Path, PathBuf};
 
 /// Segments many volumes. Continues after a case that fails; started again, does only what is not done, and what was
@@ -62,11 +62,23 @@ impl Args {
     /// What names the model: the SHA-256 of its file, or `random:SEED`.
     ///
     /// # Errors
-    /// As [`Choice::find`] and reading the file.
+    /// As [`Choice::find`] and [`weights::read`]: the file must be a model.
     pub fn model_sha256(&self) -> Result<String> {
         match self.model.choice()? {
-            Choice::File(path) => origin::file(&path),
+            Choice::File(path) => Ok(weights::read(&path)?.checksum),
             Choice::Random(seed) => Ok(format!("random:{seed}")),
+        }
+    }
+
+    /// As [`Args::model_sha256`]; none where no model is named and none comes with mem3d: a batch that is done needs
+    /// none.
+    ///
+    /// # Errors
+    /// Those of [`Args::model_sha256`], about a model that is named or found.
+    pub fn model_sha256_if_any(&self) -> Result<Option<String>> {
+        match self.model.choice() {
+            Err(_) if !self.model.is_named() => Ok(None),
+            _ => self.model_sha256().map(Some),
         }
     }
 

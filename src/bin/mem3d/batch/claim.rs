@@ -6,7 +6,7 @@ use same_file::Handle;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The right of this process to write one file, until dropped. A locked file beside it, `.mem3d-claim-NAME`; the lock
@@ -45,19 +45,41 @@ impl Claim {
 
     fn lock(file: &Path, lock: impl Fn(&File) -> std::result::Result<(), TryLockError>) -> Result<Option<Claim>> {
         let path = path_of(file);
+        let opened = File::options().read(true).append(true).create(true).open(&path);
+        Claim::of(path, opened, lock)
+    }
+
+    /// The claim whose file was `opened`. One that a killed batch of another user left can only be read, which suffices
+    /// to lock it.
+    fn of(
+        path: PathBuf,
+        opened: std::io::Result<File>,
+        lock: impl Fn(&File) -> std::result::Result<(), TryLockError>,
+    ) -> Result<Option<Claim>> {
         let io = |e| Error::io(&path, e);
-        let mut locked = File::options().read(true).append(true).create(true).open(&path).map_err(io)?;
-        match lock(&locked) {
-            Err(TryLockError::WouldBlock) => return Ok(None),
+        let (mut locked, denied) = match opened {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => match File::open(&path) {
+                Ok(readable) => (readable, Some(e)),
+                Err(_) => return Err(io(e)),
+            },
+            opened => (opened.map_err(io)?, None),
+        };
+        let is_writable = denied.is_none();
+        match (lock(&locked), denied) {
+            (Err(TryLockError::WouldBlock), _) => return Ok(None),
+            // NFS locks no file that is only read: whether its owner is at work is not known.
+            (Err(TryLockError::Error(_)), Some(denied)) => return Err(io(denied)),
             // Without locks on this file system, cases are not shared out.
-            Err(TryLockError::Error(e)) => log::debug!("{}: no lock ({e})", path.display()),
-            Ok(()) => (),
+            (Err(TryLockError::Error(e)), None) => log::debug!("{}: no lock ({e})", path.display()),
+            (Ok(()), _) => (),
         }
         // Its last owner may have removed it in between.
         if !is_same(&locked, &path) {
             return Ok(None);
         }
-        writeln!(locked, "process {}", std::process::id()).map_err(io)?;
+        if is_writable {
+            writeln!(locked, "process {}", std::process::id()).map_err(io)?;
+        }
         output::remove_at_end(&path);
         Ok(Some(Claim { path, _locked: locked }))
     }
@@ -110,5 +132,36 @@ mod tests {
         drop(Claim::wait(&file).unwrap());
         // The longest name that a file may have.
         assert!(Claim::take(&folder.path().join("x".repeat(255))).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_claim_of_another_user_is_taken_over_when_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.nrrd");
+        let path = path_of(&file);
+        // As the system answers, but to root.
+        let denied = || -> std::io::Result<File> { Err(ErrorKind::PermissionDenied.into()) };
+        let take = || Claim::of(path.clone(), denied(), File::try_lock);
+        assert!(take().unwrap_err().to_string().contains("ask for permission"));
+        std::fs::write(&path, "process 1\n").unwrap();
+        let at_work = File::open(&path).unwrap();
+        at_work.lock().unwrap();
+        assert!(take().unwrap().is_none());
+        drop(at_work);
+        let taken = take().unwrap().unwrap();
+        assert!(Claim::take(&file).unwrap().is_none());
+        drop(taken);
+        assert!(!Claim::is_open(&file));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_dead_claim_that_cannot_be_written_is_taken_over() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.nrrd");
+        std::fs::write(path_of(&file), "process 1\n").unwrap();
+        std::fs::set_permissions(path_of(&file), std::fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(Claim::take(&file).unwrap().is_some());
     }
 }

@@ -57,7 +57,8 @@ mod any_names {
     }
 }
 
-/// The cases in a CSV with the columns volume, prompts and output; others are ignored.
+/// The cases in a CSV with the columns volume, prompts and output; others are ignored. Every line is a case, whatever
+/// it begins with, as names of files do.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read; [`Error::BadFile`] when a column or value is missing, two cases have one
@@ -69,7 +70,7 @@ pub fn of_csv(path: &Path) -> Result<Vec<Entry>> {
         _ => bad(e.to_string()),
     };
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let headers = reader.headers().map_err(unread)?.clone();
     let column = |name: &str| {
         // A spreadsheet may put a byte order mark before the first name.
@@ -294,7 +295,7 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_list() {
-        let text = "\u{feff}Output, note, volume,prompts\n\n# a comment\nout/a.nrrd, x, a.nii.gz, a.json; b.mrk.json\n\
+        let text = "\u{feff}Output, note, volume,prompts\n\nout/a.nrrd, x, a.nii.gz, a.json; b.mrk.json\n\
                     /abs/b.nrrd,,b.nii,b.json\n";
         let entry = |volume: &str, interactions: &[&str], output: &str| Entry {
             key: output.into(),
@@ -323,8 +324,16 @@ mod tests {
         assert!(message("volume,output\na,b\n").contains("no column \"prompts\""));
         assert!(message("volume,prompts,output\na,,c\n").contains("line 2 has no prompts"));
         assert!(message("volume,prompts,output\na,b\n").contains("record"));
+        assert!(message("volume,prompts,output\n# no, comment\na,b,c\n").contains("line: 2"));
         assert!(message("volume,prompts,output\n").contains("no case"));
         assert!(message("volume,prompts,output\na,b,c\nd,e,c\n").contains("two cases"));
+    }
+
+    #[test]
+    fn a_name_may_begin_with_any_character() {
+        let entries = csv("volume,prompts,output\n#1.nii,p.json,#1.nrrd\n;2.nii,p.json,!2.nrrd\n").unwrap();
+        let names: Vec<_> = entries.iter().map(|e| (e.volume_name.as_str(), e.key.as_str())).collect();
+        assert_eq!(names, [("#1.nii", "#1.nrrd"), (";2.nii", "!2.nrrd")]);
     }
 
     #[test]

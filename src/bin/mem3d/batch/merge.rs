@@ -6,7 +6,7 @@ use super::list::Entry;
 use super::origin::Origin;
 use super::results::{Results, Row, Status};
 use super::shard::{self, shards};
-use super::work::{Recorded, is_complete, recorded, was_made};
+use super::work::{Recorded, Unrecorded, recorded, unrecorded, was_made};
 use crate::common::console;
 use crate::common::output::{self, say};
 use mem3d::{Error, Result};
@@ -69,17 +69,19 @@ fn result_of(entry: &Entry, origin: &Origin, rows: &[Row]) -> Result<std::result
             let other = if what == "model" { "another" } else { "other" };
             Err(format!("its result was made with {other} {what}"))
         }
-        Recorded::Unknown if !is_complete(&entry.output) => Err(match was_made(rows) {
-            true => "its file is not complete".into(),
-            false => "its file cannot be read, and no batch made it; move it away".into(),
-        }),
-        Recorded::Unknown => {
-            log::warn!(
-                "{} exists, and no batch recorded that it made it; it counts as it is, as \"skipped\"",
-                entry.output.display()
-            );
-            Ok(Row::new(entry, Status::Skipped))
-        }
+        Recorded::Unknown => match unrecorded(&entry.output) {
+            Unrecorded::CutOff if was_made(rows) => Err("its file is not complete".into()),
+            Unrecorded::CutOff | Unrecorded::Other => {
+                Err("its file cannot be read, and no batch made it; move it away".into())
+            }
+            Unrecorded::Whole => {
+                log::warn!(
+                    "{} exists, and no batch recorded that it made it; it counts as it is, as \"skipped\"",
+                    entry.output.display()
+                );
+                Ok(Row::new(entry, Status::Skipped))
+            }
+        },
     })
 }
 

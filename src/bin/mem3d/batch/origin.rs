@@ -2,7 +2,6 @@
 
 use super::list::Entry;
 use crate::common::case::named_files;
-use crate::common::output;
 use mem3d::volume::Geometry;
 use mem3d::{Error, Result, io};
 use sha2::{Digest, Sha256};
@@ -87,7 +86,7 @@ fn volume(entry: &Entry) -> Result<String> {
     let path = &entry.volume;
     let mut sum = Sha256::new();
     if path.is_dir() {
-        for path in series(path, &entry.output)? {
+        for path in series(path)? {
             sum.update(file(&path)?);
         }
         return Ok(hex(sum));
@@ -107,17 +106,14 @@ fn volume(entry: &Entry) -> Result<String> {
     Ok(hex(sum))
 }
 
-/// The DICOM files in a folder, in order, as the reader takes them: also by links, none of folders below. Without the
-/// DICOM SEG that the Python package writes beside the `output`.
-fn series(folder: &Path, output: &Path) -> Result<Vec<PathBuf>> {
+/// The DICOM images in a folder, in order, as the reader takes them: also by links, none of folders below. A DICOM SEG,
+/// as the Python package writes it beside the outputs of all cases, is none.
+fn series(folder: &Path) -> Result<Vec<PathBuf>> {
     let io = |e| Error::io(folder, e);
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    let converted = output.with_file_name(format!("{}.dcm", name.strip_suffix(".seg.nrrd").unwrap_or(&name)));
-    let converted = output::real(&converted);
     let mut files = Vec::new();
     for item in std::fs::read_dir(folder).map_err(io)? {
         let path = item.map_err(io)?.path();
-        if path.is_file() && io::dicom::is_dicom(&path) && output::real(&path) != converted {
+        if path.is_file() && io::dicom::is_volume_image(&path) {
             files.push(path);
         }
     }
@@ -188,13 +184,28 @@ mod tests {
         let second = of("v.nhdr").unwrap();
         std::fs::write(at("v.raw"), "y").unwrap();
         assert!(first != second && second != of("v.nhdr").unwrap());
-        // A series, also of links; nothing else in its folder.
-        let image = |name: &str| [&[0u8; 128][..], b"DICM\x10\0\x10\0\x04\0\0\0", name.as_bytes()].concat();
+        // A series, also of links; nothing else in its folder, such as segmentations of other cases (DICOM SEG).
+        let element = |tag: [u8; 4], value: &[u8]| -> Vec<u8> {
+            [&tag[..], &(value.len() as u32).to_le_bytes()[..], value].concat()
+        };
+        let dicom = |class: &str, name: &str| -> Vec<u8> {
+            let (class, name) = (element([8, 0, 0x16, 0], class.as_bytes()), element([16, 0, 16, 0], name.as_bytes()));
+            [&[0u8; 128][..], &b"DICM"[..], &class[..], &name[..], &element([0x28, 0, 16, 0], &[2, 0])[..]].concat()
+        };
+        let image = |name: &str| dicom("1.2.840.10008.5.1.4.1.1.2\0", name);
         std::fs::create_dir_all(at("ct/below")).unwrap();
         std::fs::write(at("ct/1.dcm"), image("A^B ")).unwrap();
         let one = of("ct").unwrap();
-        for name in ["ct/.mem3d-claim-o.seg.nrrd", "ct/o.seg.nrrd", "ct/r.csv", "ct/below/2.dcm", "ct/o.dcm"] {
-            std::fs::write(at(name), if name.ends_with(".dcm") { image("B^C ") } else { b"x".to_vec() }).unwrap();
+        let segmentation = dicom("1.2.840.10008.5.1.4.1.1.66.4", "A^B ");
+        for (name, bytes) in [
+            ("ct/.mem3d-claim-o.seg.nrrd", b"x".to_vec()),
+            ("ct/o.seg.nrrd", b"x".to_vec()),
+            ("ct/r.csv", b"x".to_vec()),
+            ("ct/below/2.dcm", image("B^C ")),
+            ("ct/o.dcm", segmentation.clone()),
+            ("ct/other.dcm", segmentation.clone()),
+        ] {
+            std::fs::write(at(name), bytes).unwrap();
             assert_eq!(of("ct").unwrap(), one, "{name}");
         }
         #[cfg(unix)]

@@ -61,7 +61,8 @@ impl Tally {
         let seconds = self.start.elapsed().as_secs_f64();
         let memory = self.peak_mb.map_or(String::new(), |mb| format!("; peak memory of a process {mb:.0} MB"));
         let each_hour = self.made as f64 * 3600.0 / seconds.max(1e-3);
-        log::info!("{} cases segmented in {seconds:.1} s, {each_hour:.0} an hour{memory}", self.made);
+        let made = console::counted(self.made, "case");
+        log::info!("{made} segmented in {seconds:.1} s, {each_hour:.0} an hour{memory}");
     }
 
     /// The end of a batch that was stopped.

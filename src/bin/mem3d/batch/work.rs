@@ -11,6 +11,7 @@ use mem3d::io;
 use mem3d::nn::model::Model;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,8 +39,8 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub fn new(args: &'a Args, results: Results, threads: Option<usize>) -> Work<'a> {
-        Work { args, results, threads, model: None, model_sha256: args.model_sha256().ok() }
+    pub fn new(args: &'a Args, results: Results, threads: Option<usize>, model_sha256: Option<String>) -> Work<'a> {
+        Work { args, results, threads, model: None, model_sha256 }
     }
 
     /// Does a case, unless it is done, and records it. `wait`: until no other batch works on it.
@@ -97,8 +98,13 @@ impl<'a> Work<'a> {
             row.seconds = Some(start.elapsed().as_secs_f64());
             row.peak_memory_mb = memory::peak_mb();
         }
-        if let Outcome::Made(row) | Outcome::Kept(Some(row)) = &outcome {
-            self.results.put(row.clone())?;
+        if let Outcome::Made(row) | Outcome::Kept(Some(row)) = &outcome
+            && let Err(e) = self.results.put(row.clone())
+        {
+            if matches!(&outcome, Outcome::Made(row) if row.status == Status::Done) {
+                discard(&entry.output);
+            }
+            return Err(e);
         }
         Ok(outcome)
     }
@@ -119,7 +125,7 @@ impl<'a> Work<'a> {
             }
             Recorded::Unknown => (),
         }
-        if was_made(rows) && !is_complete(&entry.output) {
+        if was_made(rows) && unrecorded(&entry.output) == Unrecorded::CutOff {
             log::info!("{output}: made again, since the file that a batch made is no longer whole");
             return Ok(None);
         }
@@ -145,7 +151,20 @@ impl<'a> Work<'a> {
         })?;
         let made = Row::made(entry, Status::Done, origin);
         let (rounds, volume_ml, mean_quality) = (row.rounds, row.volume_ml, row.mean_quality);
-        Ok(Row { rounds, volume_ml, mean_quality, output_sha256: origin::file(&entry.output)?, ..made })
+        let output_sha256 = origin::file(&entry.output).inspect_err(|_| discard(&entry.output))?;
+        Ok(Row { rounds, volume_ml, mean_quality, output_sha256, ..made })
+    }
+}
+
+/// Removes an output that was just made and cannot be recorded: without its row, later batches would take it for a
+/// user's and leave it as it is.
+fn discard(output: &Path) {
+    match std::fs::remove_file(output) {
+        Ok(()) => log::warn!(
+            "{}: removed, since its result cannot be recorded; started again, the same command makes it",
+            output.display()
+        ),
+        Err(e) => log::warn!("{}: its result is not recorded; remove it to have it made again ({e})", output.display()),
     }
 }
 
@@ -216,15 +235,41 @@ fn segment(entry: &Entry, model: &Model, args: &Args, what: &str) -> Result<Row>
     })
 }
 
-/// Whether an output exists and can be read. mem3d writes files whole or not at all; a copy of one may be cut off.
-pub fn is_complete(path: &Path) -> bool {
-    if !path.exists() {
-        return false;
-    }
+/// What a file is that no row describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrecorded {
+    /// A segmentation or another volume.
+    Whole,
+    /// The start of one. mem3d writes files whole or not at all, but a copy of one may be cut off.
+    CutOff,
+    /// A file that mem3d does not read: perhaps somebody's work.
+    Other,
+}
+
+/// Reads a file in the place of a result that no row describes.
+pub fn unrecorded(path: &Path) -> Unrecorded {
     // 3D Slicer may have written segments that overlap, whatever the file is called.
     let read = io::read_segmentation(path).map(drop).or_else(|e| io::read_volume(path).map(drop).map_err(|_| e));
-    if let Err(e) = &read {
-        log::warn!("an earlier output cannot be read: {}", console::chain(e));
+    let Err(e) = read else { return Unrecorded::Whole };
+    log::warn!("an earlier output cannot be read: {}", console::chain(&e));
+    // The readers advise to copy what begins well and ends early or does not fit its checksum.
+    let is_damaged = matches!(&e, Error::BadFile { reason, .. } if reason.contains("copy "));
+    match is_damaged && begins_as_result(path) {
+        true => Unrecorded::CutOff,
+        false => Unrecorded::Other,
     }
-    read.is_ok()
+}
+
+/// Whether a file begins as a result of its name does; an empty one has lost its beginning.
+fn begins_as_result(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(5).read_to_end(&mut start));
+    let name = path.to_string_lossy().to_lowercase();
+    let expected: &[u8] = match io::Format::of_name(path) {
+        Some(io::Format::Nifti) if name.ends_with(".gz") => b"\x1f\x8b",
+        // The size of its header.
+        Some(io::Format::Nifti) => &[92, 1, 0, 0],
+        _ => b"NRRD0",
+    };
+    read.is_ok() && (start.is_empty() || start.starts_with(expected))
 }

@@ -26,11 +26,12 @@ pub struct Request {
 /// Runs the process.
 ///
 /// # Errors
-/// As [`Work::one`], but [`Error::Cancelled`]; [`Error::Internal`] for what is no [`Request`].
+/// As reading the model and [`Work::one`], but [`Error::Cancelled`]; [`Error::Internal`] for what is no [`Request`].
 pub fn run(args: &Args, threads: usize) -> Result<()> {
     console::stop_cleanly();
     let all = args.table();
-    let mut work = Work::new(args, Results::open(&args.own_table(&all), &all)?, Some(threads));
+    let results = Results::open(&args.own_table(&all), &all)?;
+    let mut work = Work::new(args, results, Some(threads), args.model_sha256_if_any()?);
     for line in requests() {
         let request: Request =
             serde_json::from_str(&line).map_err(|e| Error::Internal(format!("a job got no case: {e}")))?;

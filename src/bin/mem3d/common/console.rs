@@ -1,4 +1,4 @@
-//! Log lines, progress and errors on standard error, and Ctrl-C.
+//! Log lines, progress and errors on standard error, and Ctrl-C. SIGTERM and SIGHUP count as Ctrl-C.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mem3d::{Error, Result, atomic_file};
@@ -57,7 +57,7 @@ pub fn start(args: &Args) {
     // A panic is a bug or a failure of libtorch; both are reported as errors. The default text is for developers.
     std::panic::set_hook(Box::new(|info| log::debug!("{info}")));
     super::system::report_large_files();
-    if let Err(e) = ctrlc::set_handler(interrupt) {
+    if let Err(e) = super::system::keeping_ignored(|| ctrlc::set_handler(interrupt)) {
         log::debug!("Ctrl-C ends the program at once: {e}");
     }
 }
@@ -136,12 +136,20 @@ pub fn report(body: impl FnOnce() -> Result<()>) -> ExitCode {
     }
 }
 
+/// `1 slice`, `2 slices`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The text of an error and of its causes, each once.
 pub fn chain(error: &Error) -> String {
     let mut text = error.to_string();
-    if matches!(error, Error::Io { .. }) {
+    match error {
+        // The call changed nothing, but the command may have written results before.
+        Error::Cancelled => return "stopped".into(),
         // Its words are those of the cause.
-        return text;
+        Error::Io { .. } => return text,
+        _ => (),
     }
     let mut cause = error.source();
     while let Some(e) = cause {
@@ -219,6 +227,11 @@ mod tests {
         assert_eq!(text, "a.nii: the disk is full");
         let text = chain(&Error::io(path, std::io::ErrorKind::NotFound.into()));
         assert_eq!(text, "a.nii: there is no such file or folder; check the name");
-        assert_eq!(chain(&Error::Cancelled), "cancelled; nothing was changed");
+        assert_eq!(chain(&Error::Cancelled), "stopped");
+    }
+
+    #[test]
+    fn one_thing_is_no_things() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "round")), ["0 rounds", "1 round", "2 rounds"]);
     }
 }

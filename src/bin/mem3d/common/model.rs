@@ -88,11 +88,8 @@ impl Choice {
     /// # Errors
     /// [`Error::InvalidArgument`] when there is none.
     pub fn find(given: Option<&PathBuf>) -> Result<Choice> {
-        if let Some(given) = given {
-            return Choice::parse(given.clone());
-        }
-        if let Some(given) = std::env::var_os("MEM3D_MODEL").filter(|v| !v.is_empty()) {
-            return Choice::parse(given.into());
+        if let Some(named) = named(given) {
+            return Choice::parse(named);
         }
         let places = places();
         if let Some(found) = places.iter().find(|p| p.is_file()) {
@@ -105,6 +102,12 @@ impl Choice {
              `--model random` tries everything with random weights"
         )))
     }
+}
+
+/// What the user names as the model: the option, else the variable.
+fn named(given: Option<&PathBuf>) -> Option<PathBuf> {
+    let set = || std::env::var_os("MEM3D_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
+    given.cloned().or_else(set)
 }
 
 /// Possible places of the default model.
@@ -125,6 +128,11 @@ impl Args {
         Choice::find(self.model.as_ref())
     }
 
+    /// Whether the user names a model, by the option or the variable.
+    pub fn is_named(&self) -> bool {
+        named(self.model.as_ref()).is_some()
+    }
+
     /// The model's file, where it is one.
     pub fn file(&self) -> Option<PathBuf> {
         match self.choice() {
@@ -143,9 +151,10 @@ impl Args {
         self.threads_or(|| {
             let (allowed, free) = (processors::allowed(), processors::free());
             if free < allowed {
+                let threads = console::counted(free, "thread");
                 log::info!(
-                    "{free} of {allowed} processors are free: this takes {free} threads; masks may differ in single \
-                     voxels from those of {allowed}, --threads N fixes the number"
+                    "free processors: {free} of {allowed}; this takes {threads}, and masks may differ in single voxels \
+                     from those of {allowed}; --threads N fixes the number"
                 );
             }
             free
