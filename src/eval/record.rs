@@ -74,6 +74,17 @@ impl RunRecord {
     }
 }
 
+/// Removes the files of a record and of the tools' answers.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        if path.extension().is_some_and(|kind| kind == "json" || kind == "npy" || kind == "memory") {
+            std::fs::remove_file(&path).map_err(|e| Error::io(&path, e))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the rounds of one target.
 pub struct Recorder {
     folder: PathBuf,
@@ -81,7 +92,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for one drawing on `target`, into a new folder under `root`.
+    /// A recorder for one drawing on `target`, into a folder under `root`. An earlier record there is removed, with the
+    /// tools' answers to it.
     ///
     /// # Errors
     /// [`Error::Io`], or [`Error::InvalidArgument`] for an empty reference.
@@ -94,6 +106,7 @@ impl Recorder {
         let high = [0, 1, 2].map(|k| (high[k] + margin[k]).min(shape[k]));
         let folder = root.join(target_name(&target.case, target.label)).join(drawing);
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        clear(&folder)?;
         let record = RunRecord {
             case: target.case.clone(),
             label: target.label,
@@ -333,6 +346,17 @@ mod tests {
         let whole = uncrop(&part, &volume, low, high);
         assert_eq!(whole.iter().map(|&v| usize::from(v)).sum::<usize>(), 12);
         assert!(part.iter().all(|&i| whole[usize::from(i)] == 1));
+    }
+
+    #[test]
+    fn answers_to_an_earlier_record_are_removed_and_other_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["run.json", "round_1.npy", "tool.json", "tool.round_1.npy", "tool.memory", "notes.txt"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        clear(folder.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
     }
 
     #[test]
