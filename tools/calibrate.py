@@ -111,7 +111,14 @@ def main():
     tensors["__metadata__"]["mem3d"] = json.dumps(header)
     text = json.dumps(tensors).encode()
     text += b" " * (-len(text) % 8)
-    pathlib.Path(args.out).write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+    out = pathlib.Path(args.out)
+    # Whole or not at all: it may replace the model.
+    unfinished = out.with_name(out.name + ".unfinished")
+    try:
+        unfinished.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + size :])
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

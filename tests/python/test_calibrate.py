@@ -106,3 +106,20 @@ def test_results_of_other_models_and_too_few_slices_are_refused(monkeypatch, tmp
     write_model(model, {"name": "m", "quality_calibration": {"open": [0, 1]}})
     with pytest.raises(SystemExit, match="remove it first"):
         run(monkeypatch, model, model, "--evaluation", results)
+
+
+def test_a_model_that_cannot_be_written_stays(monkeypatch, tmp_path):
+    model = tmp_path / "m.safetensors"
+    write_model(model, {"name": "m", "quality_calibration": {"open": [0, 1]}})
+    before = model.read_bytes()
+
+    def half(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate.pathlib.Path, "write_bytes", half)
+        with pytest.raises(OSError, match="no space"):
+            run(patch, model, model)
+    assert model.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
