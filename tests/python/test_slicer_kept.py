@@ -115,6 +115,15 @@ def test_a_cleared_segment_starts_over(session):
 # ---- where results go ----
 
 
+def propagating(slow):
+    """In the middle of a propagation whose result is written at once."""
+    bench, engine = slow
+    bench.effect.logic.autoApply = True
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    return bench, engine
+
+
 def finish(bench, engine):
     engine.mayGoOn.release(1000)
     bench.wait()
@@ -143,10 +152,7 @@ def test_a_result_goes_into_the_segmentation_it_was_made_for(slow):
 
 
 def test_what_is_painted_during_a_propagation_stays(slow):
-    bench, engine = slow
-    bench.effect.logic.autoApply = True
-    bench.press("propagateButton")
-    assert engine.atSlice.acquire(timeout=60)
+    bench, engine = propagating(slow)
     painted = np.zeros(bench.held().shape, bool)
     painted[2, 2:6, 2:6] = True
     setVoxels(bench.segmentation, "a", bench.volume, painted)
@@ -161,10 +167,7 @@ def test_what_is_painted_during_a_propagation_stays(slow):
 
 
 def test_edits_of_other_segments_do_not_keep_a_result_out(slow):
-    bench, engine = slow
-    bench.effect.logic.autoApply = True
-    bench.press("propagateButton")
-    assert engine.atSlice.acquire(timeout=60)
+    bench, engine = propagating(slow)
     other = np.zeros(bench.held().shape, bool)
     other[0, :3, :3] = True
     setVoxels(bench.segmentation, "b", bench.volume, other)
