@@ -98,6 +98,9 @@ def test_the_window_is_that_of_mem3d():
     found = windowed(ct)
     assert found[0, 0, 750] == 0 and found[0, 0, 1450] == 1
     assert found[0, 0, 1100] == pytest.approx(0.5)
+    # Without bone: 100 HU is the upper end, air is cut off.
+    soft = windowed(np.linspace(-1000, 100, 1101).reshape(1, 1, -1))
+    assert soft[0, 0, 750] == 0 and soft[0, 0, 925] == pytest.approx(0.5, abs=0.02)
     assert windowed(np.full((2, 2, 2), 7.0)).max() == 0
 
 

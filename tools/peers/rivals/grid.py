@@ -14,7 +14,7 @@ def windowed(image):
     """`image` with its intensity window mapped to 0..1; mem3d's rule, applied to the region alone."""
     image = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
     low, high = (float(v) for v in np.percentile(image, PERCENTILES))
-    if -5000 <= image.min() <= -500 and high > CT_WINDOW[1]:
+    if -5000 <= image.min() <= -500 and high > CT_WINDOW[0]:
         low, high = max(low, CT_WINDOW[0]), min(high, CT_WINDOW[1])
     if low >= high:
         low, high = float(image.min()), float(image.max())
