@@ -88,6 +88,19 @@ fn a_folder_is_evaluated_resumed_and_reported() {
     out(&mem3d(folder.path(), &format!("{again} --resume")));
     assert_eq!(figures(at("one/rounds.csv")), whole);
     assert_eq!(fs::read(at("one/targets/case_a__1.json")).unwrap(), kept);
+    // A target whose data changed is measured again, the other is not.
+    let first = fs::metadata(at("one/targets/case_a__1.json")).unwrap().modified().unwrap();
+    let label = at("data/case_b/label.nii.gz");
+    let before = fs::read(&label).unwrap();
+    fs::copy(at("data/case_a/label.nii.gz"), &label).unwrap();
+    let done = mem3d(folder.path(), &format!("{again} --resume"));
+    let text = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && text.contains("case_b, label 1: measured again"), "{text}");
+    assert_ne!(figures(at("one/rounds.csv")), whole);
+    fs::write(&label, before).unwrap();
+    out(&mem3d(folder.path(), &format!("{again} --resume")));
+    assert_eq!(figures(at("one/rounds.csv")), whole);
+    assert_eq!(fs::metadata(at("one/targets/case_a__1.json")).unwrap().modified().unwrap(), first);
     let other = error(&mem3d(folder.path(), &format!("{again} --resume --seed 9")));
     assert!(other.contains("other settings: seed was 1, is 9; use the same"), "{other}");
 

@@ -16,10 +16,10 @@ use super::results::{Round, Run, TargetResult, check_case, target_name};
 use super::rounds::{FinishedRound, measure};
 use super::target::Target;
 use crate::engine::Interaction;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, zeros};
 use crate::input_file;
 use crate::slice::region::PixelBox;
-use crate::volume::{SliceAxis, Volume};
+use crate::volume::{Geometry, SliceAxis, Volume, VoxelData};
 use crate::{atomic_file, with_voxels};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,9 @@ pub struct RunRecord {
     pub shape: [usize; 3],
     /// Spacing, mm, `[depth, height, width]`.
     pub spacing_mm: [f64; 3],
+    /// Position and orientation of the whole volume; labels of a `.seg.nrrd` may lie in a part of it.
+    #[serde(default)]
+    pub geometry: Geometry,
     /// First voxel of the region.
     pub low: [usize; 3],
     /// One past its last.
@@ -64,6 +67,12 @@ pub struct RoundRecord {
 }
 
 impl RunRecord {
+    /// Reads the labels onto the grid of the whole volume.
+    fn read_labels(&self) -> Result<Volume> {
+        let voxels = VoxelData::U8(zeros(self.shape.iter().product(), "the labels")?);
+        crate::io::read_labels_on(&self.label_file, &Volume::new(self.shape, voxels, self.geometry.clone())?)
+    }
+
     /// Checks that the region lies in the volume.
     fn check_region(&self, shape: [usize; 3], path: &Path) -> Result<()> {
         let inside = |k: usize| self.low[k] < self.high[k] && self.high[k] <= shape[k];
@@ -115,6 +124,7 @@ impl Recorder {
             axis: axis.index(),
             shape,
             spacing_mm: target.volume.geometry().spacing_mm,
+            geometry: target.volume.geometry().clone(),
             low,
             high,
             rounds: Vec::new(),
@@ -177,7 +187,7 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
             let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
             let record: RunRecord = serde_json::from_str(&text).map_err(|e| Error::bad_file(&path, e.to_string()))?;
             check_case(&record.case, &path)?;
-            let volume = crate::io::read_labels(&record.label_file)?;
+            let volume = record.read_labels()?;
             record.check_region(volume.shape(), &path)?;
             let target = Target {
                 case: record.case.clone(),
@@ -201,6 +211,7 @@ pub fn score(root: &Path, protocol: &Protocol) -> Result<Vec<TargetResult>> {
                 slices: areas.iter().filter(|&&a| a > 0).count(),
                 runs: Vec::new(),
                 peak_memory_mb: 0.0,
+                data_checksum: String::new(),
             });
         }
         results.extend(known.filter(|_| !runs.is_empty()).map(|r| TargetResult { runs, ..r }));
@@ -334,7 +345,7 @@ fn read_npy_u8(path: &Path, shape: [usize; 3]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::{Geometry, VoxelData};
+    use crate::io::seg_nrrd;
 
     #[test]
     fn a_region_is_cut_out_and_put_back() {
@@ -346,6 +357,34 @@ mod tests {
         let whole = uncrop(&part, &volume, low, high);
         assert_eq!(whole.iter().map(|&v| usize::from(v)).sum::<usize>(), 12);
         assert!(part.iter().all(|&i| whole[usize::from(i)] == 1));
+    }
+
+    #[test]
+    fn labels_that_lie_in_a_part_of_the_volume_are_read_onto_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let label_file = folder.path().join("part.seg.nrrd");
+        // Two voxels, from the voxel (1, 1, 2) on.
+        let whole = Geometry { spacing_mm: [3.0, 1.0, 1.0], ..Geometry::default() };
+        let part = Geometry { origin_mm: whole.position_lps([1.0, 1.0, 2.0]), ..whole.clone() };
+        let segment = seg_nrrd::Segment { number: 2, name: "a".into(), color: [1.0, 0.0, 0.0], mask: vec![1, 1] };
+        seg_nrrd::write(&label_file, [1, 1, 2], &part, &[segment]).unwrap();
+        let record = RunRecord {
+            case: "c".into(),
+            label: 2,
+            label_file,
+            drawing: "box".into(),
+            axis: 0,
+            shape: [2, 2, 4],
+            spacing_mm: whole.spacing_mm,
+            geometry: whole,
+            low: [1, 1, 2],
+            high: [2, 2, 4],
+            rounds: vec![],
+        };
+        let labels = record.read_labels().unwrap();
+        assert_eq!(labels.shape(), [2, 2, 4]);
+        let marked: Vec<usize> = (0..16).filter(|&i| labels.data().get(i) == 2.0).collect();
+        assert_eq!(marked, [14, 15]);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct TargetResult {
     pub runs: Vec<Run>,
     /// Peak memory of the process during the target, MB; 0 where it is unknown.
     pub peak_memory_mb: f64,
+    /// SHA-256 of the image and the target, hexadecimal; empty where it is unknown.
+    #[serde(default)]
+    pub data_checksum: String,
 }
 
 /// One run: all its rounds.

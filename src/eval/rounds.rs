@@ -100,6 +100,7 @@ pub fn run(
         slices: areas.iter().filter(|&&a| a > 0).count(),
         runs,
         peak_memory_mb: memory::peak_mb(),
+        data_checksum: String::new(),
     })
 }
 

@@ -374,6 +374,7 @@ mod tests {
             slices: 1,
             runs,
             peak_memory_mb: 0.0,
+            data_checksum: String::new(),
         }
     }
 

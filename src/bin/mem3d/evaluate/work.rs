@@ -13,6 +13,7 @@ use mem3d::eval::target::Target;
 use mem3d::nn::model::Model;
 use mem3d::volume::Volume;
 use mem3d::{Error, Result};
+use sha2::Digest;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -42,6 +43,14 @@ pub fn check_kinds(model: &Model, protocol: &Protocol) -> Result<()> {
     )))
 }
 
+/// SHA-256 over the image, its spacing and the mask of a target, hexadecimal.
+fn data_checksum(image: &Volume, image_checksum: &str, reference: &[u8]) -> String {
+    let mut hash = sha2::Sha256::new();
+    hash.update(format!("{image_checksum} {:?} ", image.geometry().spacing_mm));
+    hash.update(reference);
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
 impl Work<'_> {
     /// Runs all cases. Returns the failures; [`Error::Cancelled`] when the user stops it.
     pub fn all(&self, cases: &[Case]) -> Result<Vec<String>> {
@@ -69,8 +78,15 @@ impl Work<'_> {
     /// Runs the targets of a case. Returns those that failed.
     fn case(&self, case: &Case) -> Result<Vec<String>> {
         let (image, labels) = cases::read(case)?;
-        let targets = cases::targets(&labels, self.wanted, &self.settings.setup.protocol);
-        let left: Vec<u32> = targets.into_iter().filter(|&label| !self.file(case, label).exists()).collect();
+        let image_checksum = image.checksum();
+        let mut left = Vec::new();
+        for label in cases::targets(&labels, self.wanted, &self.settings.setup.protocol) {
+            let reference = cases::label_mask(&labels, label);
+            let checksum = data_checksum(&image, &image_checksum, &reference);
+            if !self.is_done(case, label, &checksum)? {
+                left.push((label, checksum));
+            }
+        }
         if left.is_empty() {
             log::info!("{}: no target left to do", case.name);
         }
@@ -80,8 +96,8 @@ impl Work<'_> {
             loop {
                 // Released before the work on the target.
                 let target = next.lock().unwrap_or_else(|e| e.into_inner()).next();
-                let Some(label) = target else { return Ok(()) };
-                match self.target(case, &image, label, cases::label_mask(&labels, label)) {
+                let Some((label, checksum)) = target else { return Ok(()) };
+                match self.target(case, &image, label, cases::label_mask(&labels, label), checksum) {
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
                     Err(e) => {
                         let text = format!("{}, label {label}: {e}", case.name);
@@ -110,7 +126,21 @@ impl Work<'_> {
         self.results.join(format!("{}.json", target_name(&case.name, label)))
     }
 
-    fn target(&self, case: &Case, image: &Volume, label: u32, reference: Vec<u8>) -> Result<()> {
+    /// Whether an earlier piece measured a target of the same data.
+    fn is_done(&self, case: &Case, label: u32, data_checksum: &str) -> Result<bool> {
+        let file = self.file(case, label);
+        if !file.exists() {
+            return Ok(false);
+        }
+        let before = TargetResult::read(&file)?.data_checksum;
+        let same = before.is_empty() || before == data_checksum;
+        if !same {
+            log::warn!("{}, label {label}: measured again, since its image or its label changed", case.name);
+        }
+        Ok(same)
+    }
+
+    fn target(&self, case: &Case, image: &Volume, label: u32, reference: Vec<u8>, data_checksum: String) -> Result<()> {
         let protocol = &self.settings.setup.protocol;
         let target = Target { case: case.name.clone(), label, volume: image, reference };
         let name = target_name(&case.name, label);
@@ -126,7 +156,8 @@ impl Work<'_> {
         };
         let start = Instant::now();
         let networks = self.model.networks();
-        let result: TargetResult = rounds::run(&target, &*networks, &self.settings.options, protocol, &mut watch)?;
+        let result = rounds::run(&target, &*networks, &self.settings.options, protocol, &mut watch)?;
+        let result = TargetResult { data_checksum, ..result };
         watch.finish_record()?;
         result.write(&self.file(case, label))?;
         let first = result.runs[0].rounds.first().map_or(0.0, |r| r.dice);
