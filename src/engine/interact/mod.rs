@@ -3,4 +3,5 @@
 pub(crate) mod correction;
 pub mod guidance;
 pub mod interaction;
+mod largest_dice;
 pub(crate) mod predict;
