@@ -49,9 +49,20 @@ fn a_training_leaves_its_log_and_a_model_to_start_others_from() {
     assert!(done.status.success(), "{}", text(&done));
     let done = train(&["--out", "wrong", "--stages", "quality", "--init", "all.safetensors:memories"]);
     assert!(!done.status.success() && text(&done).contains("all.safetensors:memories"), "{}", text(&done));
-    // A run is not overwritten.
+    // A run is not overwritten, and goes on with its own options.
     let done = train(&["--out", "all"]);
     assert!(!done.status.success() && text(&done).contains("--resume"), "{}", text(&done));
+    for (more, expected) in [
+        ("--real-share 0.5", "--real-share"),
+        ("--stages memory", "--stages"),
+        ("--learning-rate 1e-3", "--learning-rate"),
+        ("--steps many", "--steps many: give a number"),
+        ("--steps memory=2", "no length for the stage interaction"),
+    ] {
+        let words: Vec<&str> = more.split(' ').collect();
+        let done = mem3d(folder, &[&["train", "--out", "all", "--resume"], &words[..]].concat());
+        assert!(!done.status.success() && text(&done).contains(expected), "{more}: {}", text(&done));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Trainings of tiny networks from end to end: gradients, overfitting, resuming, stopping.
 
+use mem3d::nn::QualityCalibration;
 use mem3d::nn::compact::CompactConfig;
 use mem3d::nn::model::{Model, Precision};
 use mem3d::nn::paper::PaperConfig;
@@ -7,6 +8,7 @@ use mem3d::nn::paper::memory_net::MemoryNetConfig;
 use mem3d::nn::paper::quality_head::QualityKind;
 use mem3d::nn::params::Target;
 use mem3d::nn::weights::DiskFormat;
+use mem3d::train::checkpoint::Checkpoint;
 use mem3d::train::data::batch::Batch;
 use mem3d::train::data::clips::{Clip, ClipOptions};
 use mem3d::train::data::feed::held_out;
@@ -15,7 +17,7 @@ use mem3d::train::networks::{Design, Trainee};
 use mem3d::train::optimiser::Optimiser;
 use mem3d::train::options::{Length, Recipe, TrainOptions};
 use mem3d::train::run::{CHECKPOINT, ExportOptions, LOG, RunOptions, Training, export};
-use mem3d::train::{Ended, Stage, interaction_net, memory_net, quality_head};
+use mem3d::train::{Ended, Stage, Status, interaction_net, memory_net, quality_head};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -45,7 +47,17 @@ fn build(design: &Design) -> Box<dyn Trainee> {
 
 fn clips(design: &Design, count: usize, size: usize, length: usize) -> Vec<Clip> {
     let context = design.context_slices() as usize;
-    held_out(7, count, &ClipOptions { size, context, length, apart: 0.0, carried: false, difficulty: 0.0 }, 48, &[])
+    let options = ClipOptions {
+        size,
+        context,
+        length,
+        apart: 0.0,
+        carried: false,
+        difficulty: 0.0,
+        largest_region: 3.0,
+        closer: 0.0,
+    };
+    held_out(7, count, &options, 48, &[])
 }
 
 fn batch(design: &Design, clips: &[Clip], size: usize) -> Batch {
@@ -150,6 +162,7 @@ fn options(steps: u64, recipe: Recipe) -> TrainOptions {
         exclude: BTreeMap::new(),
         hold_out_every: 0,
         learning_rate: None,
+        quality_calibration: None,
     }
 }
 
@@ -191,7 +204,7 @@ fn a_resumed_training_gives_the_numbers_of_an_uninterrupted_one() {
         if ended == Ended::Finished {
             break;
         }
-        training = Training::resume(run_options(parts.path()), |_| {}).unwrap();
+        training = Training::resume(run_options(parts.path()), |_| Ok(())).unwrap();
     }
     assert!(pieces >= 7, "{pieces}");
     assert_eq!(weights(whole.path()).len(), weights(parts.path()).len());
@@ -222,6 +235,73 @@ fn a_training_ends_in_a_model_that_loads() {
 }
 
 #[test]
+fn a_model_keeps_the_calibration_of_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let calibration = QualityCalibration { open: [0.5, 1.0], closed: [0.0, 1.0], empty: [0.0, 1.0], least_doubt: 0.25 };
+    let mut options = options(1, Recipe::Mem3d);
+    options.stages.retain(|&stage, _| stage == Stage::Interaction);
+    options.quality_calibration = Some(calibration);
+    let mut training = Training::new(options, run_options(folder.path()), None).unwrap();
+    training.train(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    // It is fitted to one size of the input.
+    for (network_size, expected) in [(None, Some(calibration)), (Some(96), None)] {
+        let model = folder.path().join("model.safetensors");
+        let text = String::new;
+        let (name, provenance, licence) = (text(), text(), text());
+        let header = ExportOptions { name, provenance, licence, network_size, format: DiskFormat::F32 };
+        export(&folder.path().join(CHECKPOINT), &model, &header).unwrap();
+        let header = mem3d::nn::weights::read(&model).unwrap().header;
+        assert_eq!(header.info.quality_calibration, expected);
+    }
+}
+
+#[test]
+fn finished_stages_keep_all_bits_of_their_averages() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunOptions { kind: Kind::BFloat16, ..run_options(folder.path()) };
+    let mut options = options(2, Recipe::Mem3d);
+    options.stages.retain(|&stage, _| stage == Stage::Memory);
+    Training::new(options, run, None).unwrap().train(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    let weights = Checkpoint::read(&folder.path().join(CHECKPOINT)).unwrap().part("weight");
+    let rounded = |t: &Tensor| t.to_kind(Kind::BFloat16).to_kind(Kind::Float).equal(t);
+    let exact = weights.iter().filter(|(_, t)| !rounded(t)).count();
+    assert!(exact > weights.len() / 4, "{exact} of {}", weights.len());
+}
+
+#[test]
+fn a_longer_stage_leaves_the_optimiser_of_a_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop_at = |stage: Stage| {
+        move |status: &Status, stop: &AtomicBool| {
+            stop.store(status.stage == stage, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let run = |training: &mut Training, stage: Stage| {
+        let (stop, at) = (AtomicBool::new(false), stop_at(stage));
+        assert_eq!(training.train(&stop, &mut |status| at(status, &stop)).unwrap(), Ended::Stopped);
+    };
+    let state = || Checkpoint::read(&folder.path().join(CHECKPOINT)).unwrap().part("adam_first");
+    let mut training = Training::new(options(3, Recipe::Mem3d), run_options(folder.path()), None).unwrap();
+    run(&mut training, Stage::Interaction);
+    let before = state();
+    assert!(!before.is_empty());
+
+    // The memory stage goes on, and is stopped before the interaction stage.
+    let longer = |options: &mut TrainOptions| {
+        options.stages.insert(Stage::Memory, Length::Steps(5));
+        Ok(())
+    };
+    let mut training = Training::resume(run_options(folder.path()), longer).unwrap();
+    run(&mut training, Stage::Memory);
+    let after = state();
+    assert!(after.len() > before.len());
+    assert!(before.iter().all(|(name, t)| after[name].equal(t)));
+    let mut training = Training::resume(run_options(folder.path()), |_| Ok(())).unwrap();
+    assert_eq!(training.train(&AtomicBool::new(false), &mut |_| {}).unwrap(), Ended::Finished);
+    assert!(state().is_empty());
+}
+
+#[test]
 fn a_time_limit_stops_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunOptions { time_limit: Some(Duration::from_millis(1500)), ..run_options(folder.path()) };
@@ -230,7 +310,7 @@ fn a_time_limit_stops_cleanly() {
     assert_eq!(training.train(&AtomicBool::new(false), &mut |_| {}).unwrap(), Ended::Stopped);
     assert!(started.elapsed() < Duration::from_secs(60));
     let steps = training.stages()[&Stage::Memory].steps;
-    let resumed = Training::resume(run_options(folder.path()), |_| {}).unwrap();
+    let resumed = Training::resume(run_options(folder.path()), |_| Ok(())).unwrap();
     assert_eq!(resumed.stages()[&Stage::Memory].steps, steps);
 }
 
@@ -245,6 +325,6 @@ fn options_out_of_range_and_wrong_folders_are_refused() {
     assert!(refusal(&|o| o.real_share = 1.0).contains("name a folder"));
     assert!(refusal(&|o| o.data = vec!["/nowhere/at/all".into()]).contains("not a folder"));
     assert!(refusal(&|o| drop(o.exclude.insert("case".into(), vec![1]))).contains("\"case\""));
-    let resumed = Training::resume(run_options(Path::new("nowhere")), |_| {});
+    let resumed = Training::resume(run_options(Path::new("nowhere")), |_| Ok(()));
     assert!(resumed.err().unwrap().to_string().contains("nowhere"));
 }

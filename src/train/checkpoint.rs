@@ -40,8 +40,6 @@ pub struct Description {
     pub design: Design,
     /// By stage.
     pub stages: BTreeMap<Stage, StageState>,
-    /// The stage of the optimiser's state.
-    pub stage: Option<Stage>,
     /// Options that decide the numbers: a resumed training must use the same.
     pub options: serde_json::Value,
 }
@@ -148,7 +146,6 @@ mod tests {
         let description = Description {
             design: Design::Compact(CompactConfig::default()),
             stages: [(Stage::Memory, StageState { steps: 7, seconds: 1.5, optimiser_steps: 7, done: false })].into(),
-            stage: Some(Stage::Memory),
             options: serde_json::json!({"seed": 1}),
         };
         let tensors = [("weight/a".to_string(), Tensor::from_slice(&[value, -2.0]).reshape([2, 1]))].into();

@@ -7,7 +7,8 @@
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
-use super::data::random::{Random, chance, integer, pick};
+use super::data::random::{Random, chance, integer, pick, uniform, weighted};
+use super::data::resample::blur;
 use super::losses::{cross_entropy, dice, mask_loss};
 use super::networks::Trainee;
 use crate::engine::interact::guidance::guidance;
@@ -28,7 +29,12 @@ pub struct InteractionOptions {
     pub dice: bool,
     /// Share of samples that start with the correction of a mask.
     pub from_mask: f64,
+    /// Share of predictions that become the previous mask without a correction.
+    pub feed_back: f64,
 }
+
+/// Share of samples with a second drawing from the start, and of those with something negative. Chosen.
+const SECOND: f64 = 0.1;
 
 /// Segment and slice of simulated drawings; without effect.
 const PLACE: Place = Place { segment: 1, axis: SliceAxis::Depth, slice: 0 };
@@ -86,7 +92,11 @@ pub fn loss(
         scores.push(dice(&probability, &truth).mean(Kind::Double).double_value(&[]));
         if round + 1 < options.rounds {
             for (n, sample) in samples.iter_mut().enumerate() {
-                sample.correct(&probability.narrow(0, n as i64, 1), random);
+                let probability = probability.narrow(0, n as i64, 1);
+                match chance(random, options.feed_back) {
+                    true => sample.take(&probability),
+                    false => sample.correct(&probability, random),
+                }
             }
         }
     }
@@ -128,20 +138,22 @@ impl Sample {
             previous: Tensor::full([1, 1, size, size], 0.5, (Kind::Float, Device::Cpu)),
         };
         if chance(random, from_mask) {
-            let damaged = damage::any(random, &array(truth), size as usize);
-            let damaged = Tensor::from_slice(&damaged).view([1, 1, size, size]);
-            sample.correct(&damaged, random);
+            let damaged = damaged(random, &array(truth), size as usize);
+            // An empty slice has no previous mask.
+            if damaged.iter().any(|&v| v > 0.5) {
+                sample.correct(&Tensor::from_slice(&damaged).view([1, 1, size, size]), random);
+            }
             if !sample.drawn.is_empty() {
                 return sample;
             }
         }
-        let first = sample.user.first(*pick(random, kinds), &sample.truth, &grid, PLACE);
+        let first = sample.user.first(kind(random, kinds), &sample.truth, &grid, PLACE);
         sample.drawn.extend(first);
-        if chance(random, 0.2) {
-            let second = sample.user.first(*pick(random, kinds), &sample.truth, &grid, PLACE);
+        if chance(random, SECOND) {
+            let second = sample.user.first(kind(random, kinds), &sample.truth, &grid, PLACE);
             sample.drawn.extend(second);
         }
-        if chance(random, 0.2) {
+        if chance(random, SECOND) {
             // A negative interaction beside the target from the start.
             let wide = damage::any(random, &array(truth), size as usize);
             let wide = native(&Tensor::from_slice(&wide).view([1, 1, size, size]).maximum(truth));
@@ -157,7 +169,12 @@ impl Sample {
         let data = dense.iter().map(|&v| u8::from(v >= 128)).collect();
         let mask = SliceMask { rows: self.grid.rows, cols: self.grid.cols, data };
         let correction = self.user.correct(correction(random), &mask, &self.truth, &self.grid, PLACE);
+        self.take(probability);
         self.drawn.extend(correction);
+    }
+
+    /// `probability` `[1, 1, H, W]` becomes the previous prediction, with what is drawn so far.
+    fn take(&mut self, probability: &Tensor) {
         self.previous = probability.to_device(Device::Cpu).to_kind(Kind::Float);
         self.fix();
     }
@@ -179,6 +196,22 @@ impl Sample {
         }
         self.previous = Tensor::from_slice(&previous).view([1, 1, size, size]);
     }
+}
+
+/// A mask like those of a propagation: any damage, a little, or a moved border; half of them soft.
+fn damaged(random: &Random, truth: &[f32], side: usize) -> Vec<f32> {
+    let how = *pick(random, &[damage::any, damage::slight, damage::drifted]);
+    let mut mask = how(random, truth, side);
+    if chance(random, 0.5) {
+        blur(&mut mask, side, uniform(random, 0.6, 2.0));
+    }
+    mask
+}
+
+/// The kind of a first drawing. A click tells so little that it is rarer than the others.
+fn kind(random: &Random, kinds: &[InteractionKind]) -> InteractionKind {
+    let weights: Vec<f32> = kinds.iter().map(|kind| if *kind == InteractionKind::Click { 0.3 } else { 1.0 }).collect();
+    kinds[weighted(random, &weights)]
 }
 
 fn correction(random: &Random) -> InteractionKind {

@@ -12,7 +12,8 @@
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
-use super::data::random::{Random, chance, weighted};
+use super::data::random::{Random, chance, uniform, weighted};
+use super::data::resample::blur;
 use super::losses::{cross_entropy, dice, label_loss, mask_loss};
 use super::networks::Trainee;
 use crate::nn::{ImageFeatures, Memory, SliceContext};
@@ -28,12 +29,20 @@ pub struct MemoryOptions {
     pub dice: bool,
     /// Whether slices between the first and the previous one stay in memory at random; the paper keeps them all.
     pub random_memory: bool,
+    /// Whether slices are taken for empty as in the engine: they are not memorized, and the previous slice stays.
+    pub empty_slices: bool,
 }
 
 /// Share of clips whose last slice is annotated too. Chosen.
 const AHEAD: f64 = 0.35;
 /// Weight of the labels from memory in the loss. Chosen.
 const LABEL_WEIGHT: f64 = 0.5;
+/// Share of slices with target that are taken for empty. Chosen.
+pub(super) const WRONG: f64 = 0.08;
+/// Softness of the borders of damaged masks, pixels of the networks: of the first slice's as after resampling, and of
+/// propagated ones as networks predict them. Chosen.
+const ANNOTATED_SOFTNESS: (f32, f32) = (0.3, 1.0);
+const PROPAGATED_SOFTNESS: (f32, f32) = (0.6, 2.0);
 
 /// Loss of a batch, with its graph.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, random: &Random) -> Tensor {
@@ -44,12 +53,17 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
     let mut memories = by_clip(trainee.memorize(&features[0], &first));
     let last = batch.length() - 1;
     let ahead = Ahead::choose(trainee, batch, &features[last as usize], AHEAD, random);
+    // The engine takes a drawn mask for the target's.
+    let annotated = first.ge(0.5).to_kind(Kind::Float);
+    let recognised: Vec<bool> = (0..b).map(|_| options.empty_slices && chance(random, 0.5)).collect();
+    let wrong = if options.empty_slices { WRONG } else { 0.0 };
     let mut before = first;
+    let mut previous = of_slice(&all, 0, b, t);
     let mut losses = vec![];
     for i in 1..t {
         let memory = ahead.join(read_from(&memories, &vec![1; b as usize], options.random_memory, random), i);
-        let start = Start::alone(&features[0], &batch.mask(0), batch.steps_to(i));
-        let slice_context = ahead.slice_context(&start, &before, &features[i as usize - 1], i);
+        let start = Start::alone(&features[0], &annotated, batch.steps_to(i));
+        let slice_context = ahead.slice_context(&start, &before, &previous, i);
         let (logits, segmented) = trainee.segment(&features[i as usize], &memory, &slice_context);
         let truth = batch.mask(i);
         let labels = segmented.guide.map(|guide| label_loss(&guide.labels, &truth) * LABEL_WEIGHT);
@@ -67,17 +81,53 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
         }
         losses.extend(labels);
         if i + 1 < t {
-            before = logits.sigmoid();
+            let mut mask = logits.sigmoid();
+            let mut empty = taken_for_empty(batch, i, &recognised, wrong, &ahead, random);
             if i == 1 {
                 let carried = carried_masks(batch, &vec![false; b as usize], random);
                 let given = Tensor::from_slice(&batch.carried).view([-1, 1, 1, 1]).to_device(truth.device());
-                before = carried.where_self(&given, &before);
+                mask = carried.where_self(&given, &mask);
+                empty.iter_mut().zip(&batch.carried).for_each(|(empty, given)| *empty &= !given);
             }
-            let new = trainee.memorize(&features[i as usize], &before);
-            memories.iter_mut().zip(new).for_each(|(memories, new)| memories.push(new));
+            let new = trainee.memorize(&features[i as usize], &mask);
+            memorize(&mut memories, new, &empty);
+            before = unless(&empty, &before, &mask);
+            previous.slices = unless(&empty, &previous.slices, &features[i as usize].slices);
         }
     }
     Tensor::stack(&losses, 0).sum(Kind::Float) / (t - 1) as f64
+}
+
+/// Clips whose slice `i` is empty for the engine: where it recognises that the target has ended, and in a share `wrong`
+/// of the slices with target, but not on the way to an annotated slice.
+pub(super) fn taken_for_empty(
+    batch: &Batch,
+    i: i64,
+    recognised: &[bool],
+    wrong: f64,
+    ahead: &Ahead,
+    random: &Random,
+) -> Vec<bool> {
+    let truth = batch.mask(i);
+    let empty = |(n, &recognised): (usize, &bool)| match truth.get(n as i64).max().double_value(&[]) < 0.5 {
+        true => recognised,
+        false => chance(random, wrong) && !ahead.leads(n, i),
+    };
+    recognised.iter().enumerate().map(empty).collect()
+}
+
+/// Adds a slice to the memories of the clips in which it is not `empty`.
+pub(super) fn memorize(memories: &mut [Vec<Memory>], new: Vec<Memory>, empty: &[bool]) {
+    for ((memories, new), _) in memories.iter_mut().zip(new).zip(empty).filter(|(_, empty)| !**empty) {
+        memories.push(new);
+    }
+}
+
+/// Rows of `new`, and of `kept` for the clips whose slice is `empty`: such a slice is not the last one with the target.
+pub(super) fn unless(empty: &[bool], kept: &Tensor, new: &Tensor) -> Tensor {
+    let mut shape = vec![1; kept.dim()];
+    shape[0] = -1;
+    new.where_self(&Tensor::from_slice(empty).view(shape.as_slice()).logical_not().to_device(new.device()), kept)
 }
 
 /// Masks `[B, 1, H, W]` of the second slices, in half of the clips the truth; otherwise slightly damaged where the
@@ -86,18 +136,24 @@ pub(super) fn carried_masks(batch: &Batch, annotated: &[bool], random: &Random) 
     let carry = |(n, &annotated): (usize, &bool)| {
         let truth = batch.mask(1).narrow(0, n as i64, 1);
         match chance(random, 0.5) {
-            true if annotated => damaged(random, &truth, damage::slight),
-            true => damaged(random, &truth, damage::drifted),
+            true if annotated => damaged(random, &truth, damage::slight, ANNOTATED_SOFTNESS),
+            true => damaged(random, &truth, damage::drifted, PROPAGATED_SOFTNESS),
             false => truth,
         }
     };
     Tensor::cat(&annotated.iter().enumerate().map(carry).collect::<Vec<_>>(), 0)
 }
 
-/// A damaged mask `[1, 1, H, W]`.
-fn damaged(random: &Random, mask: &Tensor, how: fn(&Random, &[f32], usize) -> Vec<f32>) -> Tensor {
+/// A damaged mask `[1, 1, H, W]` with a soft border.
+fn damaged(
+    random: &Random,
+    mask: &Tensor,
+    how: fn(&Random, &[f32], usize) -> Vec<f32>,
+    (least, most): (f32, f32),
+) -> Tensor {
     let side = mask.size()[2];
-    let damaged = how(random, &array(mask), side as usize);
+    let mut damaged = how(random, &array(mask), side as usize);
+    blur(&mut damaged, side as usize, uniform(random, least, most));
     Tensor::from_slice(&damaged).view([1, 1, side, side]).to_device(mask.device())
 }
 
@@ -311,7 +367,7 @@ fn first_masks(
                     if dice(&own, &truth).double_value(&[0]) > 0.4 { own } else { truth }
                 }
                 // Like a slice that a user accepts. Not worse: only the first slice defines the target.
-                (2, _) => damaged(random, &truth, damage::slight),
+                (2, _) => damaged(random, &truth, damage::slight, ANNOTATED_SOFTNESS),
                 _ => truth,
             }
         })

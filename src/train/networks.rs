@@ -108,10 +108,13 @@ impl Design {
     }
 }
 
-/// Factor of the learning rate of a backbone trained on photographs, and of the maps that add its features to the trunk
-/// that is trained with it. The interaction network's maps start at zero beside a fixed backbone and learn at the full
-/// rate. Chosen; `docs/experiments.md` has the losses with other factors.
+/// Factor of the learning rate of a backbone trained on photographs. Chosen; `docs/experiments.md` has the losses with
+/// other factors.
 const BACKBONE_RATE: f64 = 0.1;
+/// The same of the maps that add its features to the image encoder's trunk, which is trained with it. Chosen: from 0 on,
+/// they disturb the trunk at the full rate. Those of the interaction network, whose backbone is fixed, learn at the full
+/// rate.
+const JOIN_RATE: f64 = 0.4;
 
 fn compact_stage(name: &str) -> Stage {
     match network(name) {
@@ -181,8 +184,11 @@ impl Trainee for CompactTrainee {
     }
 
     fn rate(&self, name: &str) -> f64 {
-        let slow = network(name) == "backbone" || name.contains(".join.");
-        if slow && compact_stage(name) == Stage::Memory { BACKBONE_RATE } else { 1.0 }
+        match compact_stage(name) {
+            Stage::Memory if network(name) == "backbone" => BACKBONE_RATE,
+            Stage::Memory if name.contains(".join.") => JOIN_RATE,
+            _ => 1.0,
+        }
     }
 
     fn encode_image(&self, slices: &Tensor) -> ImageFeatures {

@@ -197,6 +197,11 @@ impl Optimiser {
         named.collect()
     }
 
+    /// Whether a checkpoint has a state of these parameters.
+    pub fn is_in(&self, checkpoint: &TensorMap) -> bool {
+        self.slots.first().is_some_and(|s| checkpoint.contains_key(&format!("{}/{}", PARTS[1], s.name)))
+    }
+
     /// Takes the state of a checkpoint.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::networks::Design;
 use super::optimiser::OptimiserOptions;
 use super::stage::Stage;
 use crate::error::{Error, Result};
+use crate::nn::QualityCalibration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,16 +55,20 @@ impl Recipe {
     /// Settings of the memory stage.
     pub fn memory(self) -> MemoryOptions {
         match self {
-            Recipe::Paper => MemoryOptions { first_mask: [1.0, 0.0, 0.0], dice: false, random_memory: false },
-            Recipe::Mem3d => MemoryOptions { first_mask: [0.5, 0.3, 0.2], dice: true, random_memory: true },
+            Recipe::Paper => {
+                MemoryOptions { first_mask: [1.0, 0.0, 0.0], dice: false, random_memory: false, empty_slices: false }
+            }
+            Recipe::Mem3d => {
+                MemoryOptions { first_mask: [0.5, 0.3, 0.2], dice: true, random_memory: true, empty_slices: true }
+            }
         }
     }
 
     /// Settings of the interaction stage.
     pub fn interaction(self) -> InteractionOptions {
         match self {
-            Recipe::Paper => InteractionOptions { rounds: 1, dice: false, from_mask: 0.0 },
-            Recipe::Mem3d => InteractionOptions { rounds: 3, dice: true, from_mask: 0.25 },
+            Recipe::Paper => InteractionOptions { rounds: 1, dice: false, from_mask: 0.0, feed_back: 0.0 },
+            Recipe::Mem3d => InteractionOptions { rounds: 3, dice: true, from_mask: 0.35, feed_back: 0.2 },
         }
     }
 }
@@ -128,6 +133,10 @@ pub struct TrainOptions {
     pub hold_out_every: usize,
     /// Learning rate instead of the recipe's.
     pub learning_rate: Option<f64>,
+    /// Calibration that the exported model keeps: that of the model the training starts from, if no stage changes the
+    /// propagated masks and their qualities.
+    #[serde(default)]
+    pub quality_calibration: Option<QualityCalibration>,
 }
 
 impl TrainOptions {
@@ -193,6 +202,9 @@ impl TrainOptions {
             },
             carried: stage == Stage::Quality,
             difficulty: 0.0,
+            // Regions around a drawing may cut the target off or be much larger than it.
+            largest_region: if stage == Stage::Interaction { 4.2 } else { 3.0 },
+            closer: if stage == Stage::Interaction { 0.15 } else { 0.0 },
         }
     }
 

@@ -13,7 +13,9 @@ use super::data::damage;
 use super::data::random::{Random, chance, uniform};
 use super::data::resample::blur;
 use super::losses::{iou, quality_loss};
-use super::memory_net::{Ahead, Start, by_clip, carried_masks, middle, of_slice, read_from, share};
+use super::memory_net::{
+    Ahead, Start, WRONG, by_clip, carried_masks, memorize, middle, of_slice, read_from, share, taken_for_empty, unless,
+};
 use super::networks::Trainee;
 use crate::nn::{ImageFeatures, Memory, Segmented, SliceContext};
 use tch::{Kind, Tensor};
@@ -22,8 +24,6 @@ use tch::{Kind, Tensor};
 const DAMAGED_CLIPS: f64 = 0.4;
 /// Share of the masks in these clips that are damaged. Chosen.
 const DAMAGED_MASKS: f64 = 0.35;
-/// Share of slices with target that are taken for empty. Chosen.
-const WRONG: f64 = 0.08;
 
 /// Loss of a batch of at least three slices, with the head's graph; qualities and true IoUs `[B, T - 2]`.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
@@ -126,18 +126,10 @@ impl<'a> Chains<'a> {
         let memory = self.ahead.join(read_from(&self.memories, &self.annotated, true, random), i);
         let (_, segmented) = self.trainee.segment(&features, &memory, &context);
         let probability = self.some_damaged(&segmented.probability, i, random);
-        let empty = self.empty(i, random);
-        let new = self.trainee.memorize(&features, &probability);
-        for ((memories, new), _) in self.memories.iter_mut().zip(new).zip(&empty).filter(|(_, empty)| !**empty) {
-            memories.push(new);
-        }
-        // An empty slice is not the last one that holds the target.
-        let choose = |kept: &Tensor, new: &Tensor| {
-            let part = |(n, &empty): (usize, &bool)| if empty { kept } else { new }.narrow(0, n as i64, 1);
-            Tensor::cat(&empty.iter().enumerate().map(part).collect::<Vec<_>>(), 0)
-        };
-        self.before = choose(&self.before, &probability);
-        self.previous_slices.slices = choose(&self.previous_slices.slices, &features.slices);
+        let empty = taken_for_empty(self.batch, i, &self.recognised, WRONG, &self.ahead, random);
+        memorize(&mut self.memories, self.trainee.memorize(&features, &probability), &empty);
+        self.before = unless(&empty, &self.before, &probability);
+        self.previous_slices.slices = unless(&empty, &self.previous_slices.slices, &features.slices);
         Propagated { features, segmented: Segmented { probability, ..segmented }, context }
     }
 
@@ -154,17 +146,6 @@ impl<'a> Chains<'a> {
             damaged(random, &base, softness)
         };
         Tensor::cat(&self.whole.iter().enumerate().map(mask).collect::<Vec<_>>(), 0)
-    }
-
-    /// Clips whose slice `i` is empty for the engine, which does not memorize it: where it recognises that the target
-    /// has ended, and sometimes where it is wrong.
-    fn empty(&self, i: i64, random: &Random) -> Vec<bool> {
-        let truth = self.batch.mask(i);
-        let empty = |(n, &recognised): (usize, &bool)| match truth.get(n as i64).max().double_value(&[]) < 0.5 {
-            true => recognised,
-            false => chance(random, WRONG) && !self.ahead.leads(n, i),
-        };
-        self.recognised.iter().enumerate().map(empty).collect()
     }
 }
 

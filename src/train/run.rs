@@ -57,8 +57,11 @@ pub struct Training {
     run: RunOptions,
     trainee: Box<dyn Trainee>,
     stages: BTreeMap<Stage, StageState>,
-    /// State of the optimiser of a stage that was interrupted.
-    interrupted: Option<(Stage, TensorMap)>,
+    /// Weights in f32, where they are known more exactly than the networks hold them: those given at the start, and the
+    /// averages of finished stages.
+    exact: TensorMap,
+    /// States of the optimisers of interrupted stages, until these go on.
+    interrupted: TensorMap,
     cases: Cases,
     started: Instant,
 }
@@ -80,22 +83,35 @@ impl Training {
     pub fn new(options: TrainOptions, run: RunOptions, init: Option<TensorMap>) -> Result<Training> {
         options.check()?;
         let target = Target { device: run.device, kind: run.kind, inference: false };
+        let exact = match (&init, run.kind) {
+            (Some(init), kind) if kind != Kind::Float => init.iter().map(|(n, t)| (n.clone(), t.copy())).collect(),
+            _ => TensorMap::new(),
+        };
         let trainee = options.design.build(options.seed as i64, init, target)?;
         let cases = Cases::open(&options)?;
         let stages = options.stages.keys().map(|&s| (s, StageState::default())).collect();
-        Ok(Training { options, run, trainee, stages, interrupted: None, cases, started: Instant::now() })
+        Ok(Training {
+            options,
+            run,
+            trainee,
+            stages,
+            exact,
+            interrupted: TensorMap::new(),
+            cases,
+            started: Instant::now(),
+        })
     }
 
     /// Continues from the checkpoint in the run's folder; `change` may lengthen stages.
     ///
     /// # Errors
-    /// As [`Checkpoint::read`] and [`Training::new`].
-    pub fn resume(run: RunOptions, change: impl FnOnce(&mut TrainOptions)) -> Result<Training> {
+    /// As [`Checkpoint::read`], `change` and [`Training::new`].
+    pub fn resume(run: RunOptions, change: impl FnOnce(&mut TrainOptions) -> Result<()>) -> Result<Training> {
         let path = run.folder.join(CHECKPOINT);
         let checkpoint = Checkpoint::read(&path)?;
         let mut options: TrainOptions = serde_json::from_value(checkpoint.description.options.clone())
             .map_err(|e| Error::bad_file(&path, format!("its options cannot be used: {e}")))?;
-        change(&mut options);
+        change(&mut options)?;
         let mut training = Training::new(options, run, Some(checkpoint.part("weight")))?;
         for (stage, state) in &checkpoint.description.stages {
             training.stages.insert(*stage, *state);
@@ -104,9 +120,12 @@ impl Training {
             let state = training.stages.entry(*stage).or_default();
             state.done = length.progress(state.steps, state.seconds) >= 1.0;
         }
-        if let Some(stage) = checkpoint.description.stage {
-            training.interrupted = Some((stage, checkpoint.tensors));
-        }
+        let is_of_optimiser = |name: &str| {
+            let parameter = name.split_once('/').map_or(name, |(_, parameter)| parameter);
+            checkpoint.tensors.contains_key(&format!("adam_first/{parameter}"))
+        };
+        let states = checkpoint.tensors.iter().filter(|(name, _)| is_of_optimiser(name));
+        training.interrupted = states.map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
         Ok(training)
     }
 
@@ -184,10 +203,11 @@ impl Training {
         let rates = self.options.optimiser(stage);
         let mut optimiser = Optimiser::new(&*self.trainee, stage, rates);
         let state = self.stages[&stage];
-        if let Some((of, tensors)) = self.interrupted.take()
-            && of == stage
-        {
-            optimiser.restore(&tensors, state.optimiser_steps)?;
+        if optimiser.is_in(&self.interrupted) {
+            optimiser.restore(&self.interrupted, state.optimiser_steps)?;
+            let trainee = &*self.trainee;
+            self.interrupted
+                .retain(|name, _| !name.split_once('/').is_some_and(|(_, name)| trainee.belongs(name, stage)));
         }
         let seed = self.options.seed.wrapping_mul(1_000_003).wrapping_add(stage as u64);
         Ok(Running::new(stage, length, seed, state, optimiser, rates))
@@ -226,7 +246,7 @@ impl Training {
             running.means = Means::default();
         }
         if running.checkpoint_is_due(self.run.checkpoint_every) {
-            self.checkpoint(Some((running.stage, &running.optimiser)))?;
+            self.checkpoint(Some(&running.optimiser))?;
             running.mark_saved();
         }
         Ok(())
@@ -242,10 +262,13 @@ impl Training {
             log.append(&line)?;
         }
         if ended == Ended::Stopped {
-            return self.checkpoint(Some((running.stage, &running.optimiser)));
+            return self.checkpoint(Some(&running.optimiser));
         }
         // Later stages build on the averaged weights.
         running.optimiser.keep_averages();
+        if self.run.kind != Kind::Float {
+            self.exact.extend(running.optimiser.averages().map(|(name, t)| (name.to_string(), t.copy())));
+        }
         self.stages.get_mut(&running.stage).expect("listed").done = true;
         self.checkpoint(None)
     }
@@ -260,10 +283,7 @@ impl Training {
             renew: self.options.renew,
             real_share: self.options.real_share,
             real: self.cases.training.clone(),
-            curriculum: match length {
-                Length::Steps(steps) => Some(steps),
-                Length::Seconds(_) => None,
-            },
+            curriculum: curriculum(length),
         }
     }
 
@@ -327,23 +347,20 @@ impl Training {
         Ok(line.synthetic_dice)
     }
 
-    /// Writes the checkpoint.
+    /// Writes the checkpoint, with the state of the `optimiser` of a stage that is not finished.
     ///
     /// # Errors
     /// As [`Checkpoint::write`].
-    fn checkpoint(&self, at: Option<(Stage, &Optimiser)>) -> Result<()> {
-        let weights = self.trainee.weights().tensors().iter();
+    fn checkpoint(&self, optimiser: Option<&Optimiser>) -> Result<()> {
+        let held = self.trainee.weights().tensors().iter();
+        let weights = held.map(|(name, t)| (name, self.exact.get(name).unwrap_or(t)));
         let mut tensors: TensorMap = weights.map(|(name, t)| (format!("weight/{name}"), t.shallow_clone())).collect();
-        if let Some((_, optimiser)) = &at {
+        tensors.extend(self.interrupted.iter().map(|(name, t)| (name.clone(), t.shallow_clone())));
+        if let Some(optimiser) = optimiser {
             tensors.extend(optimiser.state());
         }
         let options = serde_json::to_value(&self.options).map_err(|e| Error::Internal(format!("options: {e}")))?;
-        let description = Description {
-            design: self.options.design.clone(),
-            stages: self.stages.clone(),
-            stage: at.map(|a| a.0),
-            options,
-        };
+        let description = Description { design: self.options.design.clone(), stages: self.stages.clone(), options };
         Checkpoint { description, tensors }.write(&self.run.folder.join(CHECKPOINT))
     }
 }
@@ -381,6 +398,10 @@ pub fn export(checkpoint: &Path, model: &Path, options: &ExportOptions) -> Resul
     if let (Some(size), Design::Paper(_)) = (*network_size, &design) {
         header.info.network_size = size;
     }
+    if network_size.is_none() {
+        let calibration = &checkpoint.description.options["quality_calibration"];
+        header.info.quality_calibration = serde_json::from_value(calibration.clone()).unwrap_or_default();
+    }
     // Building the networks from the tensors finds those that do not fit.
     design.build(
         0,
@@ -393,4 +414,25 @@ pub fn export(checkpoint: &Path, model: &Path, options: &ExportOptions) -> Resul
 /// Thick slices and large steps come in the first half of a stage.
 fn difficulty(progress: f64) -> f32 {
     (2.0 * progress).min(1.0) as f32
+}
+
+/// Steps over which the clips of a stage become as hard as [`difficulty`] makes them by the clock; none for the clock.
+fn curriculum(length: Length) -> Option<u64> {
+    match length {
+        Length::Steps(steps) => Some(steps.div_ceil(2)),
+        Length::Seconds(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clips_become_hard_alike_by_steps_and_by_the_clock() {
+        let steps = curriculum(Length::Steps(10)).unwrap() as f32;
+        let by_clock = [0, 1, 3, 5, 9].map(|step| difficulty(Length::Seconds(10.0).progress(0, f64::from(step))));
+        assert_eq!([0.0, 1.0, 3.0, 5.0, 9.0].map(|step| (step / steps).min(1.0)), by_clock);
+        assert_eq!(curriculum(Length::Seconds(10.0)), None);
+    }
 }

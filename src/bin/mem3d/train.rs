@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Continues from the run's checkpoint with its options; new lengths may be given.
-    #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "data", "size", "batch", "clip"])]
+    #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "stages", "learning_rate", "clips"])]
     resume: bool,
     /// Networks.
     #[arg(long, value_enum, default_value_t = PresetArg::Compact)]
@@ -110,6 +110,7 @@ pub struct Args {
 
 /// Sources of clips.
 #[derive(Debug, clap::Args)]
+#[group(id = "clips")]
 struct Clips {
     /// Folder of images with labels; may be given several times.
     #[arg(long, value_name = "FOLDER")]
@@ -241,9 +242,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if args.resume {
         let training = Training::resume(run_options(args)?, |options| {
-            if let Ok(Some(lengths)) = lengths(args, &options.stages.keys().copied().collect::<Vec<_>>()) {
+            if let Some(lengths) = lengths(args, &options.stages.keys().copied().collect::<Vec<_>>())? {
                 options.stages = lengths;
             }
+            Ok(())
         })?;
         return train(args, training);
     }
@@ -291,8 +293,18 @@ fn model_and_stages(text: &str) -> (&Path, Vec<Stage>) {
 
 fn options(args: &Args) -> Result<TrainOptions> {
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| Error::io(path, e));
+    let stages = stages(args);
+    let mut quality_calibration = None;
     let design = match args.init.first() {
-        Some(text) => Design::of_model(&weights::read(model_and_stages(text).0)?.header)?,
+        Some(text) => {
+            let (path, given) = model_and_stages(text);
+            let header = weights::read(path)?.header;
+            // Of one model whose masks and quality head stay as they are.
+            if args.init.len() == 1 && given.len() == Stage::ALL.len() && stages == [Stage::Interaction] {
+                quality_calibration = header.info.quality_calibration;
+            }
+            Design::of_model(&header)?
+        }
         None => {
             let preset = match args.preset {
                 PresetArg::Compact => Preset::Compact,
@@ -309,7 +321,6 @@ fn options(args: &Args) -> Result<TrainOptions> {
         None => BTreeMap::new(),
     };
     let paper = args.recipe == RecipeArg::Paper;
-    let stages = stages(args);
     let lengths = match lengths(args, &stages)? {
         Some(lengths) => lengths,
         None if args.show.is_some() || args.export_synthetic.is_some() => {
@@ -336,6 +347,7 @@ fn options(args: &Args) -> Result<TrainOptions> {
         exclude,
         hold_out_every: clips.hold_out_every,
         learning_rate: args.learning_rate,
+        quality_calibration,
     })
 }
 
@@ -366,6 +378,12 @@ fn lengths(args: &Args, stages: &[Stage]) -> Result<Option<BTreeMap<Stage, Lengt
         }
         if let Some(stage) = stages.iter().find(|s| !lengths.contains_key(s)) {
             return Err(Error::argument(format!("--steps {text} has no length for the stage {}", stage.name())));
+        }
+        if let Some(stage) = lengths.keys().find(|s| !stages.contains(s)) {
+            return Err(Error::argument(format!(
+                "--steps {text} has a length for the stage {}, which this training does not have",
+                stage.name()
+            )));
         }
         return Ok(Some(lengths));
     }

@@ -29,6 +29,10 @@ pub struct ClipOptions {
     pub carried: bool,
     /// 0..1: position in the curriculum; slices become thicker and steps larger.
     pub difficulty: f32,
+    /// Largest region of interest, as a multiple of the target's larger side.
+    pub largest_region: f32,
+    /// Share of clips whose region may be smaller than the target.
+    pub closer: f64,
 }
 
 /// A clip.
@@ -69,6 +73,8 @@ const RAGGED_SHARE: f64 = 0.1;
 const TRIES: usize = 16;
 /// Of the clips whose slices lie apart from the first: share with a second annotated slice. Chosen.
 const BETWEEN: f64 = 0.4;
+/// Share of the clips of a real image in neighbouring slices, as in use; the others leave slices out. Chosen.
+const NEIGHBOURS: f64 = 0.6;
 
 /// A clip of `scene`; none when no draw gave one (for instance because every target is tiny).
 pub fn clip(scene: &Scene, options: &ClipOptions, random: &Random) -> Option<Clip> {
@@ -133,12 +139,17 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
     for i in 0..3 {
         frame.origin[i] += walk.start * frame.plane[i];
     }
-    let n = place_region(scene, inside, &points, &mut frame, random)?;
+    if !in_volume(scene, &frame, &walk.offsets) {
+        return None;
+    }
+    let n = place_region(scene, inside, &points, &mut frame, &walk, options, random)?;
     // One pixel of margin on every side, and an even number of pixels.
     let m = 2 * (n / 2 + 1);
     let planes = planes(&walk.offsets, options.context);
     let block = Block::sample(scene, inside, &frame, &planes, m, random);
-    let clip = cut(scene, &frame, &block, &planes, walk, &Cut { n, m, options });
+    // A chain goes up or down in the volume, and the context slices stay in the volume's order.
+    let reversed = chance(random, 0.5);
+    let clip = cut(scene, &frame, &block, &planes, walk, &Cut { n, m, reversed, options });
     shows_target(&clip, options, random).then_some(clip)
 }
 
@@ -148,25 +159,48 @@ fn spread(points: &[[f32; 3]], scene: &Scene, frame: &Frame, axis: usize) -> (f3
     along.fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)))
 }
 
-/// Moves the origin of `frame` to the centre of a region of interest around the target on the first slice; returns the
-/// region's side, native pixels.
+/// Whether the slices at `offsets` lie in a real image; a synthetic scene has no end.
+fn in_volume(scene: &Scene, frame: &Frame, offsets: &[i32]) -> bool {
+    let Some(along) = (0..3).find(|&i| frame.plane[i] != 0.0).filter(|_| scene.image.is_some()) else { return true };
+    let last = scene.shape[along] as f32 - 0.5;
+    offsets.iter().all(|&o| (-0.5..=last).contains(&(frame.origin[along] + o as f32 * frame.plane[along])))
+}
+
+/// Moves the origin of `frame` to the centre of a region of interest around the target on the first slice, and on the
+/// second where that has a propagated mask; returns the region's side, native pixels.
 fn place_region(
     scene: &Scene,
     inside: &[bool],
     points: &[[f32; 3]],
     frame: &mut Frame,
+    walk: &Walk,
+    options: &ClipOptions,
     random: &Random,
 ) -> Option<usize> {
     let (rows, cols) = (spread(points, scene, frame, 1), spread(points, scene, frame, 2));
-    let target_box = coarse_box(scene, inside, frame, rows, cols)?;
+    let mut target_box = coarse_box(scene, inside, frame, 0.0, rows, cols)?;
+    if walk.carried {
+        let second = coarse_box(scene, inside, frame, walk.offsets[1] as f32, rows, cols)?;
+        target_box = std::array::from_fn(|i| {
+            let outer = if i % 2 == 0 { f32::min } else { f32::max };
+            outer(target_box[i], second[i])
+        });
+    }
     let (height, width) = (target_box[1] - target_box[0], target_box[3] - target_box[2]);
     let side = height.max(width);
-    let wanted = (side * log_uniform(random, 1.2, 3.0)).max(side + 32.0 * uniform(random, 0.4, 1.2));
+    let close = chance(random, options.closer);
+    let wanted = match close {
+        true => side * uniform(random, 0.7, 1.2),
+        false => (side * log_uniform(random, 1.2, options.largest_region)).max(side + 32.0 * uniform(random, 0.4, 1.2)),
+    };
     // No larger than the scene, or it would be mirrored over and over.
     let extent = (0..3).map(|i| scene.shape[i] as f32 * scene.spacing[i]).fold(0.0, f32::max);
     let reach = extent * 1.1 / scene.length_mm(frame.row);
     let n = wanted.min(reach).clamp(12.0, MOST_PIXELS).round() as usize;
-    let free = |length: f32| ((n as f32 - length) / 2.0).max(0.0) * 0.8;
+    let free = |length: f32| match close {
+        true => length / 4.0,
+        false => ((n as f32 - length) / 2.0).max(0.0) * 0.8,
+    };
     let centre = [
         (target_box[0] + target_box[1]) / 2.0 + uniform(random, -1.0, 1.0) * free(height),
         (target_box[2] + target_box[3]) / 2.0 + uniform(random, -1.0, 1.0) * free(width),
@@ -188,12 +222,14 @@ struct Cut<'a> {
     n: usize,
     /// The same of the block around it.
     m: usize,
+    /// Whether the context slices come in the order against that of the clip's slices.
+    reversed: bool,
     options: &'a ClipOptions,
 }
 
 /// Cuts a clip's slices out of a block and brings them to the networks' size.
 fn cut(scene: &Scene, frame: &Frame, block: &Block, planes: &[i32], walk: Walk, sizes: &Cut) -> Clip {
-    let Cut { n, m, options } = *sizes;
+    let Cut { n, m, reversed, options } = *sizes;
     let (area, half) = (options.size * options.size, options.context as i32 / 2);
     let Walk { offsets, carried, ahead, .. } = walk;
     let mut clip = Clip {
@@ -219,6 +255,7 @@ fn cut(scene: &Scene, frame: &Frame, block: &Block, planes: &[i32], walk: Walk, 
     for (t, &offset) in offsets.iter().enumerate() {
         for (c, d) in (-half..=half).enumerate() {
             let at = (t * options.context + c) * area;
+            let d = if reversed { -d } else { d };
             cut(&block.images[number[&(offset + d)]], &mut clip.images[at..at + area]);
         }
         cut(&block.masks[number[&offset]], &mut clip.masks[t * area..(t + 1) * area]);
@@ -322,7 +359,8 @@ fn directions(scene: &Scene, points: &[[f32; 3]], options: &ClipOptions, random:
     row = row.map(|v| v * squeeze);
     let mut plane = [0.0; 3];
     let most = (thick * fine / scene.spacing[axis]).clamp(1.0, 5.0) as usize;
-    plane[axis] = integer(random, 1, most) as f32 * if chance(random, 0.5) { 1.0 } else { -1.0 };
+    let step = if chance(random, NEIGHBOURS) { 1 } else { integer(random, 1, most) };
+    plane[axis] = step as f32 * if chance(random, 0.5) { 1.0 } else { -1.0 };
     Frame { origin, row, col, plane }
 }
 
@@ -416,8 +454,15 @@ fn between(start: f32, high: f32, n: i32, random: &Random) -> Option<Vec<i32>> {
     Some(std::iter::once(0).chain((0..n - 2).map(|k| second + k)).chain([ahead]).collect())
 }
 
-/// The target's box on plane 0: top, bottom, left, right, native pixels from the origin.
-fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), cols: (f32, f32)) -> Option<[f32; 4]> {
+/// The target's box on a plane: top, bottom, left, right, native pixels from the origin.
+fn coarse_box(
+    scene: &Scene,
+    inside: &[bool],
+    frame: &Frame,
+    plane: f32,
+    rows: (f32, f32),
+    cols: (f32, f32),
+) -> Option<[f32; 4]> {
     // Intervals a side of the grid of points that are tested. Chosen.
     const N: usize = 56;
     let grow = |(a, b): (f32, f32)| (a - 0.1 * (b - a) - 1.0, b + 0.1 * (b - a) + 1.0);
@@ -427,7 +472,7 @@ fn coarse_box(scene: &Scene, inside: &[bool], frame: &Frame, rows: (f32, f32), c
     for i in 0..=N {
         for j in 0..=N {
             let (r, c) = (rows.0 + i as f32 * step.0, cols.0 + j as f32 * step.1);
-            if id_at(scene, frame.at(0.0, r, c)).is_some_and(|id| inside[id as usize]) {
+            if id_at(scene, frame.at(plane, r, c)).is_some_and(|id| inside[id as usize]) {
                 let b = found.get_or_insert([r, r, c, c]);
                 *b = [b[0].min(r), b[1].max(r), b[2].min(c), b[3].max(c)];
             }
@@ -442,8 +487,16 @@ mod tests {
     use crate::train::data::random::{Purpose, random};
     use crate::train::data::synthetic;
 
-    const OPTIONS: ClipOptions =
-        ClipOptions { size: 48, context: 3, length: 4, apart: 0.0, carried: false, difficulty: 0.5 };
+    const OPTIONS: ClipOptions = ClipOptions {
+        size: 48,
+        context: 3,
+        length: 4,
+        apart: 0.0,
+        carried: false,
+        difficulty: 0.5,
+        largest_region: 3.0,
+        closer: 0.0,
+    };
 
     fn disc(side: usize, radius: f32) -> Vec<f32> {
         let centre = side as f32 / 2.0 - 0.5;

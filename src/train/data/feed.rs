@@ -193,7 +193,16 @@ mod tests {
         FeedOptions {
             seed: 3,
             batch: 2,
-            clip: ClipOptions { size: 32, context: 3, length: 3, apart: 0.0, carried: false, difficulty: 0.0 },
+            clip: ClipOptions {
+                size: 32,
+                context: 3,
+                length: 3,
+                apart: 0.0,
+                carried: false,
+                difficulty: 0.0,
+                largest_region: 3.0,
+                closer: 0.0,
+            },
             side: 40,
             scenes: 3,
             renew: 2,

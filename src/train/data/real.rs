@@ -20,6 +20,9 @@ const LEAST_VOXELS: usize = 100;
 /// Largest weight of a data set; the weight is the square root of its number of targets. Chosen.
 const MOST_WEIGHT: f32 = 6.0;
 
+/// End of the names of scenes whose targets are supervoxels.
+const SUPERVOXELS: &str = " (supervoxels)";
+
 /// Scenes of a training.
 #[derive(Debug, Default)]
 pub struct Cases {
@@ -92,6 +95,7 @@ impl Cases {
                 "no given volume has a label of at least {LEAST_VOXELS} voxels; give others, or train on synthetic ones"
             )));
         }
+        log_shares(&training);
         Ok(Cases { training: Arc::new(training), held_out })
     }
 }
@@ -99,6 +103,18 @@ impl Cases {
 /// Weight of each case in a data set of `cases` cases and `targets` targets.
 fn weight([cases, targets]: [f32; 2]) -> f32 {
     targets.max(cases).sqrt().min(MOST_WEIGHT) / cases
+}
+
+/// Writes the share of each data set in the clips from volumes on disk to the log.
+fn log_shares(training: &[(f32, Arc<Scene>)]) {
+    let all: f32 = training.iter().map(|(weight, _)| weight).sum();
+    let mut shares: BTreeMap<String, f32> = BTreeMap::new();
+    for (weight, scene) in training {
+        *shares.entry(group(scene.name.trim_end_matches(SUPERVOXELS))).or_default() += weight / all;
+    }
+    for (set, share) in shares {
+        log::info!("{set}: {:.1} % of the clips from volumes on disk", 100.0 * share);
+    }
 }
 
 /// The data set of a case: its name up to the first number, or all of it.
@@ -150,7 +166,7 @@ fn without_labels(scene: &Scene) -> Scene {
     let (ids, kinds) = supervoxels(scene.shape, scene.spacing, &image);
     let seed = scene.name.len() as u64;
     let mut parts = Scene::new(scene.shape, scene.spacing, ids, &kinds, LEAST_VOXELS, &random(1, Purpose::Scene, seed));
-    parts.name = format!("{} (supervoxels)", scene.name);
+    parts.name = format!("{}{SUPERVOXELS}", scene.name);
     parts.merges = Merges { probability: 0.9, most: 7 };
     parts.image = Some(image);
     parts
