@@ -111,9 +111,9 @@ impl Design {
 /// Factor of the learning rate of a backbone trained on photographs. Chosen; `docs/experiments.md` has the losses with
 /// other factors.
 const BACKBONE_RATE: f64 = 0.1;
-/// The same of the maps that add its features to the image encoder's trunk, which is trained with it. Chosen: from 0 on,
-/// they disturb the trunk at the full rate. Those of the interaction network, whose backbone is fixed, learn at the full
-/// rate.
+/// The same of the maps that add its features to the image encoder's trunk, which is trained with it. Chosen: from 0
+/// on, they disturb the trunk at the full rate. Those of the interaction network, whose backbone is fixed, learn at the
+/// full rate.
 const JOIN_RATE: f64 = 0.4;
 
 fn compact_stage(name: &str) -> Stage {

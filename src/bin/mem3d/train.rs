@@ -34,7 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Continues from the run's checkpoint with its options; new lengths may be given.
-    #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "stages", "learning_rate", "clips"])]
+    #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "stages", "learning_rate"])]
+    #[arg(conflicts_with = "clips")]
     resume: bool,
     /// Networks.
     #[arg(long, value_enum, default_value_t = PresetArg::Compact)]
