@@ -62,7 +62,7 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
         (area, predictions)
     };
     // Predicts in ROIs smaller and larger than the first; the mean of all four decides.
-    let line = [[0.0, 300.0, 280.0], [0.0, 300.0, 320.0]];
+    let line = [[0.0, 300.0, 270.0], [0.0, 300.0, 330.0]];
     let scribble = |sure: &[f64]| draw(false, InteractionKind::Scribble, &line, sure);
     let (area, predictions) = scribble(&[1.0, 0.4, 0.4, 0.4]);
     let shares: Vec<f64> = predictions.iter().map(|l| l[0]).collect();

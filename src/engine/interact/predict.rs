@@ -22,7 +22,7 @@ use tch::{Kind, Tensor};
 
 /// Side of the first ROI of a scribble, as a multiple of that of a box as large: the target reaches beyond the
 /// scribble. Measured: docs/experiments.md, "Interaction".
-const SCRIBBLE_SCALE: f64 = 3.0;
+const SCRIBBLE_SCALE: f64 = 2.0;
 /// Side of the first ROI of a click, as a fraction of the slice's. Chosen.
 const CLICK_FRACTION: f64 = 0.33;
 /// The mask may reach beyond a box by this fraction of the box's side. Chosen.
