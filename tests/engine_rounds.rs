@@ -78,11 +78,8 @@ fn a_drawing_is_predicted_in_regions_of_several_sizes() {
     assert!(predictions.len() == 5 && predictions[..4].iter().all(|l| l[1] == 0.5), "{predictions:?}");
     assert!(predictions[4][0] == predictions[0][0] && (0.1..0.3).contains(&predictions[4][1]), "{predictions:?}");
     assert!((10_000..=14_400).contains(&area), "{area}");
-    let (area, _) = boxed(&[1.0, 1.0, 1.0, 1.0, 0.15]);
-    assert_eq!(area, 0, "nothing of a box is drawn inside");
-    // In doubt, the mask of the largest expected Dice.
     let (area, _) = boxed(&[1.0, 1.0, 1.0, 1.0, 0.3]);
-    assert!((10_000..=14_400).contains(&area), "{area}");
+    assert_eq!(area, 0, "nothing of a box is drawn inside");
     // Of extreme points, the mean of four.
     let tips = [[0.0, 240.0, 300.0], [0.0, 359.0, 300.0], [0.0, 300.0, 240.0], [0.0, 300.0, 359.0]];
     assert_eq!(draw(false, InteractionKind::ExtremePoints, &tips, &[]).1.len(), 4);

@@ -3,5 +3,4 @@
 pub(crate) mod correction;
 pub mod guidance;
 pub mod interaction;
-mod largest_dice;
 pub(crate) mod predict;

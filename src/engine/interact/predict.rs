@@ -3,14 +3,12 @@
 //! The interaction network predicts in a first ROI, which is enlarged while the mask touches its border, and then in
 //! further ROIs of other sizes (docs/experiments.md: mean IoU of the first slice 0.79 instead of 0.75 for scribbles).
 //! The mean of the predictions for a box is fed back once as previous mask (docs/experiments.md: mean DSC after one
-//! slice 0.761 instead of 0.752; extreme points lose by it). First answers to boxes and extreme points take the
-//! threshold of the largest expected Dice ([`super::largest_dice`]). The prediction of a correction replaces the mask
-//! before near what is drawn ([`super::correction`]).
+//! slice 0.761 instead of 0.752; extreme points lose by it). The prediction of a correction replaces the mask before
+//! near what is drawn ([`super::correction`]).
 
 use super::correction::Correction;
 use super::guidance::guidance;
 use super::interaction::Interaction;
-use super::largest_dice;
 use crate::engine::compute::{Context, Crop, not_a_number};
 use crate::error::Result;
 use crate::nn::{InteractionInput, InteractionKind};
@@ -21,7 +19,7 @@ use crate::slice::resample::resize;
 use tch::{Kind, Tensor};
 
 /// Side of the first ROI of a scribble, as a multiple of that of a box as large: the target reaches beyond the
-/// scribble. Measured: docs/experiments.md, "Interaction".
+/// scribble. Chosen.
 const SCRIBBLE_SCALE: f64 = 2.0;
 /// Side of the first ROI of a click, as a fraction of the slice's. Chosen.
 const CLICK_FRACTION: f64 = 0.33;
@@ -71,9 +69,6 @@ impl Drawing<'_> {
             let boxed = self.interactions.iter().any(|i| i.kind == InteractionKind::Box);
             if known.is_none() && boxed { self.predict(context, Some(&mean), roi)? } else { mean }
         };
-        if known.is_none() && self.has_box() {
-            largest_dice::centre(&mut dense);
-        }
         self.limit_to_box(&mut dense);
         let last = self.interactions.last().expect("interactions");
         if known.is_some() && !is_box(last) {
