@@ -478,4 +478,18 @@ mod tests {
         assert_eq!(values(&context.expected_shape), [alone.as_slice(), between.as_slice()].concat());
         assert_ne!(alone, between);
     }
+
+    #[test]
+    fn an_empty_slice_leaves_memory_and_previous_mask() {
+        let row = |v: [f32; 2]| Tensor::from_slice(&v).view([2, 1, 1, 1]);
+        let chosen = unless(&[true, false], &row([0.25, 0.5]), &row([0.75, 1.0]));
+        assert_eq!(Vec::<f32>::try_from(chosen.view([-1])).unwrap(), [0.25, 1.0]);
+        let memory = || {
+            let zeros = |n: i64| Tensor::zeros([1, n], (Kind::Float, tch::Device::Cpu));
+            Memory::new(zeros(3), zeros(2))
+        };
+        let mut memories = vec![vec![memory()], vec![memory()]];
+        memorize(&mut memories, vec![memory(), memory()], &[true, false]);
+        assert_eq!([memories[0].len(), memories[1].len()], [1, 2]);
+    }
 }

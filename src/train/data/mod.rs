@@ -5,7 +5,8 @@
 //! | [`random`], [`noise`], [`resample`] | seeded random numbers, smooth noise, crop and resize |
 //! | [`scene`], `shapes`, [`synthetic`] | label volumes, synthetic ones included |
 //! | [`synthetic_case`] | a synthetic label volume with an image, for other programs |
-//! | [`clips`], `frame`, `block`, `intensities` | slices sampled from a scene; their place; intensities |
+//! | [`clips`], `walk`, `frame`, `block` | slices sampled from a scene; their positions along the target; their place |
+//! | `intensities` | intensities of a synthetic scene |
 //! | [`real`], [`layouts`], [`supervoxels`] | scenes from volumes on disk |
 //! | [`feed`], [`batch`], [`damage`] | worker threads that make clips; clips as tensors; masks with errors |
 
@@ -26,3 +27,4 @@ mod shapes;
 pub mod supervoxels;
 pub mod synthetic;
 pub mod synthetic_case;
+mod walk;
