@@ -9,7 +9,7 @@ use super::frame::Frame;
 use super::random::{Random, chance, integer, log_uniform, pick, rotation, uniform, weighted};
 use super::resample::{blur, crop_resize};
 use super::scene::Scene;
-use super::walk::{Walk, walk};
+use super::walk::{Walk, WalkOptions, walk};
 use crate::slice::region::Roi;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -134,7 +134,8 @@ fn attempt(scene: &Scene, inside: &[bool], options: &ClipOptions, random: &Rando
     }
     let mut frame = frame(scene, &points, options, random);
     let (low, high) = spread(&points, scene, &frame, 0);
-    let walk = walk(low, high, options, random);
+    let ClipOptions { length, apart, carried, .. } = *options;
+    let walk = walk(low, high, &WalkOptions { length, apart, carried }, random);
     for i in 0..3 {
         frame.origin[i] += walk.start * frame.plane[i];
     }

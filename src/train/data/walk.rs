@@ -1,7 +1,6 @@
 //! Positions of the slices of a clip along its target: inside, past the end, back from beyond it, far from the first
 //! slice, or on the way to another annotated one.
 
-use super::clips::ClipOptions;
 use super::random::{Random, chance, integer, uniform, weighted};
 
 /// Of the clips whose slices lie apart from the first: share with a second annotated slice. Chosen.
@@ -20,8 +19,19 @@ pub(super) struct Walk {
     pub ahead: bool,
 }
 
+/// How slices are placed; the fields of a clip's options.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WalkOptions {
+    /// Slices.
+    pub length: usize,
+    /// Share of walks whose slices after the first lie together anywhere from there to beyond the target's end.
+    pub apart: f64,
+    /// Whether the second slice of the others is the first once more.
+    pub carried: bool,
+}
+
 /// Draws positions in a target that spans `low..high`.
-pub(super) fn walk(low: f32, high: f32, options: &ClipOptions, random: &Random) -> Walk {
+pub(super) fn walk(low: f32, high: f32, options: &WalkOptions, random: &Random) -> Walk {
     let n = options.length as i32;
     let origin = 0f32.clamp(low, high.max(low)).round();
     if n > 2 && chance(random, options.apart) {
@@ -89,23 +99,14 @@ mod tests {
     use super::*;
     use crate::train::data::random::{Purpose, random};
 
-    const OPTIONS: ClipOptions = ClipOptions {
-        size: 48,
-        context: 3,
-        length: 4,
-        apart: 0.0,
-        carried: false,
-        difficulty: 0.5,
-        largest_region: 3.0,
-        closer: 0.0,
-    };
+    const OPTIONS: WalkOptions = WalkOptions { length: 4, apart: 0.0, carried: false };
 
     #[test]
     fn slices_apart_lie_together_and_begin_inside() {
-        let two = ClipOptions { length: 2, apart: 1.0, ..OPTIONS };
+        let two = WalkOptions { length: 2, apart: 1.0, ..OPTIONS };
         assert!(!walk(-3.2, 8.4, &two, &random(1, Purpose::Clip, 0)).carried);
         let (mut past, mut from_start, mut between) = (0, 0, 0);
-        let options = ClipOptions { length: 5, apart: 0.5, carried: true, ..OPTIONS };
+        let options = WalkOptions { length: 5, apart: 0.5, carried: true };
         for i in 0..200 {
             // The target spans the planes -3 to 8.
             let Walk { start, offsets, carried, ahead } = walk(-3.2, 8.4, &options, &random(1, Purpose::Clip, i));
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn single_slices_are_rarely_the_last_one() {
         // Half are the drawn voxel's, plane 0, the others uniform: one in twenty of these rounds to an end.
-        let single = ClipOptions { length: 1, ..OPTIONS };
+        let single = WalkOptions { length: 1, ..OPTIONS };
         let starts: Vec<f32> =
             (0..400).map(|i| walk(-10.0, 10.0, &single, &random(1, Purpose::Clip, i)).start).collect();
         let at = |plane: f32| starts.iter().filter(|&&start| start == plane).count();
