@@ -35,6 +35,8 @@ pub enum Error {
         path: PathBuf,
         /// Problem and remedy.
         reason: String,
+        /// Whether it is such a file with a part missing or changed, so that another copy may be whole.
+        damaged: bool,
     },
     /// A model file cannot be used.
     #[error("{0}")]
@@ -74,7 +76,12 @@ impl Error {
 
     /// [`Error::BadFile`] for `path`.
     pub fn bad_file(path: &Path, reason: impl Into<String>) -> Self {
-        Error::BadFile { path: path.to_path_buf(), reason: reason.into() }
+        Error::BadFile { path: path.to_path_buf(), reason: reason.into(), damaged: false }
+    }
+
+    /// [`Error::BadFile`] for `path`, which is damaged.
+    pub fn damaged_file(path: &Path, reason: impl Into<String>) -> Self {
+        Error::BadFile { path: path.to_path_buf(), reason: reason.into(), damaged: true }
     }
 
     /// [`Error::InvalidArgument`] with `text`.

@@ -1,6 +1,6 @@
 //! Voxels from the bytes of a file, and as bytes for one.
 
-use super::source::{Parsed, reserve};
+use super::source::{Parsed, Trouble, reserve};
 use crate::volume::VoxelData;
 
 /// Number type of the voxels in a file.
@@ -36,7 +36,10 @@ impl Scalar {
     pub fn decode(self, data: &[u8], count: usize, big_endian: bool) -> Parsed<VoxelData> {
         let wanted = count.checked_mul(self.bytes()).ok_or("the file announces too many voxels")?;
         let data = data.get(..wanted).ok_or_else(|| {
-            format!("the file ends early: it announces {wanted} bytes of voxels and has {}; copy it again", data.len())
+            let has = data.len();
+            Trouble::Damaged(format!(
+                "the file ends early: it announces {wanted} bytes of voxels and has {has}; copy it again"
+            ))
         })?;
         Ok(match self {
             Scalar::U8 => VoxelData::U8(many(data, u8::one, big_endian)?),

@@ -4,7 +4,7 @@
 
 use super::bytes::Scalar;
 use super::placement::{self, Form, Placement};
-use super::source::{self, Parsed, Source};
+use super::source::{self, Parsed, Source, Trouble};
 use crate::error::{Error, Result};
 use crate::volume::{Geometry, Volume, Voxel, VoxelData, check_shape};
 use crate::{atomic_file, with_voxels};
@@ -48,7 +48,8 @@ fn parse(mut source: Source) -> Parsed<(Volume, Vec<String>)> {
     let offset = data_offset(&header, &mut doubts)? - HEADER as u64;
     if offset > source.left() {
         let at = header.vox_offset;
-        return Err(format!("its voxels begin at byte {at} (\"vox_offset\"), and it ends before; copy it again").into());
+        let reason = format!("its voxels begin at byte {at} (\"vox_offset\"), and it ends before; copy it again");
+        return Err(Trouble::Damaged(reason));
     }
     source.skip(offset)?;
     let count = shape.iter().product::<usize>();
@@ -76,7 +77,9 @@ fn parse_header(start: &[u8]) -> Parsed<NiftiHeader> {
     // What lies in a file by its name, or in its packed contents.
     let known = super::kind::of(start, "").filter(|what| !what.contains("a NIfTI file"));
     if start.len() < HEADER {
-        return Err(known.unwrap_or("the file is too short to be NIfTI; copy it again").into());
+        let whole = known.filter(|_| !start.is_empty());
+        let short = || Trouble::damaged(known.unwrap_or("the file is too short to be NIfTI; copy it again"));
+        return Err(whole.map_or_else(short, Trouble::from));
     }
     let header = source::guarded(|| {
         let not_nifti = |e| match known {

@@ -90,7 +90,8 @@ pub(crate) struct Raw {
 pub(crate) fn open(path: &Path) -> Parsed<Raw> {
     let mut rest = Source::plain(path).map_err(|e| match e {
         crate::error::Error::Io { source, .. } => Trouble::Io(source),
-        crate::error::Error::BadFile { reason, .. } => Trouble::Bad(reason),
+        crate::error::Error::BadFile { reason, damaged: false, .. } => Trouble::Bad(reason),
+        crate::error::Error::BadFile { reason, damaged: true, .. } => Trouble::Damaged(reason),
         other => other.into(),
     })?;
     let header = header::parse(&mut rest)?;

@@ -14,16 +14,24 @@ pub(crate) enum Trouble {
     Io(std::io::Error),
     /// Contents that cannot be used: problem and remedy.
     Bad(String),
+    /// Contents of which a part is missing or changed: problem and remedy.
+    Damaged(String),
     /// More memory than there is.
     Memory(String),
 }
 
 impl Trouble {
+    /// [`Trouble::Damaged`].
+    pub fn damaged(reason: impl Into<String>) -> Self {
+        Trouble::Damaged(reason.into())
+    }
+
     /// The error of the file `path`.
     pub fn of(self, path: &Path) -> Error {
         match self {
             Trouble::Io(e) => Error::io(path, e),
             Trouble::Bad(reason) => Error::bad_file(path, reason),
+            Trouble::Damaged(reason) => Error::damaged_file(path, reason),
             Trouble::Memory(text) => Error::OutOfMemory(format!("{}: {text}", path.display())),
         }
     }
@@ -46,6 +54,7 @@ impl From<Error> for Trouble {
     fn from(e: Error) -> Self {
         match e {
             Error::OutOfMemory(text) => Trouble::Memory(text),
+            Error::BadFile { damaged: true, .. } => Trouble::Damaged(e.to_string()),
             other => Trouble::Bad(other.to_string()),
         }
     }
@@ -179,7 +188,7 @@ impl Source {
             Reader::Plain(r) => r.read(into).map_err(Trouble::Io),
             Reader::Packed(r) => r.read(into).map_err(|e| match e.kind() {
                 std::io::ErrorKind::OutOfMemory => Trouble::Memory("not enough memory to unpack it".into()),
-                _ => format!("the gzip data are damaged ({e}); copy the file again").into(),
+                _ => Trouble::Damaged(format!("the gzip data are damaged ({e}); copy the file again")),
             }),
         }?;
         self.left = self.left.saturating_sub(read as u64);
@@ -205,13 +214,15 @@ impl Source {
     /// The next `count` bytes, which the header announces.
     pub fn announced(&mut self, count: usize) -> Parsed<Vec<u8>> {
         let early = |has: u64| {
-            format!("the file ends early: it announces {count} bytes of voxels and has at most {has}; copy it again")
+            Trouble::Damaged(format!(
+                "the file ends early: it announces {count} bytes of voxels and has at most {has}; copy it again"
+            ))
         };
         if count as u64 > self.left {
-            return Err(early(self.left).into());
+            return Err(early(self.left));
         }
         let bytes = self.up_to(count)?;
-        if bytes.len() < count { Err(early(bytes.len() as u64).into()) } else { Ok(bytes) }
+        if bytes.len() < count { Err(early(bytes.len() as u64)) } else { Ok(bytes) }
     }
 
     /// Passes over `count` bytes.
@@ -230,7 +241,7 @@ impl Source {
         while to_go > 0 {
             let most = part.len().min(to_go as usize);
             match self.read(&mut part[..most])? {
-                0 => return Err("the file ends before its data begin; copy it again".into()),
+                0 => return Err(Trouble::damaged("the file ends before its data begin; copy it again")),
                 n => to_go -= n as u64,
             }
         }
@@ -242,7 +253,8 @@ impl Source {
         match &mut self.reader {
             Reader::Plain(reader) => {
                 let end = reader.seek(SeekFrom::End(0)).map_err(Trouble::Io)?;
-                let start = end.checked_sub(count as u64).ok_or("the file is shorter than its data; copy it again")?;
+                let short = || Trouble::damaged("the file is shorter than its data; copy it again");
+                let start = end.checked_sub(count as u64).ok_or_else(short)?;
                 reader.seek(SeekFrom::Start(start)).map_err(Trouble::Io)?;
                 self.left = count as u64;
                 Ok(())
@@ -288,7 +300,7 @@ impl Source {
 /// Runs a decoder of a dependency: where it panics, the file is damaged.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> Parsed<T>) -> Parsed<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err("its data are damaged, so that they cannot be decoded; copy the file again or convert it".into())
+        Err(Trouble::damaged("its data are damaged, so that they cannot be decoded; copy the file again or convert it"))
     })
 }
 
@@ -346,10 +358,13 @@ mod tests {
         for at in [good.len() - 8, good.len() / 2] {
             let mut bad = good.clone();
             bad[at] ^= 1;
-            assert!(matches!(read(&bad, text.len()), Err(Trouble::Bad(reason)) if reason.contains("damaged")), "{at}");
+            assert!(
+                matches!(read(&bad, text.len()), Err(Trouble::Damaged(reason)) if reason.contains("damaged")),
+                "{at}"
+            );
         }
-        assert!(matches!(read(&good[..good.len() / 2], text.len()), Err(Trouble::Bad(_))));
+        assert!(matches!(read(&good[..good.len() / 2], text.len()), Err(Trouble::Damaged(_))));
         // A size beyond what gzip can hold is refused before unpacking and before memory is allocated.
-        assert!(matches!(read(&good, 1 << 50), Err(Trouble::Bad(reason)) if reason.contains("ends early")));
+        assert!(matches!(read(&good, 1 << 50), Err(Trouble::Damaged(reason)) if reason.contains("ends early")));
     }
 }

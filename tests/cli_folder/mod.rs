@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub mod batch;
+
 /// A folder with a small volume and interactions for it.
 pub struct Folder(pub tempfile::TempDir);
 
@@ -124,7 +126,10 @@ pub fn interrupted(mut command: Command, line: &str) -> (Option<i32>, Vec<String
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap())).map(Result::unwrap);
     lines.by_ref().find(|l| l.contains(line)).unwrap();
     std::thread::sleep(std::time::Duration::from_secs(3));
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    // As schedulers do, which signal the shell of a job and its processes.
+    for signal in ["-INT", "-TERM"] {
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    }
     let rest = lines.collect();
     (child.wait().unwrap().code(), rest)
 }

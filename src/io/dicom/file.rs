@@ -134,7 +134,7 @@ pub(super) fn open(path: &Path) -> crate::Result<Opened> {
         Err(_) if !has_prefix => Opened::Other,
         Err(Trouble::Io(e)) => return Err(crate::Error::io(path, e)),
         Err(Trouble::Memory(text)) => return Err(crate::Error::OutOfMemory(text)),
-        Err(Trouble::Bad(reason)) => Opened::Broken(reason),
+        Err(Trouble::Bad(reason) | Trouble::Damaged(reason)) => Opened::Broken(reason),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::io::bytes::Scalar;
 use crate::io::placement::{Known, NO_ORIENTATION, Placement};
-use crate::io::source::{Parsed, Source, header_line};
+use crate::io::source::{Parsed, Source, Trouble, header_line};
 use crate::volume::{Geometry, check_shape};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -445,8 +445,8 @@ pub(super) fn parse(from: &mut Source) -> Parsed<Header> {
         }
     }
     match header.get(&["data file", "datafile"]) {
-        _ if is_first => Err("this is not an NRRD file (it is empty)".into()),
+        _ if is_first => Err(Trouble::damaged("this is not an NRRD file (it is empty)")),
         Some(_) => Ok(header),
-        None => Err("the file ends within its header, before any voxels; copy it again".into()),
+        None => Err(Trouble::damaged("the file ends within its header, before any voxels; copy it again")),
     }
 }

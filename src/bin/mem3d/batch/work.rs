@@ -252,9 +252,7 @@ pub fn unrecorded(path: &Path) -> Unrecorded {
     let read = io::read_segmentation(path).map(drop).or_else(|e| io::read_volume(path).map(drop).map_err(|_| e));
     let Err(e) = read else { return Unrecorded::Whole };
     log::warn!("an earlier output cannot be read: {}", console::chain(&e));
-    // The readers advise to copy what begins well and ends early or does not fit its checksum.
-    let is_damaged = matches!(&e, Error::BadFile { reason, .. } if reason.contains("copy "));
-    match is_damaged && begins_as_result(path) {
+    match matches!(e, Error::BadFile { damaged: true, .. }) && begins_as_result(path) {
         true => Unrecorded::CutOff,
         false => Unrecorded::Other,
     }

@@ -27,6 +27,12 @@ static BARS: OnceLock<MultiProgress> = OnceLock::new();
 /// Number of times that Ctrl-C was pressed.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
+/// When Ctrl-C was pressed first.
+static FIRST: OnceLock<Instant> = OnceLock::new();
+
+/// Signals that come together are one: schedulers send theirs to a job's shell and to its processes. Chosen.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 /// Whether [`stop`] was called.
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -63,7 +69,11 @@ pub fn start(args: &Args) {
 }
 
 fn interrupt() {
+    let since = FIRST.get_or_init(Instant::now).elapsed();
     let first = INTERRUPTS.fetch_add(1, Ordering::SeqCst) == 0;
+    if !first && since < TOGETHER {
+        return;
+    }
     // Work that is written already ends by itself in a moment, with the status that it has.
     if first && (STOPS_CLEANLY.load(Ordering::SeqCst) || atomic_file::finished() > 0) {
         return complain(format_args!("stopping; press Ctrl-C again to end at once"));
