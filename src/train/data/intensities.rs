@@ -3,8 +3,9 @@
 //! A synthetic block gets one of three appearances: a free mixture (any instance class, any grey), CT-like (Hounsfield
 //! units by tissue, through the engine's CT window), MR-like (any grey, air and cortical bone dark). In 30 % of the
 //! clips the target differs from a neighbour by 0.3 to 1.5 standard deviations only. Bias field, blur, noise, gamma and
-//! window follow; real images get the same, weaker, and in a third of the clips other greys ([`remap`]), so that
-//! tissues differ as in other sequences and modalities.
+//! window follow; 5 % of the blocks have neither texture nor noise, as drawn phantoms. Real images get the same,
+//! weaker, and in a third of the clips other greys ([`remap`]), so that tissues differ as in other sequences and
+//! modalities.
 //!
 //! All distributions are chosen.
 
@@ -15,6 +16,8 @@ use super::scene::{Scene, Tissue};
 
 /// Texture fields of a clip. Chosen.
 const FIELDS: usize = 3;
+/// Share of the synthetic clips without texture and noise.
+const PHANTOMS: f64 = 0.05;
 /// Share of the real clips whose greys are remapped.
 const REMAPPED: f64 = 0.35;
 /// Points of the curve by which greys are remapped.
@@ -64,8 +67,11 @@ impl Appearance {
         let ct = style == 1;
         let scale = [2.2, 5.0, 14.0].map(|s| s * pixel * log_uniform(random, 0.7, 1.5));
         let fields = scale.map(|s| Noise::even(random, s));
-        let noise = if ct { log_uniform(random, 4.0, 45.0) / 700.0 } else { log_uniform(random, 0.006, 0.1) };
-        let texture = log_uniform(random, 0.25, 2.0);
+        let mut noise = if ct { log_uniform(random, 4.0, 45.0) / 700.0 } else { log_uniform(random, 0.006, 0.1) };
+        let mut texture = log_uniform(random, 0.25, 2.0);
+        if chance(random, PHANTOMS) {
+            (noise, texture) = (0.0, 0.0);
+        }
         let classes = scene.instances.iter().map(|i| i.kind.class).max().map_or(1, |c| usize::from(c) + 1);
         let mut by_class = vec![None; classes];
         let mut intensities = Vec::with_capacity(scene.instances.len());
@@ -93,7 +99,7 @@ impl Appearance {
                 } else {
                     uniform(random, 0.0, 1.0)
                 };
-                let amplitude = if dark { 0.005 } else { texture * uniform(random, 0.003, 0.06) };
+                let amplitude = if dark { 0.005_f32.min(texture) } else { texture * uniform(random, 0.003, 0.06) };
                 ClassIntensity { mean: mean.clamp(0.0, 1.1), amplitude, field }
             });
             intensities.push(intensity);
@@ -103,7 +109,8 @@ impl Appearance {
         intensities.iter_mut().for_each(|l| l.mean += apart * normal(random));
         let dark = if ct { -1.0 } else { uniform(random, 0.0, 0.04) };
         let mut appearance = Appearance { intensities, fields, outside: dark, noise, ct };
-        if chance(random, 0.3) && !neighbours.is_empty() {
+        // Beside a neighbour without texture and noise, no contrast would be left.
+        if texture > 0.0 && chance(random, 0.3) && !neighbours.is_empty() {
             appearance.lower_contrast(random, scene, inside, neighbours);
         }
         appearance
