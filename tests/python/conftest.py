@@ -34,6 +34,26 @@ def libraryOfSlicerTests(request, monkeypatch):
         monkeypatch.setenv("MEM3D_LIBRARY", str(path))
 
 
+@pytest.fixture
+def bench():
+    """The effect in a Segment Editor off-screen; its engine runs in this process."""
+    yield from benchOf("inProcess")
+
+
+@pytest.fixture(params=["inProcess", "helper"])
+def anyBench(request):
+    """As bench, with either engine."""
+    yield from benchOf(request.param)
+
+
+def benchOf(engine):
+    from effect_bench import Bench  # after headless.start() of a test's file
+
+    bench = Bench(engine)
+    yield bench
+    bench.effect.cleanup()
+
+
 @pytest.fixture(scope="session")
 def command():
     """Runs the command; gives what it printed."""

@@ -29,20 +29,6 @@ CALLS = 30
 SUPPORT = Path(__file__).parent / "support"
 
 
-@pytest.fixture
-def bench():
-    bench = Bench("inProcess")
-    yield bench
-    bench.effect.cleanup()
-
-
-@pytest.fixture(params=["inProcess", "helper"])
-def anyBench(request):
-    bench = Bench(request.param)
-    yield bench
-    bench.effect.cleanup()
-
-
 # ---- the end ----
 
 

@@ -21,20 +21,6 @@ from Mem3DTesting import ball, setVoxels, voxels
 from PySide6 import QtCore, QtTest
 
 
-@pytest.fixture(params=["inProcess", "helper"])
-def anyBench(request):
-    bench = Bench(request.param)
-    yield bench
-    bench.effect.cleanup()
-
-
-@pytest.fixture
-def bench():
-    bench = Bench("inProcess")
-    yield bench
-    bench.effect.cleanup()
-
-
 def test_a_stroke_shows_a_preview_and_apply_writes_it(anyBench):
     bench = anyBench
     bench.screenshot("idle")

@@ -13,16 +13,9 @@ import slicer
 headless.start()
 
 import slicer_app
-from effect_bench import CENTER, STROKE, Bench
+from effect_bench import CENTER, STROKE
 from Mem3DLib.Native import AXIS_DEPTH, BOX, EXTREME_POINTS, SCRIBBLE
 from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, setVoxels
-
-
-@pytest.fixture
-def bench():
-    bench = Bench("inProcess")
-    yield bench
-    bench.effect.cleanup()
 
 
 def noticed(bench):

@@ -19,13 +19,6 @@ from Mem3DLib.Native import AXIS_DEPTH
 from Mem3DTesting import addVolume, ball, ijkToRas
 
 
-@pytest.fixture
-def bench():
-    bench = Bench("inProcess")
-    yield bench
-    bench.effect.cleanup()
-
-
 @pytest.fixture(params=["inProcess", "helper"])
 def slow(request):
     bench = Bench(request.param)

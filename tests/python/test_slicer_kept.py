@@ -13,7 +13,7 @@ import slicer
 headless.start()
 
 import slicer_editor
-from effect_bench import SPACING, STROKE, Bench, SlowEngine
+from effect_bench import SPACING, STROKE, SlowEngine
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, BOX, CancelledError, Error
 from Mem3DLib.Segments import imageArray
@@ -39,13 +39,6 @@ def session():
     session.open()
     yield session
     session.tearDown()
-
-
-@pytest.fixture
-def bench():
-    bench = Bench("inProcess")
-    yield bench
-    bench.effect.cleanup()
 
 
 @pytest.fixture
