@@ -593,7 +593,8 @@ typedef struct mem3d_interaction {
 
 /**
  * Draws on a slice and returns its new mask. Interactions on one slice add up until it is accepted.
- * A scribble or click on a slice with a mask changes it around what is drawn; a box or extreme points replace it.
+ * A scribble or click on a slice with a mask changes it around what is drawn; a box or extreme points replace it. On
+ * slices of other axes that were drawn on, the mask changes under strokes and clicks alone; on accepted ones it stays.
  *
  * @param session      From mem3d_session_new().
  * @param interaction  What is drawn.
@@ -621,7 +622,8 @@ MEM3D_API mem3d_status mem3d_session_set_slice_mask(mem3d_session *session, uint
                                                     uint32_t slice, const uint8_t *mask, size_t mask_size);
 
 /**
- * Sets a segment's mask of the whole volume, for example an earlier segmentation. No slice becomes annotated.
+ * Sets a segment's mask of the whole volume, for example an earlier segmentation. No slice becomes annotated; what is
+ * corrected later fades into this mask over ten slices.
  *
  * @param session    From mem3d_session_new().
  * @param segment    1 to 65535.
@@ -639,6 +641,7 @@ MEM3D_API mem3d_status mem3d_session_set_mask(mem3d_session *session, uint32_t s
  * @param segment  1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
  * @param axis     A #mem3d_axis: the one the slice is cut along.
  * @param slice    Slice number along `axis`.
+ * @return #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_accept(mem3d_session *session, uint32_t segment, int32_t axis, uint32_t slice);
 
@@ -690,7 +693,10 @@ typedef struct mem3d_propagate_options {
     int32_t direction;
     /** First slice that may be changed. */
     uint32_t first_slice;
-    /** Number of slices from there that may be changed; 0 for all up to the last. */
+    /**
+     * Number of slices from there that may be changed; 0 for all up to the last, which needs `axis` unless
+     * `first_slice` is 0.
+     */
     uint32_t n_slices;
     /** Called after every slice; NULL for no callback. */
     mem3d_progress_fn on_slice;
@@ -701,10 +707,12 @@ typedef struct mem3d_propagate_options {
 } mem3d_propagate_options;
 
 /**
- * Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on.
+ * Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on, of the
+ * segments that are propagated.
  *
- * Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. With
- * several segments, name the one that was corrected.
+ * Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. Of a
+ * segment that began with mem3d_session_set_mask(), only slices near newly annotated ones do. With several segments,
+ * name the one that was corrected. Qualities along other axes become 0: they were of other masks.
  *
  * Blocks until done; call it from a thread of the host's own to keep a user interface responsive.
  *
@@ -878,6 +886,7 @@ MEM3D_API mem3d_status mem3d_session_get_memory_usage(const mem3d_session *sessi
  *
  * @param session       From mem3d_session_new().
  * @param[out] changed  Whether there was a step to undo. May be NULL.
+ * @return #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_undo(mem3d_session *session, bool *changed);
 
@@ -886,6 +895,7 @@ MEM3D_API mem3d_status mem3d_session_undo(mem3d_session *session, bool *changed)
  *
  * @param session       From mem3d_session_new().
  * @param[out] changed  Whether there was a step to redo. May be NULL.
+ * @return #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_redo(mem3d_session *session, bool *changed);
 
@@ -894,6 +904,7 @@ MEM3D_API mem3d_status mem3d_session_redo(mem3d_session *session, bool *changed)
  *
  * @param session  From mem3d_session_new().
  * @param segment  As in mem3d_session_read_mask(), or 0 for all segments.
+ * @return #MEM3D_STATUS_OUT_OF_MEMORY.
  */
 MEM3D_API mem3d_status mem3d_session_reset(mem3d_session *session, uint32_t segment);
 

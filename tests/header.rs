@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const COMMON: [&str; 5] = ["OK", "INVALID_ARGUMENT", "INVALID_STATE", "BUSY", "INTERNAL"];
 
 /// What each function may return besides.
-const OWN: [(&str, &[&str]); 11] = [
+const OWN: [(&str, &[&str]); 15] = [
     ("mem3d_set_log_callback", &["INVALID_STATE", "BUSY"]),
     ("mem3d_model_load", &["IO", "BAD_MODEL", "UNSUPPORTED", "OUT_OF_MEMORY", "TORCH"]),
     ("mem3d_model_random", &["UNSUPPORTED", "OUT_OF_MEMORY", "TORCH"]),
@@ -22,6 +22,10 @@ const OWN: [(&str, &[&str]); 11] = [
     ("mem3d_session_interact", &["UNSUPPORTED", "BAD_MODEL", "OUT_OF_MEMORY", "TORCH"]),
     ("mem3d_session_set_slice_mask", &["OUT_OF_MEMORY"]),
     ("mem3d_session_set_mask", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_accept", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_undo", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_redo", &["OUT_OF_MEMORY"]),
+    ("mem3d_session_reset", &["OUT_OF_MEMORY"]),
     ("mem3d_session_propagate", &["INVALID_STATE", "CANCELLED", "BAD_MODEL", "OUT_OF_MEMORY", "TORCH"]),
     ("mem3d_session_read_labels", &["OUT_OF_MEMORY"]),
     ("mem3d_session_save", &["IO", "OUT_OF_MEMORY"]),

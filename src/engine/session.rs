@@ -13,10 +13,10 @@ use super::compute::target_window::{annotated_values, pixel_values, target_windo
 use super::interact::interaction::{Interaction, check_mask, check_segment, check_slice};
 use super::interact::predict::Drawing;
 use super::propagate::Round;
-use crate::error::{Error, Result, ensure_memory};
+use crate::error::{Error, Result, ensure_memory, zeros};
 use crate::nn::Networks;
 use crate::slice::grid::{SliceGrid, slice_grid};
-use crate::slice::plane::mask_of;
+use crate::slice::plane::{Plane, mask_of};
 use crate::slice::window::find_window;
 use crate::torch;
 use crate::volume::{SliceAxis, SliceMask, Volume};
@@ -151,7 +151,7 @@ impl Session {
     ///
     /// The mask holds every pixel under a positive scribble or click and none under a negative one. Where the slice
     /// already holds a mask, these change it around what is drawn; a box or extreme points replace it. On voxels of
-    /// accepted slices of other axes the accepted mask stays.
+    /// slices of other axes that were drawn on the mask stays, on accepted ones under what is drawn now, too.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when the interaction breaks a rule or the smallest square (in mm) around a slice has
@@ -190,7 +190,9 @@ impl Session {
         let context = self.context();
         let mut dense = torch::run(|| drawing.segment(&context))??;
         let state = next.segment_mut(segment, self.volume.shape());
-        state.keep_annotated(axis, slice, &mut dense);
+        state.keep_crossing(axis, slice, false, &mut dense);
+        drawing.fix(&mut dense);
+        state.keep_crossing(axis, slice, true, &mut dense);
         let mask = mask_of(&dense, grid.rows, grid.cols);
         state.field.set_slices(axis, &[(slice, dense)]);
         self.history.commit(next);
@@ -219,7 +221,7 @@ impl Session {
     /// segmentation. It replaces the segment; no slice of it is annotated, and corrections fade into it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a segment number or a size that does not fit.
+    /// [`Error::InvalidArgument`] for a segment number or a size that does not fit, [`Error::OutOfMemory`].
     pub fn set_mask(&mut self, segment: u32, mask: &[u8]) -> Result<()> {
         check_segment(segment)?;
         self.view().check_size(mask.len())?;
@@ -227,13 +229,12 @@ impl Session {
         let mut next = self.state().clone();
         next.segments.remove(&segment);
         let state = next.segment_mut(segment, shape);
-        let plane = shape[1] * shape[2];
-        let slices: Vec<(usize, Vec<u8>)> = mask
-            .chunks_exact(plane)
-            .enumerate()
-            .map(|(k, m)| (k, m.iter().map(|&v| if v != 0 { 255 } else { 0 }).collect()))
-            .collect();
-        state.field.set_slices(SliceAxis::Depth, &slices);
+        let mut dense = zeros(shape[1] * shape[2], "a slice of the mask")?;
+        ensure_memory(mask.len() + LEAST_MEMORY, "the mask")?;
+        for (k, slice) in mask.chunks_exact(dense.len()).enumerate() {
+            dense.iter_mut().zip(slice).for_each(|(new, &v)| *new = if v != 0 { 255 } else { 0 });
+            state.field.set_planes(SliceAxis::Depth, vec![(k, Plane::from_dense(&dense, shape[2]))]);
+        }
         state.has_start_mask = !state.field.is_empty();
         self.history.commit(next);
         Ok(())
@@ -247,6 +248,7 @@ impl Session {
         self.segment(segment)?;
         check_slice(slice, axis, self.volume.slice_count(axis))?;
         let mut next = self.state().clone();
+        next.last_axis.get_or_insert(axis);
         next.segment_mut(segment, self.volume.shape()).accept(axis, slice);
         self.history.commit(next);
         Ok(())

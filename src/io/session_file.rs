@@ -15,7 +15,7 @@
 
 use super::source;
 use crate::atomic_file;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure_memory};
 use crate::input_file;
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -23,7 +23,7 @@ use flate2::write::GzEncoder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 16] = b"mem3d session\r\n\x1a";
@@ -33,16 +33,24 @@ const VERSION: u32 = 3;
 const USUAL_RATIO: u64 = 64;
 /// Length of everything before the body.
 const HEAD: usize = 16 + 4 + 8 + 32;
+/// Plain bytes that are compressed together. Chosen.
+const PART: usize = 1 << 16;
+/// Memory that writing takes beside the body, bytes, about.
+const TO_WRITE: usize = 4 << 20;
 
 /// Writes `state` to `path`. A file that exists is replaced when the new one is complete.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be written; a file that exists is then unchanged.
+/// [`Error::Io`] when the file cannot be written, [`Error::OutOfMemory`]; a file that exists is then unchanged.
 pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
-    let plain =
-        postcard::to_stdvec(state).map_err(|e| Error::Internal(format!("the session cannot be encoded: {e}")))?;
-    let mut body = GzEncoder::new(Vec::new(), Compression::fast());
-    let body = body.write_all(&plain).and_then(|()| body.finish()).map_err(|e| Error::io(path, e))?;
+    ensure_memory(TO_WRITE, "the saved session")?;
+    let packed = GzEncoder::new(Body::default(), Compression::fast());
+    // The body is kept in memory: its checksum stands before it.
+    let body = postcard::to_io(state, BufWriter::with_capacity(PART, packed))
+        .ok()
+        .and_then(|packed| packed.into_inner().ok()?.finish().ok())
+        .ok_or_else(|| no_memory(path))?
+        .0;
     atomic_file::write(path, |file| {
         file.write_all(MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
@@ -50,6 +58,26 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
         file.write_all(&Sha256::digest(&body))?;
         file.write_all(&body)
     })
+}
+
+/// Bytes in memory; more of them than there is room for are an error.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Write for Body {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.try_reserve(bytes.len())?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn no_memory(path: &Path) -> Error {
+    Error::OutOfMemory(format!("{}: not enough memory for this session; close other programs", path.display()))
 }
 
 /// Reads a file of [`write()`].
@@ -86,14 +114,12 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     if body.len() as u64 != length || Sha256::digest(body)[..] != all[28..HEAD] {
         return Err(damaged("damaged"));
     }
-    let no_memory =
-        || Error::OutOfMemory(format!("{}: not enough memory for this session; close other programs", path.display()));
     let (announced, most) = plain_length(body).ok_or_else(|| damaged("damaged"))?;
-    let mut plain = source::reserve(announced).map_err(|_| no_memory())?;
+    let mut plain = source::reserve(announced).map_err(|_| no_memory(path))?;
     let read = GzDecoder::new(body).take(most + 1).read_to_end(&mut plain);
     match read {
         Ok(n) if n as u64 <= most => postcard::from_bytes(&plain).map_err(|_| damaged("damaged")),
-        Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => Err(no_memory()),
+        Err(e) if e.kind() == std::io::ErrorKind::OutOfMemory => Err(no_memory(path)),
         _ => Err(damaged("damaged")),
     }
 }

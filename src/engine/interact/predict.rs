@@ -74,11 +74,16 @@ impl Drawing<'_> {
         if known.is_some() && !is_box(last) {
             Correction::new(last, self.before, grid).limit(&mut dense);
         }
+        self.fix(&mut dense);
+        Ok(dense)
+    }
+
+    /// Sets the probabilities under strokes and clicks to what these say.
+    pub fn fix(&self, dense: &mut [u8]) {
         for interaction in self.interactions {
             let value = if interaction.positive { 255 } else { 0 };
-            interaction.fixed_pixels(grid).into_iter().for_each(|i| dense[i] = value);
+            interaction.fixed_pixels(&self.grid).into_iter().for_each(|i| dense[i] = value);
         }
-        Ok(dense)
     }
 
     /// Pixels that probably lie in the target, row-major indices: those of the mask before, else those under positive

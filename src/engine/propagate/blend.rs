@@ -39,8 +39,10 @@ impl Round<'_> {
         }
         for (interval, estimates) in self.intervals.iter().zip(estimates) {
             let outcome = outcomes.iter_mut().find(|o| o.segment == interval.segment).expect("one of the segments");
-            if interval.is_whole(context.volume.slice_count(self.axis)) && !self.awaits_other_side(interval) {
-                outcome.finished.extend(interval.starts(self.request.direction));
+            if !self.awaits_other_side(interval) {
+                let (count, reach) = (context.volume.slice_count(self.axis), self.reach(interval.segment));
+                let starts = interval.starts(self.request.direction);
+                outcome.finished.extend(starts.filter(|&start| interval.covers(start, reach, count)));
             }
             outcome.slices.extend(estimates);
         }
@@ -119,13 +121,13 @@ impl Round<'_> {
     /// Restores the voxels that lie on annotated slices of other axes.
     fn keep_annotated(&self, segment: u32, slices: &mut [Estimate]) {
         let state = self.segment(segment);
-        if !state.annotated_across(self.axis) {
+        if !state.crosses(self.axis, true) {
             return;
         }
         let mut dense = vec![0; self.grid.rows * self.grid.cols];
         for estimate in slices {
             estimate.plane.write_dense(&mut dense, self.grid.cols);
-            state.keep_annotated(self.axis, estimate.slice, &mut dense);
+            state.keep_crossing(self.axis, estimate.slice, true, &mut dense);
             estimate.plane = Plane::from_dense(&dense, self.grid.cols);
         }
     }

@@ -13,6 +13,11 @@ use crate::slice::shape::{self, Position, Shape};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
+/// Annotated slices in the memory of a chain, at most: the nearest ones. Chosen: with all, the memory of a propagation
+/// grows with the square of their number, and further ones change figures within chance (docs/experiments.md,
+/// "Ablations").
+const MOST_ANNOTATED: usize = 8;
+
 /// What is fixed for the life of a chain.
 pub(super) struct Origin {
     /// Number of the interval that the chain leads through.
@@ -68,8 +73,8 @@ pub(super) struct Step {
 }
 
 impl Chain {
-    /// A chain that reads the memory of `annotated` slices, among them its start. It has no slices to segment before
-    /// [`Chain::towards`].
+    /// A chain that reads the memory of the nearest of the `annotated` slices, among them its start. It has no slices
+    /// to segment before [`Chain::towards`].
     ///
     /// # Panics
     /// When the start is not among them.
@@ -83,7 +88,7 @@ impl Chain {
         let own = annotated.iter().find(|a| a.slice() == start.slice).expect("the start is annotated");
         let by_area = |a: &&AnnotatedSlice| (a.mask.area, std::cmp::Reverse(a.slice().abs_diff(start.slice)));
         let largest = &annotated.iter().max_by_key(by_area).expect("the start is annotated").mask;
-        let read = annotated.iter().filter(|a| options.memorize_annotated || a.slice() == start.slice);
+        let read = nearest(annotated, start.slice, if options.memorize_annotated { MOST_ANNOTATED } else { 1 });
         let encoded = own.encoded();
         Chain {
             origin: Origin {
@@ -201,6 +206,14 @@ impl Chain {
     pub fn finish(self) -> ChainEstimates {
         ChainEstimates { interval: self.origin.interval, start: self.origin.start, estimates: self.estimates }
     }
+}
+
+/// The `count` annotated slices nearest to `start`, ascending.
+fn nearest(annotated: &[AnnotatedSlice], start: usize, count: usize) -> impl Iterator<Item = &AnnotatedSlice> {
+    let mut distances: Vec<(usize, usize)> = annotated.iter().map(|a| (a.slice().abs_diff(start), a.slice())).collect();
+    distances.sort_unstable();
+    let farthest = distances[count.min(distances.len()) - 1];
+    annotated.iter().filter(move |a| (a.slice().abs_diff(start), a.slice()) <= farthest)
 }
 
 /// The slice after `slice` in the direction of a chain; a number without meaning below slice 0, where chains end.

@@ -2,7 +2,7 @@
 
 use super::outcome::Side;
 use crate::engine::session::options::{Direction, PropagateOptions};
-use crate::engine::session::state::SegmentState;
+use crate::engine::session::state::{AxisState, SegmentState};
 use crate::volume::SliceAxis;
 
 /// Slices over which a correction of a mask given by the host fades into it. Chosen.
@@ -30,9 +30,14 @@ impl Interval {
         up.into_iter().chain(down)
     }
 
-    /// Whether no slice is left out, as by a range of slices. `count`: slices along the axis.
-    pub fn is_whole(&self, count: usize) -> bool {
-        self.first == self.lower.map_or(0, |k| k + 1) && self.end == self.upper.unwrap_or(count)
+    /// Whether it leaves out no slice within `reach` of `start`, as a range of slices may. `count`: slices along the
+    /// axis.
+    pub fn covers(&self, start: Side, reach: usize, count: usize) -> bool {
+        let (low, high) = (self.lower.map_or(0, |k| k + 1), self.upper.unwrap_or(count));
+        match start.upwards {
+            true => self.first == low && self.end >= high.min(start.slice.saturating_add(reach).saturating_add(1)),
+            false => self.end == high && self.first <= low.max(start.slice.saturating_sub(reach)),
+        }
     }
 
     /// Number of slices from `start` to the far end of the interval.
@@ -46,8 +51,15 @@ impl Interval {
     }
 }
 
+/// Whether an annotated slice was not yet propagated to a side of it.
+pub(super) fn is_new(state: &AxisState, side: Side) -> bool {
+    let slice = &state.slices[&side.slice];
+    if side.upwards { slice.dirty_up } else { slice.dirty_down }
+}
+
 /// The intervals of a segment that a propagation changes: those beside an annotated slice from which it was not yet
-/// propagated to that side, or all if there is none. `count`: slices along the axis.
+/// propagated to that side, or all if there is none. A mask given by the host is faded into once: without a new slice,
+/// there are none. `count`: slices along the axis.
 pub(super) fn intervals(
     segment: u32,
     state: &SegmentState,
@@ -55,7 +67,6 @@ pub(super) fn intervals(
     options: &PropagateOptions,
     count: usize,
 ) -> Vec<Interval> {
-    let slices = &state.axis(axis).slices;
     let annotated = state.axis(axis).annotated();
     let (from, to) = options.range.unwrap_or((0, count - 1));
     let lower = std::iter::once(None).chain(annotated.iter().copied().map(Some));
@@ -71,11 +82,6 @@ pub(super) fn intervals(
         })
         .filter(|i| i.first < i.end && i.starts(options.direction).next().is_some())
         .collect();
-    let is_new = |i: &Interval| {
-        i.starts(options.direction).any(|start| {
-            let slice = &slices[&start.slice];
-            if start.upwards { slice.dirty_up } else { slice.dirty_down }
-        })
-    };
-    if all.iter().any(is_new) { all.into_iter().filter(is_new).collect() } else { all }
+    let is_new = |i: &Interval| i.starts(options.direction).any(|start| is_new(state.axis(axis), start));
+    if state.has_start_mask || all.iter().any(is_new) { all.into_iter().filter(is_new).collect() } else { all }
 }

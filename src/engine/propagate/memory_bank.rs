@@ -1,4 +1,4 @@
-//! Memory bank of one chain (paper §2.2): every annotated slice, the previous slice, and every N-th one.
+//! Memory bank of one chain (paper §2.2): annotated slices, the previous slice, and every N-th one.
 //!
 //! Keys and values lie in one buffer, slot after slot, so that a read takes no copy. Besides the annotated slices the
 //! bank holds a bounded number of slots; when they are full, the kept slice farthest from the query is replaced.

@@ -2,7 +2,7 @@
 
 use super::annotated::{AnnotatedSlice, MaskedSlice, memorize};
 use super::chain::Chain;
-use super::interval::START_MASK_REACH;
+use super::interval::{START_MASK_REACH, is_new};
 use super::round::Round;
 use crate::engine::compute::Context;
 use crate::error::Result;
@@ -22,17 +22,23 @@ impl Round<'_> {
             memorize(context, self.axis, self.window(segment), &mut annotated)?;
             for (number, interval) in self.intervals.iter().enumerate().filter(|(_, i)| i.segment == segment) {
                 for start in interval.starts(self.request.direction) {
-                    if !annotated.iter().any(|a| a.slice() == start.slice) {
+                    let state = self.segment(segment);
+                    let fades_again = state.has_start_mask && !is_new(state.axis(self.axis), start);
+                    if fades_again || !annotated.iter().any(|a| a.slice() == start.slice) {
                         continue;
                     }
-                    let reach = if self.segment(segment).has_start_mask { START_MASK_REACH } else { usize::MAX };
                     let ahead = interval.ahead_of(start).map(|k| (k, self.plane(segment, k)));
                     let chain = Chain::new(number, segment, start, &annotated, self.options);
-                    chains.push(chain.towards(interval.length_from(start).min(reach), ahead));
+                    chains.push(chain.towards(interval.length_from(start).min(self.reach(segment)), ahead));
                 }
             }
         }
         Ok(chains)
+    }
+
+    /// Slices that a chain of a segment goes at most.
+    pub(super) fn reach(&self, segment: u32) -> usize {
+        if self.segment(segment).has_start_mask { START_MASK_REACH } else { usize::MAX }
     }
 
     /// The annotated slices of a segment that hold the target. Those without it are not memorized: in memory they would

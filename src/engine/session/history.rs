@@ -20,10 +20,26 @@ pub(crate) struct History {
 /// States whose planes are indices into one list, so that each plane is saved once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedHistory {
-    planes: Vec<Plane>,
+    #[serde(with = "shared_planes")]
+    planes: Vec<Arc<Plane>>,
     past: Vec<State<u32>>,
     present: State<u32>,
     future: Vec<State<u32>>,
+}
+
+/// Shared planes in a file, as planes: nothing is copied to be written.
+mod shared_planes {
+    use crate::slice::plane::Plane;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::sync::Arc;
+
+    pub fn serialize<S: Serializer>(planes: &[Arc<Plane>], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(planes.iter().map(|plane| &**plane))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Arc<Plane>>, D::Error> {
+        Ok(Vec::<Plane>::deserialize(from)?.into_iter().map(Arc::new).collect())
+    }
 }
 
 impl History {
@@ -78,7 +94,7 @@ impl History {
         let mut numbers = HashMap::new();
         let mut number = |plane: &Arc<Plane>| {
             *numbers.entry(Arc::as_ptr(plane)).or_insert_with(|| {
-                planes.push(Plane::clone(plane));
+                planes.push(plane.clone());
                 planes.len() as u32 - 1
             })
         };
@@ -99,7 +115,7 @@ impl History {
         if !saved.planes.iter().all(|p| p.fits(height, width)) {
             return Err(broken());
         }
-        let planes: Vec<Arc<Plane>> = saved.planes.into_iter().map(Arc::new).collect();
+        let planes = saved.planes;
         let state_of = |s: State<u32>| -> Result<State> {
             let whole = |s: &SegmentState<u32>| {
                 let good_axis = |a: usize| {

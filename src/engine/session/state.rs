@@ -34,7 +34,8 @@ pub(crate) struct AxisState {
     pub slices: BTreeMap<usize, SliceState>,
     /// Region of interest of each slice that was segmented; the next round reuses those that still serve.
     pub rois: BTreeMap<usize, Roi>,
-    /// Estimated quality of each slice; empty before the first propagation along this axis.
+    /// Estimated quality of each slice; empty before the first propagation along this axis, and after one along
+    /// another.
     pub quality: Vec<f32>,
 }
 
@@ -117,9 +118,13 @@ impl SegmentState {
         }
     }
 
-    /// Replaces the slices that a propagation along `axis` computed.
+    /// Replaces the slices that a propagation along `axis` computed. Estimates along other axes were of other masks and
+    /// go.
     fn apply(&mut self, axis: SliceAxis, outcome: Outcome) {
         let count = self.field.shape[axis.index()];
+        if !outcome.slices.is_empty() {
+            SliceAxis::ALL.into_iter().filter(|&a| a != axis).for_each(|a| self.axis_mut(a).quality.clear());
+        }
         let state = self.axis_mut(axis);
         state.rois = outcome.rois;
         state.quality.resize(count, 0.0);
@@ -135,25 +140,26 @@ impl SegmentState {
         self.field.set_planes(axis, outcome.slices.into_iter().map(|e| (e.slice, e.plane)).collect());
     }
 
-    /// Whether a slice of another axis is annotated.
-    pub fn annotated_across(&self, axis: SliceAxis) -> bool {
+    /// Whether a slice of another axis is `annotated`, or was drawn on and is not.
+    pub fn crosses(&self, axis: SliceAxis, annotated: bool) -> bool {
         let (row_axis, col_axis) = axis.in_plane();
-        [row_axis, col_axis].iter().any(|&a| self.axes[a].slices.values().any(|s| s.annotated))
+        [row_axis, col_axis].iter().any(|&a| self.axes[a].slices.values().any(|s| s.annotated == annotated))
     }
 
-    /// Restores, in a slice along `axis`, the voxels that lie on annotated slices of the other axes.
-    pub fn keep_annotated(&self, axis: SliceAxis, slice: usize, dense: &mut [u8]) {
-        if !self.annotated_across(axis) {
+    /// Restores, in a slice along `axis`, the voxels that lie on slices of the other axes that are `annotated`, or that
+    /// were drawn on and are not.
+    pub fn keep_crossing(&self, axis: SliceAxis, slice: usize, annotated: bool, dense: &mut [u8]) {
+        if !self.crosses(axis, annotated) {
             return;
         }
         let (row_axis, col_axis) = axis.in_plane();
         let (rows, cols) = axis.slice_shape(self.field.shape);
-        let annotated = |a: usize| self.axes[a].slices.iter().filter(|(_, s)| s.annotated).map(|(&k, _)| k);
+        let kept = |a: usize| self.axes[a].slices.iter().filter(|(_, s)| s.annotated == annotated).map(|(&k, _)| k);
         let old = self.field.slice(axis, slice);
-        for r in annotated(row_axis) {
+        for r in kept(row_axis) {
             dense[r * cols..(r + 1) * cols].copy_from_slice(&old[r * cols..(r + 1) * cols]);
         }
-        for c in annotated(col_axis) {
+        for c in kept(col_axis) {
             (0..rows).for_each(|r| dense[r * cols + c] = old[r * cols + c]);
         }
     }

@@ -150,7 +150,8 @@ fn placed(points: &mut [[f64; 3]], axis: SliceAxis, count: usize, geometry: &Geo
 }
 
 /// Draws on a slice and returns its new mask. Interactions on one slice add up until it is accepted.
-/// A scribble or click on a slice with a mask changes it around what is drawn; a box or extreme points replace it.
+/// A scribble or click on a slice with a mask changes it around what is drawn; a box or extreme points replace it. On
+/// slices of other axes that were drawn on, the mask changes under strokes and clicks alone; on accepted ones it stays.
 ///
 /// @param session      From mem3d_session_new().
 /// @param interaction  What is drawn.
@@ -216,7 +217,8 @@ pub unsafe extern "C" fn mem3d_session_set_slice_mask(
     })
 }
 
-/// Sets a segment's mask of the whole volume, for example an earlier segmentation. No slice becomes annotated.
+/// Sets a segment's mask of the whole volume, for example an earlier segmentation. No slice becomes annotated; what is
+/// corrected later fades into this mask over ten slices.
 ///
 /// @param session    From mem3d_session_new().
 /// @param segment    1 to 65535.
@@ -246,6 +248,7 @@ pub unsafe extern "C" fn mem3d_session_set_mask(
 /// @param segment  1 to 65535, with a mask or an interaction; else #MEM3D_STATUS_INVALID_ARGUMENT.
 /// @param axis     A #mem3d_axis: the one the slice is cut along.
 /// @param slice    Slice number along `axis`.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_accept(
     session: *mut mem3d_session,

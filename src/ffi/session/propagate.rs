@@ -72,7 +72,8 @@ pub struct mem3d_propagate_options {
     pub direction: i32,
     /// First slice that may be changed.
     pub first_slice: u32,
-    /// Number of slices from there that may be changed; 0 for all up to the last.
+    /// Number of slices from there that may be changed; 0 for all up to the last, which needs `axis` unless
+    /// `first_slice` is 0.
     pub n_slices: u32,
     /// Called after every slice; NULL for no callback.
     pub on_slice: mem3d_progress_fn,
@@ -147,10 +148,12 @@ impl mem3d_propagate_options {
     }
 }
 
-/// Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on.
+/// Propagates the masks of the annotated slices through the volume. First accepts every slice that was drawn on, of the
+/// segments that are propagated.
 ///
-/// Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. With
-/// several segments, name the one that was corrected.
+/// Only slices between a newly annotated slice and its annotated neighbours change; if none is new, all others do. Of a
+/// segment that began with mem3d_session_set_mask(), only slices near newly annotated ones do. With several segments,
+/// name the one that was corrected. Qualities along other axes become 0: they were of other masks.
 ///
 /// Blocks until done; call it from a thread of the host's own to keep a user interface responsive.
 ///

@@ -10,6 +10,7 @@ use crate::ffi::mem3d_status;
 ///
 /// @param session       From mem3d_session_new().
 /// @param[out] changed  Whether there was a step to undo. May be NULL.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_undo(session: *mut mem3d_session, changed: *mut bool) -> mem3d_status {
     guard(|| {
@@ -26,6 +27,7 @@ pub unsafe extern "C" fn mem3d_session_undo(session: *mut mem3d_session, changed
 ///
 /// @param session       From mem3d_session_new().
 /// @param[out] changed  Whether there was a step to redo. May be NULL.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_redo(session: *mut mem3d_session, changed: *mut bool) -> mem3d_status {
     guard(|| {
@@ -42,6 +44,7 @@ pub unsafe extern "C" fn mem3d_session_redo(session: *mut mem3d_session, changed
 ///
 /// @param session  From mem3d_session_new().
 /// @param segment  As in mem3d_session_read_mask(), or 0 for all segments.
+/// @return #MEM3D_STATUS_OUT_OF_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mem3d_session_reset(session: *mut mem3d_session, segment: u32) -> mem3d_status {
     guard(|| -> Result<()> {
