@@ -554,14 +554,23 @@ private:
 
     std::size_t voxels() const noexcept { return shape_[0] * shape_[1] * shape_[2]; }
 
-    /// A list of a length that is not known: `get(values, capacity, &count)` returns a status.
+    /// A list whose length may change between two calls: `get(values, capacity, &count)` returns a status.
     template <class Get>
     static std::vector<uint32_t> list(Get get)
     {
         std::size_t count = 0;
         check(get(nullptr, std::size_t{0}, &count));
-        std::vector<uint32_t> found(count);
-        if (count > 0) check(get(found.data(), found.size(), &count));
+        std::vector<uint32_t> found;
+        while (count > found.size()) {
+            found.resize(count);
+            try {
+                check(get(found.data(), found.size(), &count));
+                found.resize(count);
+            } catch (const Error &) {
+                check(get(nullptr, std::size_t{0}, &count));
+                if (count <= found.size()) throw;
+            }
+        }
         return found;
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _drawing, _images
+from ._drawn import Drawn
 from ._images import Geometry
 from ._model import Model
 from ._segments import Segment, SegmentNames
@@ -34,8 +35,7 @@ class Results:
     _names: SegmentNames
     _volume: _images.Volume
     _model: Model
-    # Segment and axis last drawn on.
-    _last: tuple[int, int] | None
+    _drawn: Drawn
 
     # ---- what it is ----
 
@@ -71,12 +71,10 @@ class Results:
 
     def _read(self, segment: Segment | None) -> int:
         """The number of a segment to read: by default that last drawn for, else the first one."""
-        if segment is not None:
-            return self._names.there(segment)
-        return self._last[0] if self._last else next(iter(self._native.segments()), 1)
+        return self._drawn.segment() if segment is None else self._names.there(segment)
 
     def _axis(self, axis: int | str | None) -> int:
-        return _drawing.axis_number(axis) if axis is not None else self._last[1] if self._last else 0
+        return self._drawn.axis() if axis is None else _drawing.axis_number(axis)
 
     # ---- quality ----
 

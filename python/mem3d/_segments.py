@@ -11,6 +11,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from ._drawn import Drawn
 from ._native.NativeErrors import FileError, InvalidArgumentError
 
 # A segment by its name or its number.
@@ -76,25 +77,28 @@ class SegmentNames:
             self._numbers = before
             raise
 
-    def save(self, session: str) -> None:
-        """Writes the names beside a saved session, which holds numbers only."""
+    def save(self, session: str, drawn: Drawn) -> None:
+        """Writes the names, and what was drawn on, beside a saved session, which holds numbers only."""
         path = Path(session + ".names.json")
-        if not self._numbers and not path.exists():
-            return
         try:
             new = path.with_name(path.name + ".new")
-            new.write_text(json.dumps(self._numbers, ensure_ascii=False, indent=1), encoding="utf-8")
+            text = json.dumps({"names": self._numbers, "drawn": drawn.saved()}, ensure_ascii=False)
+            new.write_text(text, encoding="utf-8")
             os.replace(new, path)
         except OSError as error:
             raise FileError(f"the session is saved, but not the names of its segments: {error}") from error
 
-    def load(self, session: str) -> None:
-        """Reads the names beside a saved session, where there are any."""
+    def load(self, session: str, drawn: Drawn) -> None:
+        """Reads what is beside a saved session, where there is anything; a file of earlier programs has names alone."""
         path = Path(session + ".names.json")
         if not path.exists():
             return
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
-            self._numbers = {str(name): int(number) for name, number in read.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+            whole = isinstance(read.get("names"), dict)
+            numbers = {str(name): int(number) for name, number in (read["names"] if whole else read).items()}
+            if whole:
+                drawn.restore(read["drawn"])
+            self._numbers = numbers
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise FileError(f"{path}: the names of segments cannot be read ({error}); remove the file") from error

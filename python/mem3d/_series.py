@@ -235,7 +235,7 @@ def _narrow(values: npt.NDArray[Any], path: Any) -> npt.NDArray[Any]:
     raise FileError(f"{path}: its values reach from {low} to {high}, which no type has exactly; correct its header")
 
 
-def pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
+def pixels(pydicom: Any, images: Sequence[Any]) -> npt.NDArray[Any]:
     """The rescaled values of the images."""
     first = images[0]
     if first.get("PhotometricInterpretation") == "MONOCHROME1":
@@ -247,7 +247,8 @@ def pixels(images: Sequence[Any]) -> npt.NDArray[Any]:
     slices = []
     for image, (slope, intercept) in zip(images, scales):
         try:
-            stored = image.pixel_array
+            # Not image.pixel_array, which the image would keep.
+            stored = pydicom.pixels.pixel_array(image)
         except Exception as error:
             raise FileError(f"{image.filename}: the pixels cannot be decoded: {error}") from error
         if stored.ndim != 2:

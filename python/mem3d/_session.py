@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _drawing, _images, _progress
+from ._drawn import Drawn
 from ._model import KINDS, Model, shared
 from ._native import Native
 from ._native.NativeErrors import CancelledError, InvalidArgumentError
@@ -99,7 +100,7 @@ class Session(Results):
             self._volume.voxels, place.spacing, place.origin, place.direction, **options
         )
         self._names = SegmentNames(self._native)
-        self._last: tuple[int, int] | None = None
+        self._drawn = Drawn(self._native)
 
     # ---- draw ----
 
@@ -109,7 +110,7 @@ class Session(Results):
         across, number, voxels = _drawing.place(points, slice, axis, physical, self.geometry)
         with self._names.drawn(segment) as target:
             mask = self._native.interact(target, across, number, KINDS[kind], points=voxels, **more)
-        self._last = (target, across)
+        self._drawn.on((target, across))
         return np.asarray(mask).astype(bool)
 
     def scribble(
@@ -199,20 +200,22 @@ class Session(Results):
         number = _drawing.slice_number(slice, across, self.geometry.shape)
         with self._names.drawn(segment) as target:
             self._native.setSliceMask(target, across, number, np.asarray(mask))
-        self._last = (target, across)
+        self._drawn.on((target, across))
 
     def set_mask(self, mask: npt.ArrayLike, *, segment: Segment = 1) -> None:
         """Sets the mask of the whole volume, for example an earlier segmentation; no slice becomes annotated."""
         with self._names.drawn(segment) as target:
             self._native.setMask(target, np.asarray(mask))
+        self._drawn.elsewhere()
 
     def accept(self, slice: int, axis: int | str | None = None, *, segment: Segment | None = None) -> None:
         """Accepts the mask of a slice as it is; the slice becomes annotated.
 
         Raises InvalidArgumentError for a segment without mask or interaction.
         """
-        across = self._axis(axis)
-        self._native.accept(self._read(segment), across, _drawing.slice_number(slice, across, self.geometry.shape))
+        across, target, before = self._axis(axis), self._read(segment), self._drawn.place()
+        self._native.accept(target, across, _drawing.slice_number(slice, across, self.geometry.shape))
+        self._drawn.on(before or (target, across))
 
     # ---- propagate ----
 
@@ -254,15 +257,15 @@ class Session(Results):
         InvalidStateError
             No slice is annotated along the axis.
         CancelledError, KeyboardInterrupt
-            It was cancelled, or stopped by Ctrl-C. The session is then as it was.
+            It was cancelled, or stopped by Ctrl-C. The session is then as it was. After the last slice, Ctrl-C takes
+            the propagation back by :meth:`undo`; a session without undo (``undo_depth=-1``) keeps it.
         """
         if direction not in _DIRECTIONS:
             raise InvalidArgumentError(f"direction is {direction!r}; use 'both', 'up' or 'down'")
-        across = None if axis is None else _drawing.axis_number(axis)
+        across = self._axis(axis)
         first, count = 0, 0
         if slices is not None:
-            along = self._axis(axis)
-            first, last = (_drawing.slice_number(number, along, self.geometry.shape) for number in slices)
+            first, last = (_drawing.slice_number(number, across, self.geometry.shape) for number in slices)
             if last < first:
                 raise InvalidArgumentError(f"slices is {slices}; give the first and the last one")
             count = last - first + 1
@@ -275,8 +278,9 @@ class Session(Results):
                 if interrupt.came:
                     raise KeyboardInterrupt from None
                 raise
+            self._drawn.elsewhere()
             if interrupt.came:
-                self._native.undo()
+                self.undo()
                 raise KeyboardInterrupt
         return int(updated)
 
@@ -288,23 +292,35 @@ class Session(Results):
 
     def undo(self) -> bool:
         """Takes the last change back; False when there is none."""
-        return bool(self._native.undo())
+        undone = bool(self._native.undo())
+        if undone:
+            self._drawn.undone()
+        return undone
 
     def redo(self) -> bool:
         """Does again what :meth:`undo` took back; False when there is nothing."""
-        return bool(self._native.redo())
+        redone = bool(self._native.redo())
+        if redone:
+            self._drawn.redone()
+        return redone
 
     def reset(self, segment: Segment | None = None) -> None:
         """Removes all that was drawn and segmented, for one segment or for all.
 
         Raises InvalidArgumentError for a segment without mask or interaction.
         """
-        self._native.reset(0 if segment is None else self._names.there(segment))
+        if segment is None:
+            self._native.reset(0)
+            self._drawn.on(None)
+        else:
+            self._native.reset(self._names.there(segment))
+            self._drawn.elsewhere()
 
     def save(self, path: Path_) -> None:
         """Saves the session, without the volume, for :meth:`load` and for `mem3d segment --resume`.
 
-        Names of segments go into a file beside it, named as `path` with `.names.json` after it.
+        Names of segments, and which of them and which axis was drawn on, go into a file beside it, named as `path` with
+        `.names.json` after it.
 
         Raises
         ------
@@ -312,7 +328,7 @@ class Session(Results):
             The file cannot be written; one that exists is then unchanged.
         """
         self._native.save(path)
-        self._names.save(os.fspath(path))
+        self._names.save(os.fspath(path), self._drawn)
 
     @classmethod
     def load(cls, path: Path_, image: Any, spacing: Sequence[float] | None = None, **arguments: Any) -> Session:
@@ -347,7 +363,7 @@ class Session(Results):
         session = cls(image, spacing, window=(0.0, 1.0), replace_non_finite=1, **arguments)
         try:
             session._native.restore(path)
-            session._names.load(os.fspath(path))
+            session._names.load(os.fspath(path), session._drawn)
         except BaseException:
             session.close()
             raise

@@ -77,8 +77,9 @@ def read_dicom(folder: str | os.PathLike[str], series: str | None = None) -> _im
         A file is left out (it cannot be read, or is a copy), or values are taken as they are stored.
     """
     where = Path(folder)
-    images, steps, origin = _series.place(_series.datasets(_import("pydicom"), where, series), where)
-    return _images._volume(_series.pixels(images), steps, origin, "dicom", images)
+    pydicom = _import("pydicom")
+    images, steps, origin = _series.place(_series.datasets(pydicom, where, series), where)
+    return _images._volume(_series.pixels(pydicom, images), steps, origin, "dicom", images)
 
 
 def write_seg(path: str | os.PathLike[str], session: Session, description: str = "mem3d") -> None:

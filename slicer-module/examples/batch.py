@@ -5,16 +5,19 @@
 
 For every volume CASE.nrrd, CASE.nii.gz or CASE.nii of FOLDER it reads the interactions CASE_SEGMENT.mrk.json,
 CASE_SEGMENT_2.mrk.json, CASE_SEGMENT_negative.mrk.json and so on by the rules of `mem3d batch` (docs/interactions.md),
-propagates each segment through the volume, and writes RESULTS/CASE.seg.nrrd. A result that is there is left alone, as
-it may have been corrected; --force makes it again. Model, device, threads and place of the
-engine: environment variables MEM3D_MODEL, MEM3D_DEVICE, MEM3D_THREADS and MEM3D_MODE; for each that is not set, the
-module's settings in Slicer. A case that fails is reported and left out; the exit code is the number of such cases.
+propagates each segment along each axis that it is drawn on, and writes RESULTS/CASE.seg.nrrd. A result that is there is
+left alone, as it may have been corrected; --force makes it again. Model, device, threads and place of the engine:
+environment variables MEM3D_MODEL, MEM3D_DEVICE, MEM3D_THREADS and MEM3D_MODE; for each that is not set, the module's
+settings in Slicer. A case that fails is reported and left out; the exit code is the number of such cases.
 """
 
+import gzip
+import os
 import re
 import sys
 import time
 import traceback
+import zlib
 from pathlib import Path
 
 import slicer
@@ -23,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Mem3D"))
 
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
-from Mem3DLib.Interactions import interactionsOf, parseName
+from Mem3DLib.Interactions import interactionsOf, nameOfCase
 from Mem3DLib.Native import Error
 from Mem3DLib.Segments import Lattice
 from Mem3DLib.SessionLogic import SessionLogic
@@ -46,10 +49,10 @@ def cases(folder):
         if path.name.endswith(".mrk.json"):
             stem = path.name[: -len(".mrk.json")]
             # Of the volumes ct and ct_2, the longer name has ct_2_liver.mrk.json.
-            owners = [case for case in volumes if stem == case or stem.startswith(case + "_")]
+            owners = [case for case in volumes if nameOfCase(stem, case)]
             if owners:
                 case = max(owners, key=len)
-                markups[case].append((parseName(stem, case), path))
+                markups[case].append((nameOfCase(stem, case), path))
     for case, path in volumes.items():
         if markups[case]:
             yield case, path, markups[case]
@@ -90,18 +93,43 @@ def segment(scene, settings, volumePath, interactions, resultPath):
     editor.node().SetOverwriteMode(editor.node().OverwriteNone)
     with SessionLogic(editor, settings) as logic:
         grid = Lattice(editor.sourceImage(), segmentation).grid
+        drawnOn = {}  # segments by axis, both in the order of drawing, as in `mem3d batch`
+        for named, path in interactions:
+            editor.select(named.segment)
+            for drawn in interactionsOf(readMarkups(scene, path), grid, named):
+                logic.interact(drawn.kind, drawn.pointsRas, axis=drawn.axis, negative=drawn.negative)
+                drawnOn.setdefault(logic.state().axis, {})[named.segment] = True
+        empty = set(names).difference(*drawnOn.values())
+        if empty:
+            raise UserError("The markups of %s hold no points. Place some, or remove the file." % ", ".join(empty))
+        for axis, segments in drawnOn.items():
+            for name in segments:
+                editor.select(name)
+                logic.propagate(axis=axis)
         for name in names:
             editor.select(name)
-            for named, path in (entry for entry in interactions if entry[0].segment == name):
-                for drawn in interactionsOf(readMarkups(scene, path), grid, named):
-                    logic.interact(drawn.kind, drawn.pointsRas, axis=drawn.axis, negative=drawn.negative)
-            logic.propagate()
             logic.apply()
-    storage = slicer.vtkMRMLSegmentationStorageNode()
-    storage.SetFileName(str(resultPath))
-    if not storage.WriteData(segmentation):
-        raise UserError("%s cannot be written. Is the folder writable, and the disk not full?" % resultPath)
+    write(segmentation, resultPath)
     return len(names)
+
+
+def write(segmentation, path):
+    """Writes the file as a whole: one that is there stays until then."""
+    unfinished = path.with_name(".%s.%d.seg.nrrd" % (path.name[: -len(".seg.nrrd")], os.getpid()))
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(unfinished))
+    storage.UseCompressionOn()
+    try:
+        # The last bytes of a file are written when it is closed, which Slicer does not check.
+        if not storage.WriteData(segmentation) or not gzip.decompress(unfinished.read_bytes().partition(b"\n\n")[2]):
+            raise OSError("Slicer's file is not whole")
+        os.replace(unfinished, path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            "%s cannot be written (%s). Is the folder writable, and the disk not full?" % (path, error)
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def main(arguments):

@@ -203,6 +203,31 @@ def test_cancel_and_busy_from_another_thread(drawn):
     assert isinstance(result[0], Native.CancelledError)
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [([2], 2), ([0], 0), ([3, 1], 3), ([70], 70), ([70, 80, 75], 75), ([70, 80, 90], 90), ([70, 90, 100, 120], 120)],
+)
+def test_lists_that_another_thread_changes_between_two_calls(counts, expected):
+    counts = list(counts)
+
+    def get(values, capacity, count):
+        there = counts.pop(0) if len(counts) > 1 else counts[0]
+        if values is not None:
+            if capacity < there:
+                raise Native.InvalidArgumentError("no room")
+            values[:there] = range(there)
+        count._obj.value = there
+
+    assert Native.c.listOf(get) == list(range(expected))
+
+
+def test_many_segments_are_listed(session):
+    numbers = list(range(1, 81))
+    for number in numbers:
+        session.setMask(number, np.zeros(SHAPE, np.uint8))
+    assert session.segments() == numbers
+
+
 def test_freeing_a_session_cancels_the_call_on_it(model):
     session = model.openSession(ball())
     session.setSliceMask(1, AXIS_DEPTH, 5, ball()[5] > 0)

@@ -3,6 +3,7 @@ them."""
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,19 @@ from Mem3DLib import Segments
 from Mem3DLib.Editors import LogicEditor
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Interactions import interactionsOf, parseName
-from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.Native import AXIS_DEPTH, AXIS_WIDTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 from Mem3DLib.SessionLogic import SessionLogic
-from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, randomSettings, rotation, voxels
+from Mem3DTesting import (
+    addSegmentation,
+    addTransform,
+    addVolume,
+    ball,
+    ijkToRas,
+    randomSettings,
+    rotation,
+    setVoxels,
+    voxels,
+)
 
 BATCH = Path(__file__).parents[2] / "slicer-module" / "examples" / "batch.py"
 SPACING = (1, 1, 3)
@@ -101,6 +112,9 @@ def test_names_mean_what_they_mean_to_the_command():
         assert parseName(name) == (segment, negative == "1", extreme == "1"), name
     names = [parseName(stem, "ct_1").segment for stem in ("ct_1_liver", "ct_1", "liver", "ct_12")]
     assert names == ["liver", "ct_1", "liver", "ct"]
+    ofCase = {"ct_1_negative": (True, False), "ct_1-": (True, False), "ct_1_extreme_2": (False, True)}
+    for stem, (negative, extreme) in {**ofCase, "ct_1_2": (False, False), "ct_1_": (False, False)}.items():
+        assert parseName(stem, "ct_1") == ("ct_1", negative, extreme), stem
 
 
 def test_markups_under_a_transform(grid):
@@ -187,6 +201,59 @@ def test_a_result_that_is_there_is_kept(library, tmp_path):
     done = runBatch(library, "--force", inputs, result.parent)
     assert done.returncode == 0 and "case: 1 segments" in done.stdout, done.stderr
     assert result.read_bytes().startswith(b"NRRD")
+
+
+def test_a_result_that_cannot_be_written_leaves_the_earlier_one(tmp_path):
+    slicer.mrmlScene.Clear()
+    resource = pytest.importorskip("resource")
+    batch, result = batchModule(), tmp_path / "case.seg.nrrd"
+    volume = addVolume(ball(), ijkToRas(SPACING))
+    segmentation = addSegmentation(volume, ("ball",))
+    setVoxels(segmentation, "ball", volume, ball() > 0)
+    batch.write(segmentation, result)
+    whole = result.read_bytes()
+    result.write_text("corrected by hand")
+    # As a full disk: what is beyond these bytes is not written.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for room in (100, len(whole) - 100, len(whole) - 1):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+            with pytest.raises(UserError, match=r"case\.seg\.nrrd cannot be written"):
+                batch.write(segmentation, result)
+            assert result.read_text() == "corrected by hand" and list(tmp_path.iterdir()) == [result]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    setVoxels(segmentation, "ball", volume, ball() > 500)
+    batch.write(segmentation, result)
+    assert result.read_bytes().startswith(b"NRRD") and list(tmp_path.iterdir()) == [result]
+
+
+def test_each_axis_that_was_drawn_on_is_propagated_along(monkeypatch, tmp_path):
+    slicer.mrmlScene.Clear()
+    batch, inputs, calls = batchModule(), tmp_path / "in", []
+    inputs.mkdir()
+    write(slicer.vtkMRMLNRRDStorageNode, addVolume(ball(), ijkToRas(SPACING)), inputs / "case.nrrd")
+    along_width = [(-20, -18, 15), (-20, -24, 18), (-20, -30, 21)]
+    along_depth = [(-14, -18, 18), (-20, -24, 18), (-26, -30, 18)]
+    for name, points in ("a", along_width), ("a_2", along_depth), ("a_3", along_width), ("b", along_depth):
+        node = addMarkups("vtkMRMLMarkupsCurveNode", name, points)
+        write(slicer.vtkMRMLMarkupsJsonStorageNode, node, inputs / ("case_%s.mrk.json" % name))
+
+    def propagate(logic, axis=None):
+        calls.append((logic.editor.selectedSegmentID(), logic.state().axis if axis is None else axis))
+
+    monkeypatch.setattr(batch.SessionLogic, "propagate", propagate)
+    ((case, volume, interactions),) = batch.cases(inputs)
+    assert batch.segment(slicer.mrmlScene, randomSettings(), volume, interactions, tmp_path / "case.seg.nrrd") == 2
+    # Axes in the order of the drawing, as `mem3d batch` takes them.
+    assert calls == [("a", AXIS_WIDTH), ("a", AXIS_DEPTH), ("b", AXIS_DEPTH)]
+    node = addMarkups("vtkMRMLMarkupsFiducialNode", "c", [])
+    write(slicer.vtkMRMLMarkupsJsonStorageNode, node, inputs / "case_c.mrk.json")
+    ((case, volume, interactions),) = batch.cases(inputs)
+    with pytest.raises(UserError, match="markups of c hold no points"):
+        batch.segment(slicer.mrmlScene, randomSettings(), volume, interactions, tmp_path / "other.seg.nrrd")
 
 
 def test_cases_whose_names_have_dots(tmp_path):

@@ -41,10 +41,23 @@ def test_slicer_is_closed_during_a_propagation(anyBench, capfd):
     bench.press("propagateButton")
     assert engine.atSlice.acquire(timeout=60)
     engine.mayGoOn.release(100)
-    desktop.quitSlicer(bench.scripted.frame)
+    desktop.quitSlicer(bench.scripted)
     assert not thread.is_alive()
-    assert bench.effect.logic is None and bench.effect.preview.node is None and not bench.scripted.actors
+    assert bench.effect.logic is None and bench.effect.preview.node is None
     assert "Error" not in capfd.readouterr().err
+
+
+def test_slicer_is_closed_with_a_preview(anyBench):
+    bench = anyBench
+    bench.draw()
+    bench.press("propagateButton")
+    bench.wait()
+    logic, preview = bench.effect.logic, bench.effect.preview
+    thread, engine, session = logic.worker._thread, logic._keeper._engine, logic._keeper._snapshot
+    assert preview.node is not None and (not engine.isHelper or os.path.exists(session))
+    desktop.quitSlicer(bench.scripted)
+    assert not thread.is_alive() and preview.node is None
+    assert not engine.isHelper or (engine.processId is None and not os.path.exists(session))
 
 
 QUIT = """
@@ -59,7 +72,7 @@ bench.view.node.JumpSliceByCentering(-20, -24, 180)
 bench.draw([(-14, -18, 180), (-20, -24, 180), (-26, -30, 180)])
 bench.press("propagateButton")
 assert slicer_app.processEvents(lambda: bench.ui["progressBar"].value() > 3)
-desktop.quitSlicer(bench.scripted.frame)
+desktop.quitSlicer(bench.scripted)
 print("left", flush=True)
 """
 

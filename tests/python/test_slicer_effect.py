@@ -16,7 +16,7 @@ headless.start()
 
 import slicer_app
 from effect_bench import CENTER, STROKE, Bench
-from Mem3DLib.Native import AXIS_DEPTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
+from Mem3DLib.Native import AXIS_DEPTH, AXIS_WIDTH, BOX, CLICK, EXTREME_POINTS, SCRIBBLE
 from Mem3DTesting import ball, setVoxels, voxels
 from PySide6 import QtCore, QtTest
 
@@ -149,6 +149,20 @@ def test_automatic_propagation_and_writing(bench):
     bench.draw()
     assert "segmented" in bench.status()
     assert bench.held().any() and (bench.held() == (bench.state().engineMask.full() != 0)).all()
+
+
+def test_a_range_of_slices_is_not_taken_over_to_another_axis(bench):
+    bench.draw()
+    bench.press("rangeCheckBox")
+    bench.ui["firstSliceBox"].setValue(5)
+    bench.ui["lastSliceBox"].setValue(7)
+    bench.press("autoPropagateCheckBox")
+    sagittal = slicer_app.SliceWidget("Sagittal")
+    sagittal.node.JumpSliceByCentering(*CENTER)
+    slicer_app.Mouse(bench.effect, sagittal).drag([(-20, -18, 15), CENTER, (-20, -30, 21)])
+    bench.wait()
+    assert bench.state().axis == AXIS_WIDTH and bench.status().startswith("39 slices were segmented.")
+    assert bench.effect.panel.range() == (0, 39)
 
 
 def test_undo_redo_and_start_over(bench):

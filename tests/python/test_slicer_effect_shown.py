@@ -15,7 +15,7 @@ headless.start()
 import slicer_app
 from effect_bench import CENTER, STROKE
 from Mem3DLib.Native import AXIS_DEPTH, BOX, EXTREME_POINTS, SCRIBBLE
-from Mem3DTesting import addSegmentation, addVolume, ball, ijkToRas, setVoxels
+from Mem3DTesting import addSegmentation, addTransform, addVolume, ball, ijkToRas, setVoxels, vtkMatrix
 
 
 def noticed(bench):
@@ -152,8 +152,11 @@ def test_previews_of_all_segments_are_named(bench):
     assert len(slicer.app.statusMessages) == count
 
 
-@pytest.mark.parametrize("what", ["voxels", "geometry", "segmentation"])
+@pytest.mark.parametrize("what", ["voxels", "geometry", "segmentation", "transform"])
 def test_a_session_that_is_outdated_is_told(bench, what):
+    transform, parent = addTransform(np.eye(4)), addTransform(np.eye(4))
+    transform.SetAndObserveTransformNodeID(parent.GetID())
+    bench.segmentation.SetAndObserveTransformNodeID(transform.GetID())
     bench.draw()
     noticed(bench)
     if what == "voxels":  # the next time point of a sequence
@@ -161,6 +164,8 @@ def test_a_session_that_is_outdated_is_told(bench, what):
     elif what == "geometry":  # as a segment does that reaches outside of it
         bench.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(addLarger())
         bench.effect.referenceGeometryChanged()
+    elif what == "transform":
+        parent.SetMatrixTransformToParent(vtkMatrix(ijkToRas((-1, -1, 1), (4, 0, 0))))
     else:
         bench.editor.logic.SetSegmentationNode(addSegmentation(bench.volume, ("a",)))
         bench.editor.select("a")

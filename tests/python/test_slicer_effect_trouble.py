@@ -30,6 +30,9 @@ def slow(request):
     bench.effect.cleanup()
 
 
+# ---- while the engine is at work ----
+
+
 def test_cancel_answers_within_one_slice(slow):
     bench, engine = slow
     before = bench.state().engineMask.full()
@@ -97,6 +100,27 @@ def test_the_segment_is_switched_in_the_middle(slow):
     assert bench.state().pending and bench.effect.preview.node.GetDisplayNode().GetVisibility()
 
 
+def test_another_segment_is_selected_before_a_stroke_is_answered(bench):
+    bench.select("b")
+    bench.draw()
+    bench.press("applyButton")
+    bench.wait()
+    done = bench.held("b")
+    bench.select("a")
+    bench.press("autoPropagateCheckBox")
+    bench.press("autoApplyCheckBox")
+    bench.mouse.drag(STROKE)
+    bench.select("b")
+    bench.wait()
+    assert bench.status() == "The slice of a waits: select that segment, then press Propagate."
+    assert (bench.held("b") == done).all() and not bench.state().pending
+    bench.select("a")
+    assert bench.state().engineMask.slicesHeld(AXIS_DEPTH) == [6]
+    bench.press("propagateButton")
+    bench.wait()
+    assert "segmented" in bench.status()
+
+
 def test_the_volume_is_switched_in_the_middle(slow):
     bench, engine = slow
     other = addVolume(ball()[::-1].copy(), ijkToRas(SPACING), "other")
@@ -109,6 +133,60 @@ def test_the_volume_is_switched_in_the_middle(slow):
     assert not bench.effect.preview.node.GetDisplayNode().GetVisibility()
     bench.draw()
     assert bench.state().drawn == (AXIS_DEPTH, 6)
+
+
+# ---- Slicer's Undo in the middle ----
+
+
+def undoInTheMiddle(bench, engine, noticed=True):
+    """Slicer's Undo of what was applied, during a propagation; `noticed`: long before its end."""
+    bench.press("propagateButton")
+    assert engine.atSlice.acquire(timeout=60)
+    bench.editor.undo()
+    assert not noticed or slicer_app.processEvents(lambda: not bench.effect._watch.pending(), 10)
+    engine.mayGoOn.release(1000)
+    bench.wait()
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_slicers_undo_during_a_propagation_is_named_at_its_end(slow, noticed):
+    bench, engine = slow
+    bench.press("applyButton")
+    bench.wait()
+    undoInTheMiddle(bench, engine, noticed)
+    assert bench.status().startswith("Undone in the segment.") and not bench.held().any()
+    assert bench.state().pending and len(bench.state().engineMask.slicesHeld(AXIS_DEPTH)) > 1
+    bench.press("applyButton")
+    bench.wait()
+    assert (bench.held() == (bench.state().engineMask.full() != 0)).all() and bench.held().any()
+
+
+def test_slicers_undo_is_named_behind_the_error_that_it_led_to(slow):
+    bench, engine = slow
+    bench.press("autoApplyCheckBox")
+    bench.press("applyButton")
+    bench.wait()
+    undoInTheMiddle(bench, engine)
+    assert bench.status().startswith("The result is not written") and "Undone in the segment." in bench.status()
+    bench.press("applyButton")
+    bench.wait()
+    assert bench.status() == "Written into the segment." and bench.held().any()
+
+
+def test_a_slice_is_not_propagated_after_slicers_undo_during_its_stroke(bench):
+    bench.draw()
+    bench.press("applyButton")
+    bench.wait()
+    bench.press("autoPropagateCheckBox")
+    bench.view.node.JumpSliceByCentering(-20, -24, 21)
+    bench.mouse.drag([(x, y, 21) for x, y, _ in STROKE])
+    bench.editor.undo()
+    bench.wait()
+    assert bench.status().startswith("Undone in the segment.")
+    assert bench.state().pending and bench.state().engineMask.slicesHeld(AXIS_DEPTH) == [6, 7]
+
+
+# ---- what is refused ----
 
 
 def test_oblique_views_are_refused_in_words(bench):
@@ -137,6 +215,9 @@ def test_events_of_others_pass(bench):
     assert not bench.mouse.send("MouseMoveEvent")
     assert not bench.mouse.send("LeftButtonPressEvent", shift=1)
     assert not bench.mouse.send("RightButtonPressEvent")
+
+
+# ---- ends ----
 
 
 def test_a_helper_that_dies_is_started_again_with_the_session():
@@ -172,6 +253,6 @@ def test_cleanup_while_at_work_ends_everything(slow):
     assert engine.atSlice.acquire(timeout=60)
     engine.mayGoOn.release(100)
     slicer.app.aboutToQuit.emit()
-    assert bench.effect.logic is None and bench.effect.preview.node is None
+    assert bench.effect.logic is None and bench.effect.preview.node is None and not bench.scripted.actors
     bench.effect.polling.poll()
     bench.effect.updateGUIFromMRML()

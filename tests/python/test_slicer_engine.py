@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -198,8 +199,6 @@ def test_a_helper_killed_in_the_middle_of_a_propagation(settings):
 
 
 def test_nothing_is_left_behind(settings):
-    import tempfile
-
     folders = [Path(tempfile.gettempdir()), Path("/dev/shm")]
 
     def ours():

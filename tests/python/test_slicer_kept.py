@@ -17,6 +17,7 @@ from effect_bench import SPACING, STROKE, SlowEngine
 from Mem3DLib.Errors import UserError
 from Mem3DLib.Native import AXIS_DEPTH, AXIS_HEIGHT, BOX, CancelledError, Error
 from Mem3DLib.Segments import imageArray
+from Mem3DLib.Source import Source
 from Mem3DTesting import (
     addSegmentation,
     addTransform,
@@ -244,6 +245,18 @@ def test_a_volume_that_is_moved_is_another(session):
         move()
         assert not session.logic.isCurrent()
         assert (imageArray(session.editor.sourceImage()) != before).any()  # the Segment Editor's copy moved, too
+
+
+def test_a_segmentation_that_is_moved_gets_the_voxels_that_lie_there(session):
+    transform, parent = addTransform(np.eye(4)), addTransform(np.eye(4))
+    transform.SetAndObserveTransformNodeID(parent.GetID())
+    session.segmentation.SetAndObserveTransformNodeID(transform.GetID())
+    session.draw()
+    shift = np.eye(4)
+    shift[0, 3] = 4  # as many voxels against the direction of the rows
+    parent.SetMatrixTransformToParent(vtkMatrix(shift))
+    assert not session.logic.isCurrent()
+    assert (imageArray(Source(session.editor).image)[:, :, 4:] == session.array[:, :, :-4]).all()
 
 
 def test_slices_that_are_not_there(session):

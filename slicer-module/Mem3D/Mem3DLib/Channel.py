@@ -24,18 +24,23 @@ class _InBuffer:
 
 
 class SharedFile:
-    """`size` bytes that another process can map by `path`. The file goes when discard() is called, or this object."""
+    """`size` bytes that another process can map by `path`. The file goes when discard() or close() is called, or this
+    object goes. OSError when there is no room."""
 
     path = bytes = None
 
     def __init__(self, size):
         handle, self.path = tempfile.mkstemp(prefix="mem3d-", suffix=".shared", dir=_folderWithRoom(size))
-        with os.fdopen(handle, "r+b") as file:
-            file.truncate(size)
-            # A page that cannot be had when it is touched would be the end of the process: ask for all now.
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-        self.bytes = openShared(self.path)
+        try:
+            with os.fdopen(handle, "r+b") as file:
+                file.truncate(size)
+                # A page that cannot be had when it is touched would be the end of the process: ask for all now.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+            self.bytes = openShared(self.path)
+        except BaseException:
+            self.discard()
+            raise
 
     def discard(self):
         """Removes the file's name; both mappings stay valid where the system can do that."""
@@ -46,9 +51,13 @@ class SharedFile:
             except OSError:
                 pass  # Windows keeps the name while it is mapped; tried again later
 
-    def __del__(self):
+    def close(self):
+        """Ends the mapping of this process, too."""
         self.bytes = None
         self.discard()
+
+    def __del__(self):
+        self.close()
 
 
 def openShared(path):

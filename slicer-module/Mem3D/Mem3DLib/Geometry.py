@@ -23,7 +23,9 @@ class Grid:
         self.shape = (k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
         if min(self.shape) < 1:
             raise UserError("The segmentation's geometry holds no voxel. Choose a source volume in the Segment Editor.")
-        if abs(np.linalg.det(self.ijkToRas)) < 1e-12:
+        sides = self.spacingMm()
+        # Between unit vectors, so that small voxels are not taken for flat ones.
+        if sides.min() == 0 or abs(np.linalg.det(self._columns() / sides[:, None])) < 1e-9:
             raise UserError("The geometry cannot be inverted. Remove the transform that flattens the volume.")
         self.rasToIjk = np.linalg.inv(self.ijkToRas)
 
@@ -31,7 +33,7 @@ class Grid:
         return (
             isinstance(other, Grid)
             and self.extent == other.extent
-            and np.allclose(self.ijkToRas, other.ijkToRas, rtol=0, atol=1e-6)
+            and np.allclose(self.ijkToRas, other.ijkToRas, rtol=0, atol=1e-6 * min(1.0, self.spacingMm().min()))
         )
 
     def _columns(self):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 
@@ -58,14 +59,14 @@ class HelperEngine:
     def openSession(self, volume, geometry, options):
         """Opens a session instead of the one before. The volume goes over in shared memory."""
         volume = np.ascontiguousarray(volume)
-        file = SharedFile(volume.nbytes)
+        file = _shared(volume.nbytes)
         try:
             file.bytes[:] = volume.reshape(-1).view(np.uint8)
             self._ask("openSession", ((file.path, volume.shape, volume.dtype.str), geometry, options))
         finally:
-            file.discard()
+            file.close()
         if self._shared is None or len(self._shared.bytes) < volume.size:
-            shared = SharedFile(volume.size)  # room for one mask, one byte a voxel
+            shared = _shared(volume.size)  # room for one mask, one byte a voxel
             self._ask("share", (shared.path,))
             self._channel.buffer = shared.bytes
             self._shared = shared
@@ -132,7 +133,8 @@ class HelperEngine:
     def close(self):
         """Ends the process; its exit code, None without one."""
         process, self._process = self._process, None
-        self._channel = self._shared = None
+        channel, self._channel = self._channel, None
+        shared, self._shared = self._shared, None
         if process is None:
             return None
         for pipe in (process.stdin, process.stdout):
@@ -145,6 +147,22 @@ class HelperEngine:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+        finally:
+            # Windows removes no file that a process maps, nor do frames of a traceback let go of the channel.
+            if channel is not None:
+                channel.buffer = None
+            if shared is not None:
+                shared.close()
+
+
+def _shared(size):
+    try:
+        return SharedFile(size)
+    except OSError as error:
+        raise UserError(
+            "There is no room for the %.1f MB that the engine's helper process shares (%s). Free space in %s, then try "
+            "again." % (size / 1e6, error, tempfile.gettempdir())
+        ) from error
 
 
 def _errorClass(name):

@@ -22,15 +22,30 @@ _ENDING = re.compile(r"(?:(?:^|[\s_.-])(?:(negative)|(extreme(?:[ _-]?points)?))
 def parseName(name, case=""):
     """Segment and sign of a markup's name, as src/interactions/markups.rs (tests/golden/markup_names.csv has examples).
     `case`: name of the volume, with which names of files may start."""
-    if case and name == case:
-        return Named(name, False, False)
-    if case and name.startswith(case + "_") and len(name) > len(case) + 1:
-        name = name[len(case) + 1 :]
+    found = case and nameOfCase(name, case)
+    if found:
+        return found
+    named = _withoutEndings(name)
+    return named if named.segment else named._replace(segment="Segment")
+
+
+def nameOfCase(name, case):
+    """The same for the name of a file that begins with that of its volume; None for a file of no such name."""
+    if not name.startswith(case):
+        return None
+    rest = name[len(case) :]
+    named = _withoutEndings(rest)
+    if not named.segment.strip(" \t_.-") and not rest[:1].isalnum():
+        return named._replace(segment=case)
+    return parseName(rest[1:]) if rest.startswith("_") else None
+
+
+def _withoutEndings(name):
     name, negative, extreme = name.strip(), False, False
     while True:
         ending = _ENDING.search(name)
         if ending is None:
-            return Named(name or "Segment", negative, extreme)
+            return Named(name, negative, extreme)
         negative = negative or bool(ending[1] or ending[3])
         extreme = extreme or bool(ending[2])
         name = name[: ending.start()].rstrip(" \t_.-")

@@ -386,11 +386,7 @@ class Session(_Handle):
         return changed.value
 
     def _list(self, name, *arguments):
-        count = ctypes.c_size_t()
-        self._call(name, *arguments, None, 0, ctypes.byref(count))
-        values = np.empty(max(count.value, 1), np.uint32)
-        self._call(name, *arguments, values.ctypes.data, values.size, ctypes.byref(count))
-        return [int(value) for value in values[: count.value]]
+        return c.listOf(lambda *out: self._call(name, *arguments, *out))
 
     @staticmethod
     def _maskBytes(mask, shape, name):

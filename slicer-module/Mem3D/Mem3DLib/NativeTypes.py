@@ -228,6 +228,20 @@ def load(path):
     return ctypes.CDLL(path)  # not PyDLL: that would hold the interpreter lock during a propagation
 
 
+def listOf(get):
+    """A list whose length may change between two calls; get(values, capacity, count) raises when it has no room."""
+    count, values = ctypes.c_size_t(), (ctypes.c_uint32 * 64)()
+    while True:
+        try:
+            get(values, len(values), ctypes.byref(count))
+            return values[: count.value]
+        except InvalidArgumentError:
+            get(None, 0, ctypes.byref(count))
+            if count.value <= len(values):
+                raise
+            values = (ctypes.c_uint32 * count.value)()
+
+
 def text(raw):
     return raw.decode("utf-8", "replace")
 

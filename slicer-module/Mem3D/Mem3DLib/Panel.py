@@ -159,7 +159,7 @@ class Panel:
             for kind, (name, _, _) in KINDS.items():
                 ui[name].setEnabled(kind in info["interactionKinds"])
 
-    _known = _drawn = _suggested = _applicable = False
+    _known = _drawn = _suggested = _applicable = _isError = False
 
     def showBusy(self, busy):
         """Whether the engine is at work: then there is nothing to do but to wait or to cancel."""
@@ -175,9 +175,12 @@ class Panel:
         self.ui["progressBar"].setMaximum(total)
         self.ui["progressBar"].setValue(done)
 
-    def showMessage(self, text, error=False):
-        """One sentence for the user, in the place where all of them are."""
+    def showMessage(self, text, error=False, keepError=False):
+        """One sentence for the user, in the place where all of them are; `keepError`: behind an error that is there."""
         label = self.ui["statusLabel"]
+        if keepError and self._isError:
+            text, error = label.property("text") + " " + text, True
+        self._isError = error
         label.setText(text)
         label.setToolTip(text)
         label.setStyleSheet("background: #f8d7da; color: #6a1a21;" if error else "")

@@ -14,21 +14,13 @@ from .Observers import Observers
 from .Panel import Panel
 from .Polling import Polling, logBug
 from .Preview import Preview
-from .SegmentState import CLEARED, CORRECTED, MAX_CORRECTED_SLICES, REPLACED, UNDONE
-from .SegmentWatch import SegmentWatch
+from .SegmentState import UNDONE
+from .SegmentWatch import EDITED, SegmentWatch
 from .SessionLogic import SessionLogic
 from .Settings import Settings
 from .Worker import Worker
 
 CURSOR_PIXELS = 24
-EDITED = {
-    UNDONE: "Undone in the segment. Apply writes the result again, as Slicer's Redo (key y) does; what you "
-    "draw next goes on from the segment as it is.",
-    CLEARED: "The segment was cleared. The next step starts over.",
-    CORRECTED: "The segment was edited. The next step takes that over.",
-    REPLACED: "The segment was edited on more than %d slices. The next step takes it as a new start; slices drawn on "
-    "or accepted stay as they are now." % MAX_CORRECTED_SLICES,
-}
 
 
 class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
@@ -48,6 +40,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self._watch = None
         self._observers = Observers()
         self._edited = None  # what others did to the segment, as the panel shows it
+        self._missed = False  # whether there were edits during the step that runs
         self._current = False  # whether the session is about the editor's nodes, as the panel shows it
         self._active = False
         self._refreshing = False
@@ -82,7 +75,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.panel = Panel(self)
         self.panel.settings.show(self.logic.settings)
         self.scriptedEffect.addOptionsWidget(self.panel.widget)
-        self.polling = Polling(self.panel.widget, self.logic.worker, self.panel.showBusy, self._failed)
+        self.polling = Polling(self.panel.widget, self.logic.worker, self.panel.showBusy, self._failed, self._idle)
         self._watch = SegmentWatch(self.panel.widget, self.noticeEdits)
         self._observers.add(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, lambda *_: self._tellUnapplied())
         slicer.app.aboutToQuit.connect(self.cleanup)
@@ -127,8 +120,8 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
             return
         self._active = False
         logic.onChanged = logic.onDropped = None
-        logic.close()  # before all else: a thread in the engine would take Slicer down at its end
         endAll(
+            logic.close,  # before all else: a thread in the engine would take Slicer down at its end
             lambda: slicer.app.aboutToQuit.disconnect(self.cleanup),
             self._observers.remove,
             self.polling.close,
@@ -204,12 +197,19 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         segmentID = self.logic.editor.selectedSegmentID()
 
         def drawn(_):
-            if self.logic.state(segmentID).engineMask.isEmpty():
+            state = self.logic.state(segmentID)
+            if state.engineMask.isEmpty():
                 self.panel.showMessage("Nothing is marked yet. Draw inside of the structure.")
                 return
             where = "The mask is in the segment." if options["autoApply"] else "Look at the preview."
             self.panel.showMessage(where + " Draw again to correct it, or propagate.")
-            if options["autoPropagate"] and self.logic.isCurrent():
+            if not options["autoPropagate"] or not self.logic.isCurrent():
+                return
+            if self.logic.editor.selectedSegmentID() != segmentID:
+                text = "The slice of %s waits: select that segment, then press Propagate."
+                self.panel.showMessage(text % state.name)
+            elif self.logic.edited() is None:  # an edit meanwhile may take the slice back
+                self.refresh()  # the range of slices is then one along the axis drawn on
                 self.propagate(BOTH, *self.panel.range())
 
         self._try(
@@ -326,10 +326,19 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self.panel.showError(error)
         self.refresh()
 
-    def noticeEdits(self):
+    def _idle(self):
+        """The engine is done, and the panel says what came out."""
+        if self.logic is not None and (self._missed or self._watch.pending()):
+            self._missed = False
+            self.noticeEdits(keepError=True)
+
+    def noticeEdits(self, keepError=False):
         """Shows in the panel when the nodes are not those that were drawn on any more, and when Slicer's Undo or Redo,
-        or another tool, edited the segment."""
-        if self.logic is None or not self._active or self.logic.worker.busy:
+        or another tool, edited the segment; `keepError`: behind the error that is shown."""
+        if self.logic is None or not self._active:
+            return
+        if self.logic.worker.busy:
+            self._missed = True
             return
         if self._current and not self.logic.isCurrent():
             self.refresh()
@@ -338,7 +347,7 @@ class SegmentEditorMem3DEffect(AbstractScriptedSegmentEditorEffect):
         self._edited = edited
         if edited != before:
             if edited is not None:
-                self.panel.showMessage(EDITED[edited])
+                self.panel.showMessage(EDITED[edited], keepError=keepError)
             elif before == UNDONE:
                 self.panel.showMessage("The segment holds the result again.")
             self.refresh()

@@ -4,6 +4,8 @@ All edits go through Slicer's own ModifySegmentByLabelmap on the small box that 
 Editor's editable area, intensity range and overwrite settings and keeps the other representations up to date.
 """
 
+from contextlib import contextmanager, nullcontext
+
 import numpy as np
 import slicer
 import vtk
@@ -199,6 +201,23 @@ def othersIn(box, editor, segmentID, lattice):
     return held
 
 
+@contextmanager
+def _keepingMaskSegment(node):
+    """While the editable area is inside of one segment, Slicer gives that segment what is erased; not in here. What is
+    erased stays the same: the edited segment may be erased everywhere then."""
+    modes, mode = slicer.vtkMRMLSegmentationNode, node.GetMaskMode()
+    if mode != modes.EditAllowedInsideSingleSegment:
+        yield
+        return
+    modified = node.StartModify()
+    node.SetMaskMode(modes.EditAllowedEverywhere)
+    try:
+        yield
+    finally:
+        node.SetMaskMode(mode)
+        node.EndModify(modified)
+
+
 def writeSegment(editor, segmentID, lattice, before, after, takeFromOthers=True):
     """Turns the segment, which holds `before`, into `after` as far as the editor's settings allow; whether anything
     had to change. What other segments hold is left out unless it may be taken from them. The state before can be had
@@ -216,5 +235,6 @@ def writeSegment(editor, segmentID, lattice, before, after, takeFromOthers=True)
         region = Region.fromMask(array)
         if region.box is not None:
             inside = [(a + o, b + o) for (a, b), (o, _) in zip(region.box, box)]
-            editor.modify(segmentID, lattice.imageOf(inside, region.array), add)
+            with nullcontext() if add or takeFromOthers else _keepingMaskSegment(editor.node()):
+                editor.modify(segmentID, lattice.imageOf(inside, region.array), add)
     return True

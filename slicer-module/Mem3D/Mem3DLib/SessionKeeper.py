@@ -71,23 +71,27 @@ class SessionKeeper:
     def _restore(self):
         self.start()
         volume, geometry = self._opened
-        self._engineCall(self._engine.openSession, volume, geometry, self.settings.sessionOptions())
-        if self._snapshot is not None:
-            self._engineCall(self._engine.call, "restore", self._snapshot)
-        for name, arguments, named in self._journal:
-            self._engineCall(self._engine.call, name, *arguments, **named)
+        try:
+            self._engine.openSession(volume, geometry, self.settings.sessionOptions())
+            if self._snapshot is not None:
+                self._engine.call("restore", self._snapshot)
+            for name, arguments, named in self._journal:
+                self._engine.call(name, *arguments, **named)
+        except BaseException:
+            self._running = False  # a part of the session is none: the next call starts again
+            raise
 
     def _takeSnapshot(self):
-        if self._snapshot is None:
-            handle, self._snapshot = tempfile.mkstemp(prefix="mem3d-", suffix=".session")
-            os.close(handle)
-            os.unlink(self._snapshot)
         try:
+            if self._snapshot is None:
+                handle, self._snapshot = tempfile.mkstemp(prefix="mem3d-", suffix=".session")
+                os.close(handle)
+                os.unlink(self._snapshot)
             self._engineCall(self._engine.call, "save", self._snapshot)
             self._journal = []
         except HelperDiedError:
             raise
-        except (Native.Error, UserError):
+        except (Native.Error, UserError, OSError):
             pass  # no room for it: the journal has everything
 
     def _forget(self):

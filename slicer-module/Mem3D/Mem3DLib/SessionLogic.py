@@ -215,11 +215,14 @@ class SessionLogic:
     def forget(self):
         """Drops the session; the next step opens another."""
         unapplied = self.unapplied()
+        self._drop()
+        if unapplied and self.onDropped:
+            self.onDropped(unapplied)
+
+    def _drop(self):
         self._key = self._session = self._job = None
         self._states = {}
         self.worker.cancel()
-        if unapplied and self.onDropped:
-            self.onDropped(unapplied)
 
     def useSettings(self, settings):
         """Takes other settings; library, model and session are loaded anew by the next step."""
@@ -228,8 +231,8 @@ class SessionLogic:
         self.worker.run(lambda job: old.close())
 
     def close(self):
-        """Ends worker and engine."""
-        self.forget()
+        """Ends worker and engine; asks nothing of the editor, which is gone when Slicer ends."""
+        self._drop()
         if self.worker.close():
             self._keeper.close()
         if self._ownsEditor:

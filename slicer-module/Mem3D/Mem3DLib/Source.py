@@ -16,9 +16,8 @@ class Source:
     def __init__(self, editor):
         volume, segmentation = _nodes(editor)
         parent = volume.GetParentTransformNode()
-        # The Segment Editor moves its copy of the volume only when the transform node itself has changed.
-        if parent is not None and parent.GetTransformToWorldMTime() > parent.GetMTime():
-            parent.Modified()
+        _touch(parent)
+        _touch(segmentation.GetParentTransformNode())
         self.image = editor.sourceImage()
         if self.image is None:
             raise UserError("The source volume cannot be brought onto the segmentation's geometry. Choose another one.")
@@ -26,6 +25,12 @@ class Source:
         moved = (parent.GetID(), parent.GetTransformToWorldMTime()) if parent is not None else None
         voxels = volume.GetID(), volume.GetImageData().GetMTime(), _ijkToRas(volume)
         self.key = self.lattice, segmentation.GetID(), voxels, moved
+
+
+def _touch(transform):
+    # The Segment Editor makes its copy of the volume anew only when the transform node itself has changed.
+    if transform is not None and transform.GetTransformToWorldMTime() > transform.GetMTime():
+        transform.Modified()
 
 
 def _ijkToRas(volume):

@@ -67,6 +67,13 @@ def test_localisers_are_named_copies_and_files_that_cannot_be_read_are_left_out(
         assert any(f"{name}: left out: it" in text and reason in text for text in texts.splitlines()), texts
 
 
+def test_images_of_a_series_keep_no_second_copy_of_their_pixels(folder):
+    series = mem3d.read_dicom(folder())
+    assert (series.voxels == values()).all()
+    held = [value for image in series.source for value in vars(image).values() if isinstance(value, np.ndarray)]
+    assert len(series.source) == SHAPE[0] and not held
+
+
 def test_files_without_prefix_are_read(folder):
     series = folder()
     whole = (series / "IM0").read_bytes()

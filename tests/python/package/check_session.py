@@ -151,6 +151,22 @@ def test_ctrl_c_cancels_and_leaves_the_session_as_it_was(drawn):
     assert drawn.mask()[5].any()
 
 
+@pytest.mark.parametrize("undo_depth", [0, -1])
+def test_ctrl_c_after_the_last_slice_takes_back_what_can_be_undone(undo_depth, monkeypatch):
+    with mem3d.Session(ball(), spacing=(3, 1, 1), device="cpu", undo_depth=undo_depth) as session:
+        session.set_slice(ball()[6] > 0, 6)
+        before, propagate = session.mask(), session._native.propagate
+
+        def interrupted(*arguments):
+            propagate(*arguments)
+            signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(session._native, "propagate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.propagate()
+        assert (session.mask() == before).all() == (undo_depth == 0) and session.annotated_slices() == [6]
+
+
 def test_save_and_load(drawn, tmp_path):
     drawn.set_slice(ball()[4] > 0, 4, segment="tumour \u00e9")
     drawn.propagate()
@@ -168,6 +184,60 @@ def test_save_and_load(drawn, tmp_path):
         mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu")
     with pytest.raises(mem3d.FileError, match="nowhere"):
         drawn.save(tmp_path / "nowhere" / "work.m3s")
+
+
+def along_width(session, segment):
+    """Draws a disc on slice 20 along the width."""
+    session.set_slice(ball()[:, :, 20] > 0, 20, 2, segment=segment)
+
+
+def test_a_loaded_session_goes_on_with_the_segment_and_axis_last_drawn_on(drawn, tmp_path):
+    along_width(drawn, "b")
+    drawn.propagate("b")
+    expected, path = drawn.quality, tmp_path / "work.m3s"
+    assert expected.shape == (40,) and expected[20] == 1
+    drawn.save(path)
+    again = mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu")
+    assert (again.quality == expected).all() and again.annotated_slices() == [20]
+    again.propagate("b", slices=(25, 35))
+    assert (again.mask()[:, :, :25] == drawn.mask()[:, :, :25]).all()
+    for _ in range(3):
+        again.undo()
+    assert again.annotated_slices() == [6] and again.redo() and again.annotated_slices() == [20]
+    # A file of earlier programs has names alone, and the command writes none.
+    beside = tmp_path / "work.m3s.names.json"
+    beside.write_text('{"b": 2}')
+    drawn.reset(1)
+    drawn._native.save(path)
+    for _ in range(2):
+        again = mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu")
+        assert again.segments == (["b"] if beside.exists() else ["Segment 2"])
+        assert (again.quality == expected).all() and again.annotated_slices() == [20]
+        beside.unlink(missing_ok=True)
+    beside.write_text('{"names": {"b": 2}, "drawn": {"past": [[1, 3]], "here": null, "future": []}}')
+    with pytest.raises(mem3d.FileError, match="names"):
+        mem3d.Session.load(path, ball(), spacing=(3, 1, 1), device="cpu")
+
+
+def test_defaults_go_back_and_forth_with_the_session(drawn):
+    drawn.propagate()
+    on_depth = drawn.mask(), drawn.quality
+    along_width(drawn, "b")
+    assert drawn.annotated_slices() == [20] and drawn.quality.shape == (40,)
+    assert drawn.undo()
+    assert (drawn.mask() == on_depth[0]).all() and (drawn.quality == on_depth[1]).all()
+    assert drawn.redo() and drawn.annotated_slices() == [20]
+    # The segment is gone; the axis is still the one last drawn on, for every call.
+    drawn.reset("b")
+    assert (drawn.mask() == on_depth[0]).all() and drawn.quality.shape == (40,)
+    with pytest.raises(mem3d.InvalidStateError):
+        drawn.propagate()
+    drawn.reset()
+    assert drawn.undo() and drawn.quality.shape == (40,)
+    drawn.reset()
+    drawn.set_mask(ball() > 0, segment="c")
+    drawn.accept(20, axis=2)
+    assert drawn.annotated_slices() == [20] and drawn.propagate() > 0
 
 
 def test_a_loaded_session_has_the_options_that_it_was_saved_with(tmp_path):

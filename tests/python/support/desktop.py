@@ -12,9 +12,20 @@ import vtk
 ARROW_PIXELS = 21
 
 
-def quitSlicer(frame):
-    """Destroys the effect's Qt objects, and then announces the end of Slicer."""
-    shiboken6.delete(frame)
+class DestroyedEffect:
+    """What PythonQt leaves of a scripted effect that Slicer has destroyed: every call raises."""
+
+    def __getattr__(self, name):
+        def call(*_):
+            raise ValueError("Trying to call '%s' on a destroyed qSlicerSegmentEditorScriptedEffect object" % name)
+
+        return call
+
+
+def quitSlicer(scriptedEffect):
+    """Destroys the effect and its Qt objects, and then announces the end of Slicer, as 5.6 and 5.8 do."""
+    shiboken6.delete(scriptedEffect.frame)
+    scriptedEffect.__class__ = DestroyedEffect
     slicer.app.aboutToQuit.emit()
 
 

@@ -71,6 +71,10 @@ class Bench:
     def choose(self, kind):
         self.press(BUTTONS[kind])
 
+    def select(self, segmentID):
+        self.editor.select(segmentID)
+        self.effect.updateGUIFromMRML()
+
     def draw(self, points=STROKE):
         self.mouse.drag(points)
         self.wait()

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from Mem3DLib import Segments
 from Mem3DLib.Editors import openEditor
 from Mem3DLib.Errors import UserError
+from Mem3DLib.Geometry import Grid
 from Mem3DLib.Regions import Region
 from Mem3DTesting import addSegmentation, addTransform, addVolume, ijkToRas, rotation, setVoxels, voxels
 
@@ -123,6 +124,19 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
         self.open(volumeTransform=transform, transform=transform)
         np.testing.assert_allclose(self.lattice.grid.spacingMm(), (3, 2, 2))
 
+    def test_smallVoxelsAreNotFlat(self):
+        small, turn = 1e-5, rotation(30, 2) @ rotation(-20, 0)
+        self.open(matrix=ijkToRas((small, small, 3 * small), turn=turn))
+        np.testing.assert_allclose(self.lattice.grid.spacingMm(), (3 * small, small, small))
+        mask = box((3, 6), (4, 9), (10, 20))
+        self.write("a", mask)
+        self.assertTrue((self.read("a") == mask).all())
+        moved = Grid(ijkToRas((small, small, 3 * small), (small / 2, 0, 0), turn), self.lattice.grid.extent)
+        self.assertNotEqual(moved, self.lattice.grid)
+        for flat in (np.diag([1.0, 1.0, 0.0, 1.0]), turn @ np.diag([1.0, 1.0, 0.0, 1.0])):
+            with self.assertRaisesRegex(UserError, "flattens"):
+                Grid(flat @ ijkToRas(turn=turn), self.lattice.grid.extent)
+
     def test_nonLinearTransformsAreRefusedWithAWayOut(self):
         self.open()
         warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
@@ -231,6 +245,24 @@ class Mem3DSegmentsTestCase(unittest.TestCase):
         self.write("a", mask)
         self.assertTrue((self.read("a") == mask).all())
         self.assertTrue((self.read("b") == area).all())
+
+    def test_erasingInsideOfASegmentGivesItNothing(self):
+        held, kept, area = box((3, 8), (2, 9), (5, 15)), box((3, 6), (2, 9), (5, 15)), box((0, 5), (0, 2), (0, 30))
+        for mayTake, expected in ((False, area), (True, area | (held & ~kept & 1))):  # True: as Slicer's Erase
+            slicer.mrmlScene.Clear()
+            self.open()
+            self.write("a", held)
+            self.write("b", area)
+            self.editor.select("a")
+            node = self.editor.node()
+            node.SetMaskSegmentID("b")
+            node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedInsideSingleSegment)
+            before = Segments.readSegment(self.segmentation, "a", self.lattice)
+            Segments.writeSegment(self.editor, "a", self.lattice, before, Region.fromMask(kept), mayTake)
+            self.assertTrue((self.read("a") == kept).all(), mayTake)
+            self.assertTrue((self.read("b") == expected).all(), mayTake)
+            inside = slicer.vtkMRMLSegmentationNode.EditAllowedInsideSingleSegment
+            self.assertEqual((node.GetMaskMode(), node.GetMaskSegmentID()), (inside, "b"))
 
     def test_editableIntensityRange(self):
         array = self.open()
