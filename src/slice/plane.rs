@@ -54,6 +54,11 @@ impl Plane {
         Some(PixelBox { top, left, bottom: top + rows, right: left + cols })
     }
 
+    /// Whether a pixel lies in the mask.
+    pub fn holds_mask(&self) -> bool {
+        self.data.iter().any(|&v| v >= INSIDE)
+    }
+
     /// Where the mask is; none when it is empty.
     pub fn mask_extent(&self) -> Option<PixelBox> {
         let (top, left) = (self.top as usize, self.left as usize);

@@ -149,10 +149,15 @@ fn blend_slice(
         }
         _ => vec![1.0; chains.len()],
     };
-    let quality = |c: &ChainEstimates| c.quality(slice).unwrap_or_else(|| c.quality_beyond(slice));
-    let quality: f32 = chains.iter().zip(&weights).map(|(c, weight)| weight * quality(c)).sum();
     let planes = chains.iter().zip(&weights).filter_map(|(c, &weight)| Some((c.plane(slice)?, weight)));
-    Estimate { slice, plane: mean(&planes.collect::<Vec<_>>(), start_mask), quality: quality.clamp(0.0, 1.0) }
+    let plane = mean(&planes.collect::<Vec<_>>(), start_mask);
+    let quality = |c: &ChainEstimates| {
+        let own = c.quality(slice).unwrap_or_else(|| c.quality_beyond(slice));
+        // A chain that finds the target where the blended slice is empty, or the other way round, doubts that slice.
+        if c.plane(slice).is_some_and(Plane::holds_mask) == plane.holds_mask() { own } else { 1.0 - own }
+    };
+    let quality: f32 = chains.iter().zip(&weights).map(|(c, weight)| weight * quality(c)).sum();
+    Estimate { slice, plane, quality: quality.clamp(0.0, 1.0) }
 }
 
 /// The weighted sum of planes; with a start mask, the mean of that sum, which has the given weight, and the mask.
@@ -187,6 +192,27 @@ mod tests {
         assert!((blend_weights([(0.5, 0.4), (0.5, 0.8)])[1] - 0.8).abs() < 1e-6);
         // Both of no quality: the nearer one.
         assert!((blend_weights([(0.75, 0.0), (0.25, 0.0)])[0] - 0.9).abs() < 1e-6);
+    }
+
+    #[test]
+    fn chains_that_contradict_a_blended_slice_doubt_it() {
+        let interval = Interval { segment: 1, lower: Some(0), upper: Some(2), first: 1, end: 2 };
+        let chain = |upwards: bool, value: u8, quality: f32| ChainEstimates {
+            interval: 0,
+            start: Side { slice: if upwards { 0 } else { 2 }, upwards },
+            estimates: [(1, Estimate { slice: 1, plane: Plane::from_dense(&[value, 0], 2), quality })].into(),
+        };
+        let blended = |one: &ChainEstimates, other: &ChainEstimates| blend_slice(&interval, &[one, other], 1, None);
+        // As near and as sure: 0.5 of each.
+        let (full, half, empty) = (chain(true, 255, 0.8), chain(false, 253, 0.8), chain(false, 0, 0.8));
+        assert!((blended(&full, &half).quality - 0.8).abs() < 1e-6);
+        // 127.5 rounds to a mask: 0.8 and 1 - 0.8.
+        assert!((blended(&full, &empty).quality - 0.5).abs() < 1e-6);
+        // 0.64 and 0.81 of 1.45, the second for the mean, which is no mask.
+        let surer = chain(false, 0, 0.9);
+        let (share, slice) = (0.64 / 1.45, blended(&full, &surer));
+        assert!(!slice.plane.holds_mask());
+        assert!((slice.quality - (share * (1.0 - 0.8) + (1.0 - share) * 0.9)).abs() < 1e-6);
     }
 
     #[test]

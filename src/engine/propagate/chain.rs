@@ -226,7 +226,8 @@ pub(super) struct ChainEstimates {
     /// Number of the interval that the chain leads through.
     pub interval: usize,
     pub start: Side,
-    estimates: BTreeMap<usize, Estimate>,
+    /// By slice.
+    pub estimates: BTreeMap<usize, Estimate>,
 }
 
 impl ChainEstimates {
