@@ -66,13 +66,13 @@ pub fn dice(probability: &Tensor, truth: &Tensor) -> Tensor {
 }
 
 /// Cross-entropy of estimated presence with the truth, and of estimated with true IoUs where the target is present,
-/// plus a ranking loss: of two masks of one clip, the better one should have the higher quality. Without estimates of
-/// presence (one output instead of two) the quality is the IoU. Only masks with `judged` 1 count. Also returns the
-/// qualities.
+/// plus a ranking loss: of two masks of one clip, the better one should have the higher quality; where there is no
+/// target, it should be 0. Without estimates of presence (one output instead of two) the quality is the IoU. Also
+/// returns the qualities.
 ///
 /// # Shapes
-/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1), `judged`: `[clips, T]` / scalar, `[clips,
-/// T]`.
+/// `logits`: `[clips, T, 2]` or `[clips, T, 1]`; `iou`, `present` (0 or 1), `judged` (weight of a slice): `[clips, T]`
+/// / scalar, `[clips, T]`.
 ///
 /// # Panics
 /// When the shapes differ: broadcasting would pull every estimate towards the batch's mean.
@@ -85,20 +85,20 @@ pub fn quality_loss(logits: &Tensor, iou: &Tensor, present: &Tensor, judged: &Te
         let sum = logits.binary_cross_entropy_with_logits(truth, Some(weight), none.as_ref(), tch::Reduction::Sum);
         sum / weight.sum(Kind::Float).clamp_min(1.0)
     };
-    let (fit, quality) = match logits.size()[2] {
+    let (fit, quality, truth) = match logits.size()[2] {
         1 => {
             let logits = logits.select(2, 0);
-            (entropy(&logits, iou, judged), logits.sigmoid())
+            (entropy(&logits, iou, judged), logits.sigmoid(), iou.shallow_clone())
         }
         _ => {
             let (presence, overlap) = (logits.select(2, 0), logits.select(2, 1));
             let fit = entropy(&presence, present, judged) + entropy(&overlap, iou, &(present * judged));
-            (fit, presence.sigmoid() * overlap.sigmoid())
+            (fit, presence.sigmoid() * overlap.sigmoid(), iou * present)
         }
     };
     let gap = |t: &Tensor| t.unsqueeze(2) - t.unsqueeze(1);
-    let (estimated, true_gap) = (gap(&quality), gap(iou));
-    // Pairs with clearly different IoUs; their qualities must differ by half of the true difference.
+    let (estimated, true_gap) = (gap(&quality), gap(&truth));
+    // Pairs with clearly different qualities; their qualities must differ by half of the true difference.
     let clear = true_gap.gt(0.05).to_kind(Kind::Float) * judged.unsqueeze(2) * judged.unsqueeze(1);
     let violation = (&true_gap * 0.5 - estimated).clamp_min(0.0) * &clear;
     let rank = violation.sum(Kind::Float) / clear.sum(Kind::Float).clamp_min(1.0);
@@ -174,7 +174,8 @@ mod tests {
         // A slice with target and one without, presence 3/4 and 1/4, IoU 1/2 for both; the second's IoU does not count.
         let logits = Tensor::from_slice(&[3f32.ln(), 0.0, -(3f32.ln()), 0.0]).reshape([1, 2, 2]);
         let both = row(&[1.0, 1.0]);
-        let (loss, quality) = quality_loss(&logits, &row(&[0.5, 0.0]), &row(&[1.0, 0.0]), &both);
+        // An empty mask without target has the IoU 1, and no quality.
+        let (loss, quality) = quality_loss(&logits, &row(&[0.5, 1.0]), &row(&[1.0, 0.0]), &both);
         let expected = (4f64 / 3.0).ln() + 2f64.ln();
         // Qualities 3/8 and 1/8 differ by the required half of the true difference.
         assert!((loss.double_value(&[]) - expected).abs() < 1e-6);

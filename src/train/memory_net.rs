@@ -16,9 +16,10 @@ use super::data::random::{Random, chance, uniform, weighted};
 use super::data::resample::blur;
 use super::losses::{cross_entropy, dice, label_loss, mask_loss};
 use super::networks::Trainee;
+use crate::engine::SessionOptions;
 use crate::nn::{ImageFeatures, Memory, SliceContext};
 use crate::slice::shape::{Position, expected_shape};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// How the stage is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,13 +90,31 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, options: &MemoryOptions, rando
                 mask = carried.where_self(&given, &mask);
                 empty.iter_mut().zip(&batch.carried).for_each(|(empty, given)| *empty &= !given);
             }
-            let new = trainee.memorize(&features[i as usize], &mask);
+            let lost = if options.empty_slices { lost(&mask, &before) } else { vec![false; b as usize] };
+            empty.iter_mut().zip(&lost).for_each(|(empty, lost)| *empty &= !lost);
+            let new = trainee.memorize(&features[i as usize], &unless(&lost, &mask.zeros_like(), &mask));
             memorize(&mut memories, new, &empty);
-            before = unless(&empty, &before, &mask);
-            previous.slices = unless(&empty, &previous.slices, &features[i as usize].slices);
+            let passed = either(&empty, &lost);
+            before = unless(&passed, &before, &mask);
+            previous.slices = unless(&passed, &previous.slices, &features[i as usize].slices);
         }
     }
     Tensor::stack(&losses, 0).sum(Kind::Float) / (t - 1) as f64
+}
+
+/// Clips whose mask `[B, 1, H, W]` is none for the engine, after those `before`: it is lost, or tiny beside the last
+/// one. Such a slice is memorized as empty, and the last mask stays the previous one.
+pub(super) fn lost(mask: &Tensor, before: &Tensor) -> Vec<bool> {
+    let options = SessionOptions::default();
+    let areas = [mask, before].map(|t| t.gt(0.5).flatten(1, -1).sum_dim_intlist(1, false, Kind::Double));
+    let least = &areas[1] * options.presence_area_fraction;
+    let lost = areas[0].lt_tensor(&least).logical_or(&areas[0].lt(options.min_area as i64));
+    Vec::try_from(lost.to_device(Device::Cpu)).expect("one value a clip")
+}
+
+/// Whether a clip is in one of two lists.
+pub(super) fn either(one: &[bool], other: &[bool]) -> Vec<bool> {
+    one.iter().zip(other).map(|(a, b)| a | b).collect()
 }
 
 /// Clips whose slice `i` is empty for the engine: where it recognises that the target has ended, and in a share `wrong`
@@ -427,6 +446,14 @@ pub fn score(trainee: &dyn Trainee, batches: &[Batch]) -> ClipScore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mask_is_lost_where_it_is_tiny() {
+        // Ten pixels a side: 4 and 3 pixels after 100, then 4 after 201 of 400.
+        let mask = |area: i64| Tensor::arange(400, (Kind::Float, Device::Cpu)).lt(area).to_kind(Kind::Float);
+        let masks = |areas: [i64; 3]| Tensor::stack(&areas.map(mask), 0).view([3, 1, 20, 20]);
+        assert_eq!(lost(&masks([4, 3, 4]), &masks([100, 100, 201])), [false, true, true]);
+    }
 
     #[test]
     fn the_slice_ahead_counts_on_the_way_there() {

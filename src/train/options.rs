@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Share of clips whose slices lie far from the annotated one, in the memory stage (not in the paper's recipe) and the
-/// quality stage. Chosen.
+/// Share of clips whose slices lie far from the annotated one, in the memory stage (not in the paper's recipe). Chosen.
 const APART: f64 = 0.5;
+/// The same in the quality stage: in use, half of the slices are more than ten slices away. Chosen.
+const APART_JUDGED: f64 = 0.75;
 
 /// Named settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +199,8 @@ impl TrainOptions {
             },
             apart: match (stage, self.recipe) {
                 (Stage::Interaction, _) | (Stage::Memory, Recipe::Paper) => 0.0,
-                _ => APART,
+                (Stage::Memory, _) => APART,
+                (Stage::Quality, _) => APART_JUDGED,
             },
             carried: stage == Stage::Quality,
             difficulty: 0.0,

@@ -5,8 +5,9 @@
 //! the end of the target; the first of these has a propagated mask or, in half of the clips, is annotated too. In some
 //! clips the last slice is a further annotated one; it has no loss. Masks are wrong as they are in use: they drift
 //! during propagation, and in two fifths of the clips some are replaced by damaged ones, missing and leaking ones
-//! included. Beyond the end, the last mask of the target remains the previous mask in half of the clips, as in the
-//! engine after slices that it takes for empty.
+//! included. Slices that the engine would take for empty are not memorized, and the last mask of the target remains the
+//! previous one: in half of the clips those that the head itself takes for empty, in the others a few at random and, in
+//! half of these clips, all beyond the end. Slices that a chain would not reach count little.
 
 use super::data::batch::{Batch, array};
 use super::data::damage;
@@ -14,9 +15,11 @@ use super::data::random::{Random, chance, uniform};
 use super::data::resample::blur;
 use super::losses::{iou, quality_loss};
 use super::memory_net::{
-    Ahead, Start, WRONG, by_clip, carried_masks, memorize, middle, of_slice, read_from, share, taken_for_empty, unless,
+    Ahead, Start, WRONG, by_clip, carried_masks, either, lost, memorize, middle, of_slice, read_from, share,
+    taken_for_empty, unless,
 };
 use super::networks::Trainee;
+use crate::engine::SessionOptions;
 use crate::nn::{ImageFeatures, Memory, Segmented, SliceContext};
 use tch::{Kind, Tensor};
 
@@ -24,8 +27,13 @@ use tch::{Kind, Tensor};
 const DAMAGED_CLIPS: f64 = 0.4;
 /// Share of the masks in these clips that are damaged. Chosen.
 const DAMAGED_MASKS: f64 = 0.35;
+/// Share of the clips that are annotated twice, of those whose second slice is not the first once more. Chosen.
+const TWICE: f64 = 0.25;
+/// Weight of slices after those that end a chain. Chosen.
+const UNREACHED: f32 = 0.25;
 
-/// Loss of a batch of at least three slices, with the head's graph; qualities and true IoUs `[B, T - 2]`.
+/// Loss of a batch of at least three slices, with the head's graph; qualities, and true IoUs (0 where there is no
+/// target) `[B, T - 2]`.
 pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, Tensor, Tensor) {
     let (b, t) = (batch.clips(), batch.length());
     let propagated = tch::no_grad(|| propagate(trainee, batch, random));
@@ -33,19 +41,20 @@ pub fn loss(trainee: &dyn Trainee, batch: &Batch, random: &Random) -> (Tensor, T
     let mut truths = vec![];
     let mut present = vec![];
     let mut judged = vec![];
-    for (i, Propagated { features, segmented, context }) in propagated.iter().enumerate() {
+    for (i, Propagated { features, segmented, context, weights }) in propagated.iter().enumerate() {
         logits.push(trainee.quality(features, segmented, context));
         let truth = batch.mask(i as i64 + 2);
         truths.push(iou(&segmented.probability, &truth));
         present.push(truth.amax([1i64, 2, 3].as_slice(), false).gt(0.5).to_kind(Kind::Float));
-        let annotated = |&ahead: &bool| ahead && i as i64 + 3 == t;
-        let slice: Vec<f32> = batch.ahead.iter().map(|ahead| f32::from(!annotated(ahead))).collect();
+        let annotated = |ahead: bool| ahead && i as i64 + 3 == t;
+        let weight = |(&ahead, &weight): (&bool, &f32)| if annotated(ahead) { 0.0 } else { weight };
+        let slice: Vec<f32> = batch.ahead.iter().zip(weights).map(weight).collect();
         judged.push(Tensor::from_slice(&slice).to_device(truth.device()));
     }
     let [logits, truths, present, judged] = [logits, truths, present, judged].map(|parts| Tensor::stack(&parts, 1));
     assert_eq!(logits.size()[..2], [b, t - 2]);
     let (loss, quality) = quality_loss(&logits, &truths, &present, &judged);
-    (loss, quality.detach(), truths)
+    (loss, quality.detach(), truths * present)
 }
 
 /// Inputs of the head for the same slice of every clip.
@@ -53,6 +62,8 @@ struct Propagated {
     features: ImageFeatures,
     segmented: Segmented,
     context: SliceContext,
+    /// Of each clip's slice in the loss.
+    weights: Vec<f32>,
 }
 
 /// All slices but the first two, in order.
@@ -77,8 +88,12 @@ struct Chains<'a> {
     previous_slices: ImageFeatures,
     /// Whether no mask of a clip is damaged.
     whole: Vec<bool>,
-    /// Whether the end of the target is recognised in a clip.
+    /// Whether the head decides which slices of a clip are empty.
+    by_head: Vec<bool>,
+    /// Whether the end of the target is recognised in another clip.
     recognised: Vec<bool>,
+    /// Slices of each clip taken for empty since the last one with the target.
+    empty: Vec<usize>,
 }
 
 impl<'a> Chains<'a> {
@@ -102,7 +117,8 @@ impl<'a> Chains<'a> {
             twice: Tensor::from_slice(&twice).view([-1, 1]).to_device(before.device()),
         };
         let annotated = twice.iter().map(|&twice| 1 + usize::from(twice)).collect();
-        let recognised = (0..b).map(|_| chance(random, 0.5)).collect();
+        let half = || -> Vec<bool> { (0..b).map(|_| chance(random, 0.5)).collect() };
+        let (by_head, recognised) = (half(), half());
         Chains {
             trainee,
             batch,
@@ -114,7 +130,9 @@ impl<'a> Chains<'a> {
             before,
             previous_slices,
             whole,
+            by_head,
             recognised,
+            empty: vec![0; b as usize],
         }
     }
 
@@ -126,11 +144,33 @@ impl<'a> Chains<'a> {
         let memory = self.ahead.join(read_from(&self.memories, &self.annotated, true, random), i);
         let (_, segmented) = self.trainee.segment(&features, &memory, &context);
         let probability = self.some_damaged(&segmented.probability, i, random);
-        let empty = taken_for_empty(self.batch, i, &self.recognised, WRONG, &self.ahead, random);
-        memorize(&mut self.memories, self.trainee.memorize(&features, &probability), &empty);
-        self.before = unless(&empty, &self.before, &probability);
-        self.previous_slices.slices = unless(&empty, &self.previous_slices.slices, &features.slices);
-        Propagated { features, segmented: Segmented { probability, ..segmented }, context }
+        let segmented = Segmented { probability, ..segmented };
+        let ended = SessionOptions::default().stop_after_empty;
+        let weights = self.empty.iter().map(|&empty| if empty >= ended { UNREACHED } else { 1.0 }).collect();
+        let estimates = self.trainee.quality(&features, &segmented, &context);
+        let lost = lost(&segmented.probability, &self.before);
+        let mut beyond = self.taken_for_empty(&estimates, i, random);
+        beyond.iter_mut().zip(&lost).for_each(|(beyond, lost)| *beyond &= !lost);
+        let mask = unless(&lost, &segmented.probability.zeros_like(), &segmented.probability);
+        memorize(&mut self.memories, self.trainee.memorize(&features, &mask), &beyond);
+        let passed = either(&beyond, &lost);
+        self.before = unless(&passed, &self.before, &mask);
+        self.previous_slices.slices = unless(&passed, &self.previous_slices.slices, &features.slices);
+        self.empty.iter_mut().zip(passed).for_each(|(n, passed)| *n = if passed { *n + 1 } else { 0 });
+        Propagated { features, segmented, context, weights }
+    }
+
+    /// Clips whose slice `i`, with the head's estimates `[B, outputs]`, lies beyond the end for the engine.
+    fn taken_for_empty(&self, estimates: &Tensor, i: i64, random: &Random) -> Vec<bool> {
+        let mut empty = taken_for_empty(self.batch, i, &self.recognised, WRONG, &self.ahead, random);
+        if estimates.size()[1] > 1 {
+            let presence = estimates.select(1, 0).sigmoid();
+            for n in (0..empty.len()).filter(|&n| self.by_head[n]) {
+                let is_absent = presence.double_value(&[n as i64]) < SessionOptions::default().least_presence;
+                empty[n] = is_absent && !self.ahead.leads(n, i);
+            }
+        }
+        empty
     }
 
     /// The predicted masks `[B, 1, H, W]` of slice `i`, some of them damaged.
@@ -152,7 +192,7 @@ impl<'a> Chains<'a> {
 /// Clips whose second slice is annotated too and not the first once more.
 fn twice_annotated(batch: &Batch, random: &Random) -> Vec<bool> {
     let elsewhere = |n: i64| batch.steps.double_value(&[n, 1]) > 0.0;
-    (0..batch.clips()).map(|n| chance(random, 0.5) && elsewhere(n)).collect()
+    (0..batch.clips()).map(|n| chance(random, TWICE) && elsewhere(n)).collect()
 }
 
 /// The first two slices of clips, and in which of them both are annotated.

@@ -5,6 +5,8 @@ use super::random::{Random, chance, integer, uniform, weighted};
 
 /// Of the clips whose slices lie apart from the first: share with a second annotated slice. Chosen.
 const BETWEEN: f64 = 0.4;
+/// Slices beyond the end that a walk of a long target reaches: there a chain ends.
+const BEYOND: i32 = 3;
 
 /// Positions of a clip's slices.
 #[derive(Debug, PartialEq)]
@@ -68,16 +70,12 @@ pub(super) fn walk(low: f32, high: f32, options: &WalkOptions, random: &Random) 
     Walk { start, offsets, carried: false, ahead: false }
 }
 
-/// Planes counted from that of the first slice, `start`: the others begin there or farther on, and 60 % run past the
-/// end.
+/// Planes counted from that of the first slice, `start`: the others begin there or farther on, evenly as a chain meets
+/// them; a third end [`BEYOND`] the end.
 fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     let last = (high - start).floor().max(0.0) as i32;
-    let second = match chance(random, 0.6) {
-        // Of the slices after the second, this many have the target.
-        true => last - integer(random, 0, (n - 3).max(0) as usize) as i32,
-        false => integer(random, 0, (last - n + 2).max(0) as usize) as i32,
-    };
-    let second = second.clamp(0, last);
+    let farthest = (last + BEYOND + 2 - n).clamp(0, last);
+    let second = if chance(random, 0.35) { farthest } else { integer(random, 0, farthest as usize) as i32 };
     std::iter::once(0).chain((0..n - 1).map(|k| second + k)).collect()
 }
 
