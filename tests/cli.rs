@@ -204,6 +204,7 @@ fn a_segmentation_from_interactions_to_files() {
     let overview = ["overview", "ct.nrrd", "o.nrrd", "--segment", "3", "--quality", "q.json", "--out", "o.png"];
     assert_eq!(f.run(&overview).done().out, "o.png\n");
     assert!(fs::read(f.path("o.png")).unwrap().starts_with(b"\x89PNG"));
+    f.run(&[&overview[..], &["--axis", "1"]].concat()).failed("q.json: its qualities are along axis 0");
 
     // The session continues: without a further round it writes the same.
     f.run(&["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "again.nrrd"]).done();
@@ -225,9 +226,17 @@ fn a_segmentation_from_interactions_to_files() {
     let click = serde_json::json!({"markups": [{"type": "Fiducial", "controlPoints": [{"position": position}]}]});
     f.write("spleen.mrk.json", click.to_string().as_bytes());
     let resume = |session: &str, interactions: &str, out: &str| {
-        let more = ["--save-session", "two.m3s", "--stop-after-empty", "1"];
+        let more = ["--save-session", "two.m3s"];
         f.run(&[&["segment", "ct.nrrd", interactions, "--resume", session, "--out", out], &more[..]].concat())
     };
+    // The options of the session stay.
+    let run = f.run(&["segment", "ct.nrrd", "--resume", "s.m3s", "--out", "x.nrrd", "--stop-after-empty", "1"]);
+    assert!(run.status == Some(2) && run.err.contains("cannot be used with"), "{run:?}");
+    f.write(
+        "window.json",
+        br#"{"window": [1, 2], "interactions": [{"segment": 3, "kind": "click", "points": [[2, 20, 18]]}]}"#,
+    );
+    resume("s.m3s", "window.json", "x.nrrd").failed("the interactions have the window 1 to 2");
     let run = resume("s.m3s", "spleen.mrk.json", "r.nrrd").done();
     assert!(run.out.starts_with("segment 3 \"spleen\": "), "{run:?}");
     fs::remove_file(f.path("two.m3s")).unwrap();

@@ -150,8 +150,10 @@ fn a_folder_is_a_batch() {
     fs::copy(f.path("ct.nrrd"), f.path("cases/one.nrrd")).unwrap();
     fs::copy(f.path("p.json"), f.path("cases/one.prompts.json")).unwrap();
     fs::copy(f.path("ct.nrrd"), f.path("cases/undrawn.nrrd")).unwrap();
+    fs::copy(f.path("p.json"), f.path("cases/tow.prompts.json")).unwrap();
     let run = f.run(&["batch", "cases", "--stop-after-empty", "1", "--format", "nii-gz"]).done();
     assert!(run.err.contains("undrawn.nrrd: no undrawn.prompts.json"), "{run:?}");
+    assert!(run.err.contains("tow.prompts.json: no volume of the folder has its name; left out"), "{run:?}");
     assert!(f.path("cases/segmentations/one.nii.gz").exists() && f.path("cases/segmentations/results.csv").exists());
     f.run(&["batch", "cases/segmentations"]).failed("no case");
 }

@@ -96,17 +96,27 @@ pub struct Named {
     pub extreme: bool,
 }
 
+/// Whether a character parts the words of a name.
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || "_-.".contains(c)
+}
+
 impl Named {
     /// Removes the endings, in any order, and `_1`, `_2` and so on, by which Slicer keeps the names of files apart.
     /// `Mem3DLib/Interactions.py` of the Slicer module does the same (tests/golden/markup_names.csv).
     pub fn parse(name: &str) -> Named {
+        let named = Named::without_endings(name);
+        if named.segment.is_empty() { Named { segment: "Segment".into(), ..named } } else { named }
+    }
+
+    /// As [`Named::parse`]; the segment has no name where nothing is left.
+    fn without_endings(name: &str) -> Named {
         const EXTREME: [&str; 5] = ["extreme points", "extreme_points", "extreme-points", "extremepoints", "extreme"];
-        let separator = |c: char| c.is_whitespace() || "_-.".contains(c);
         // What is left of a name that ends with a word of its own.
         let without = |name: &str, word: &str| {
             let rest = name.len().checked_sub(word.len())?;
             let (before, end) = name.split_at_checked(rest)?;
-            let is_word = end.eq_ignore_ascii_case(word) && (before.is_empty() || before.ends_with(separator));
+            let is_word = end.eq_ignore_ascii_case(word) && (before.is_empty() || before.ends_with(is_separator));
             is_word.then_some(rest)
         };
         // Looked for last, since it may take the whole name.
@@ -130,18 +140,25 @@ impl Named {
             } else {
                 break;
             };
-            name = name[..rest].trim_end_matches(separator);
+            name = name[..rest].trim_end_matches(is_separator);
         }
-        Named { segment: if name.is_empty() { "Segment".into() } else { name.into() }, positive, extreme }
+        Named { segment: name.into(), positive, extreme }
     }
 
-    /// The name of a markups file of the volume called `case`, which may start with it: `case_liver`, or `case` alone.
+    /// The name of a markups file of the volume called `case`, or what it is called without that volume.
     fn of_file(stem: &str, case: Option<&str>) -> Named {
-        match case.and_then(|case| stem.strip_prefix(case)) {
-            Some("") => Named { segment: stem.into(), positive: true, extreme: false },
-            Some(rest) if rest.starts_with('_') && rest.len() > 1 => Named::parse(&rest[1..]),
-            _ => Named::parse(stem),
+        case.and_then(|case| Named::of_case(stem, case)).unwrap_or_else(|| Named::parse(stem))
+    }
+
+    /// The name of a markups file, without `.mrk.json`, that begins with that of its volume: `case_liver` is *liver*,
+    /// `case` and `case_negative` are *case*. None for a file that does not belong to this volume by its name.
+    pub fn of_case(stem: &str, case: &str) -> Option<Named> {
+        let rest = stem.strip_prefix(case)?;
+        let named = Named::without_endings(rest);
+        if named.segment.trim_matches(is_separator).is_empty() && !rest.starts_with(char::is_alphanumeric) {
+            return Some(Named { segment: case.into(), ..named });
         }
+        rest.strip_prefix('_').map(Named::parse)
     }
 }
 

@@ -79,6 +79,11 @@ pub fn run(args: &Args) -> Result<()> {
     let read_reference = |path: &PathBuf| read_segment(path, &args.reference_segment, &volume).map(|(_, mask)| mask);
     let reference = args.reference.as_ref().map(read_reference).transpose()?;
     let qualities = args.quality.as_ref().map(|path| read_qualities(path, number)).transpose()?.unwrap_or_default();
+    if let (Some(wanted), Some(known), Some(path)) = (args.axis, qualities.axis, &args.quality)
+        && wanted != known
+    {
+        return Err(Error::bad_file(path, format!("its qualities are along axis {known}; remove --axis {wanted}")));
+    }
     let axis = SliceAxis::from_index(args.axis.or(qualities.axis).unwrap_or(0))?;
     check(&qualities, volume.slice_count(axis), axis)?;
     let title = args.title.clone().unwrap_or_else(|| {
@@ -122,7 +127,17 @@ fn read_qualities(path: &Path, segment: Option<u32>) -> Result<Qualities> {
     })?;
     match all.segments.iter().position(|s| Some(s.number) == segment) {
         Some(at) => Ok(all.segments.swap_remove(at).qualities),
-        None => Ok(all),
+        None if segment.is_none() || all.segments.is_empty() => Ok(all),
+        None => {
+            let known: Vec<String> = all.segments.iter().map(|s| s.number.to_string()).collect();
+            Err(Error::bad_file(
+                path,
+                format!(
+                    "it has no qualities of this segment, only of number {}; choose one of these",
+                    known.join(", ")
+                ),
+            ))
+        }
     }
 }
 
@@ -166,6 +181,20 @@ mod tests {
         assert!(check(&q(r#"{"quality": [0.5, 1.0]}"#), 3, axis).is_err());
         assert!(check(&q(r#"{"annotated": [2]}"#), 2, axis).is_err());
         assert!(check(&q("{}"), 2, axis).is_ok());
+    }
+
+    #[test]
+    fn qualities_are_of_the_chosen_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.json");
+        let file = r#"{"quality": [0.5], "segments": [{"number": 3, "quality": [0.5]}]}"#;
+        std::fs::write(&path, file).unwrap();
+        assert_eq!(read_qualities(&path, Some(3)).unwrap().quality, [0.5]);
+        assert_eq!(read_qualities(&path, None).unwrap().quality, [0.5]);
+        let refused = read_qualities(&path, Some(2)).unwrap_err().to_string();
+        assert!(refused.contains("only of number 3"), "{refused}");
+        std::fs::write(&path, r#"{"quality": [0.25]}"#).unwrap();
+        assert_eq!(read_qualities(&path, Some(2)).unwrap().quality, [0.25]);
     }
 
     #[test]

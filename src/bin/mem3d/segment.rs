@@ -28,6 +28,7 @@ pub struct Args {
     save_session: Option<PathBuf>,
     /// Continue a session saved with this volume and model; the interactions are further rounds.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["window", "whole_slice"])]
+    #[arg(conflicts_with_all = ["replace_non_finite", "stop_after_empty", "memorize_every"])]
     resume: Option<PathBuf>,
     /// Replace files that exist. Inputs are never replaced.
     #[arg(long, short)]

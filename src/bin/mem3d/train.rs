@@ -35,7 +35,7 @@ pub struct Args {
     out: PathBuf,
     /// Continues from the run's checkpoint with its options; new lengths may be given.
     #[arg(long, conflicts_with_all = ["init", "preset", "recipe", "seed", "config", "stages", "learning_rate"])]
-    #[arg(conflicts_with = "clips")]
+    #[arg(conflicts_with_all = ["clips", "show", "export_synthetic"])]
     resume: bool,
     /// Networks.
     #[arg(long, value_enum, default_value_t = PresetArg::Compact)]

@@ -62,6 +62,19 @@ fn names_give_segment_sign_and_extreme_points() {
     }
     let of = |stem: &str| Named::of_file(stem, Some("ct_1")).segment;
     assert_eq!([of("ct_1_liver"), of("ct_1"), of("liver"), of("ct_12")], ["liver", "ct_1", "liver", "ct"]);
+    // Of a volume whose name is the segment's.
+    for (stem, segment, positive, extreme) in [
+        ("ct_1_negative", "ct_1", false, false),
+        ("ct_1-", "ct_1", false, false),
+        ("ct_1_extreme_2", "ct_1", true, true),
+        ("ct_1_2", "ct_1", true, false),
+        ("ct_1_", "ct_1", true, false),
+        ("ct_1_liver-", "liver", false, false),
+    ] {
+        let expected = Named { segment: segment.into(), positive, extreme };
+        assert_eq!(Named::of_case(stem, "ct_1"), Some(expected), "{stem}");
+    }
+    assert!(["ct_12", "ct_1negative", "ct_1-liver", "liver"].iter().all(|s| Named::of_case(s, "ct_1").is_none()));
 }
 
 #[test]

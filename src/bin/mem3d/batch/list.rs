@@ -2,6 +2,7 @@
 
 use crate::common::case::{case_name, named_files};
 use crate::common::output;
+use mem3d::interactions::markups::Named;
 use mem3d::io::nrrd;
 use mem3d::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -138,9 +139,15 @@ pub fn of_folder(folder: &Path, out: &Path, ending: &str) -> Result<Vec<Entry>> 
     let cases: BTreeSet<String> = names.iter().filter_map(|name| stem(name)).collect();
     // Of the volumes `ct` and `ct_2`, the longer name has `ct_2_liver.mrk.json`.
     let owner = |markups: &str| {
-        let belongs = |case: &&String| markups.strip_prefix(*case).is_some_and(|r| r.is_empty() || r.starts_with('_'));
-        cases.iter().filter(belongs).max_by_key(|case| case.len())
+        cases.iter().filter(|case| Named::of_case(markups, case).is_some()).max_by_key(|case| case.len())
     };
+    for name in &names {
+        let prompts = name.strip_suffix(".prompts.json").map(|stem| cases.contains(stem));
+        let markups = name.strip_suffix(".mrk.json").map(|stem| owner(stem).is_some());
+        if prompts.or(markups) == Some(false) {
+            log::warn!("{}: no volume of the folder has its name; left out", folder.join(name).display());
+        }
+    }
     let mut entries = BTreeMap::new();
     for name in &names {
         let Some(case) = stem(name) else { continue };

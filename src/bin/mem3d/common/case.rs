@@ -166,9 +166,19 @@ impl Case {
             files => interactions::read(files, &read, &args.markups(volume))?,
         };
         console::check_interrupt()?;
-        let mut session = Session::new(read, model.networks(), args.session(&recorded))?;
+        let options = args.session(&recorded);
+        // The options of a saved session replace these.
+        let replace_non_finite = options.replace_non_finite || saved.is_some();
+        let mut session = Session::new(read, model.networks(), SessionOptions { replace_non_finite, ..options })?;
         if let Some(path) = saved {
             session.restore(io::session_file::read(path)?)?;
+            if let Some((low, high)) = recorded.window.filter(|window| *window != session.window()) {
+                let (old_low, old_high) = session.window();
+                return Err(Error::argument(format!(
+                    "the interactions have the window {low} to {high}, and the saved session was drawn with {old_low} \
+                     to {old_high}, which stays; remove it from them, or start a new session"
+                )));
+            }
             recorded.go_on(&session.segments()).map_err(|reason| Error::bad_file(path, reason))?;
         }
         let (low, high) = session.window();
@@ -339,7 +349,7 @@ impl Case {
     /// # Errors
     /// As the session.
     pub fn as_written<P: AsRef<Path>>(&self, summaries: &mut [Summary], outputs: &[P]) -> Result<()> {
-        if outputs.is_empty() || outputs.iter().any(|p| Format::of_name(p.as_ref()) == Some(Format::SegNrrd)) {
+        if outputs.is_empty() || outputs.iter().any(|p| is_seg_nrrd(p.as_ref())) {
             return Ok(());
         }
         let volume = self.session.volume();
@@ -351,6 +361,11 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// Whether a segmentation is written with its segments one by one, as standard output is.
+fn is_seg_nrrd(path: &Path) -> bool {
+    output::is_stdout(path) || Format::of_name(path) == Some(Format::SegNrrd)
 }
 
 /// Writes the qualities of every slice for `overview`.
