@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn a_mask_is_lost_where_it_is_tiny() {
-        // Ten pixels a side: 4 and 3 pixels after 100, then 4 after 201 of 400.
+        // 20 pixels a side: 4 and 3 pixels after 100, then 4 after 201, of which 2 % are 4.02.
         let mask = |area: i64| Tensor::arange(400, (Kind::Float, Device::Cpu)).lt(area).to_kind(Kind::Float);
         let masks = |areas: [i64; 3]| Tensor::stack(&areas.map(mask), 0).view([3, 1, 20, 20]);
         assert_eq!(lost(&masks([4, 3, 4]), &masks([100, 100, 201])), [false, true, true]);

@@ -71,7 +71,7 @@ pub(super) fn walk(low: f32, high: f32, options: &WalkOptions, random: &Random) 
 }
 
 /// Planes counted from that of the first slice, `start`: the others begin there or farther on, evenly as a chain meets
-/// them; a third end [`BEYOND`] the end.
+/// them; a third end [`BEYOND`] slices past the target.
 fn apart(start: f32, high: f32, n: i32, random: &Random) -> Vec<i32> {
     let last = (high - start).floor().max(0.0) as i32;
     let farthest = (last + BEYOND + 2 - n).clamp(0, last);
@@ -120,8 +120,8 @@ mod tests {
             past += usize::from(offsets[4] > 8);
             from_start += usize::from(offsets[1] == 0);
         }
-        // Half continue from the first slice; three of five of the others may run past the end, some of these end with
-        // the target.
+        // Half continue from the first slice; of the others, those without a second annotation run past the end where
+        // they begin at plane 6 or farther on.
         assert!((15..50).contains(&past), "{past}");
         assert!((80..135).contains(&from_start), "{from_start}");
         // Two of five of those that lie apart.
