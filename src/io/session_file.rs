@@ -46,11 +46,12 @@ pub fn write<T: Serialize>(path: &Path, state: &T) -> Result<()> {
     ensure_memory(TO_WRITE, "the saved session")?;
     let packed = GzEncoder::new(Body::default(), Compression::fast());
     // The body is kept in memory: its checksum stands before it.
-    let body = postcard::to_io(state, BufWriter::with_capacity(PART, packed))
-        .ok()
-        .and_then(|packed| packed.into_inner().ok()?.finish().ok())
-        .ok_or_else(|| no_memory(path))?
-        .0;
+    let packed = postcard::to_io(state, BufWriter::with_capacity(PART, packed)).map_err(|e| match e {
+        // The writer's only error.
+        postcard::Error::SerializeBufferFull => no_memory(path),
+        other => Error::Internal(format!("the session cannot be encoded: {other}")),
+    })?;
+    let Body(body) = packed.into_inner().ok().and_then(|packed| packed.finish().ok()).ok_or_else(|| no_memory(path))?;
     atomic_file::write(path, |file| {
         file.write_all(MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
